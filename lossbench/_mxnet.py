@@ -1,0 +1,238 @@
+"""The only place that prepares and imports MXNet.
+
+``prepare`` runs at ``import lossbench``: it sets what must be set before MXNet is imported, and does not import it, so
+that help texts and configuration errors stay fast. A module that needs MXNet writes
+``from lossbench._mxnet import mx``; MXNet is imported at that moment, and a failure to load it becomes one line that
+says what to do.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib
+import operator
+import os
+import re
+import sys
+import warnings
+from pathlib import Path
+
+CPU_INSTALL = "pip install mxnet==1.9.1"
+GPU_INSTALL = "pip install -r requirements-gpu.txt"
+
+# What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
+CUDA_LIBRARIES = (
+    "cuda_runtime/lib/libcudart.so.11.0",
+    "cuda_nvrtc/lib/libnvrtc.so.11.2",
+    "nvtx/lib/libnvToolsExt.so.1",
+    "cublas/lib/libcublasLt.so.11",
+    "cublas/lib/libcublas.so.11",
+    "cufft/lib/libcufft.so.10",
+    "curand/lib/libcurand.so.10",
+    "cusolver/lib/libcusolver.so.11",
+    "cudnn/lib/libcudnn.so.8",
+    "nccl/lib/libnccl.so.2",
+)
+
+
+class MXNetUnavailable(ImportError):
+    """MXNet cannot be loaded; the message says in one line what to install."""
+
+
+def __getattr__(name):
+    if name != "mx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _import_mxnet()
+    globals()["mx"] = module
+    return module
+
+
+def prepare() -> None:
+    """Set what MXNet reads while it is imported: NumPy aliases, its number of threads, the CUDA 11 libraries.
+
+    ``OMP_NUM_THREADS`` is set to `thread_count` unless the user chose it, or ``MXNET_OMP_MAX_THREADS``. Where MXNet is
+    imported already, what can no longer be set is said in a warning.
+    """
+    chosen = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
+    if "mxnet" in sys.modules:
+        if not chosen:
+            warnings.warn(
+                "lossbench: MXNet was imported first, so its number of threads stays what MXNet chose (half the "
+                f"processors it sees; this process may use {thread_count()}). Import lossbench before mxnet, or set "
+                "OMP_NUM_THREADS.",
+                stacklevel=3,
+            )
+        return
+    _add_numpy_aliases()
+    if not chosen:
+        os.environ["OMP_NUM_THREADS"] = str(thread_count())
+    _load_cuda_libraries()
+
+
+def thread_count() -> int:
+    """Return how many cores this process may use: its affinity, lowered to whole cores of its cgroup's quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return affinity if quota is None else max(1, min(affinity, int(quota)))
+
+
+def devices(device: str = "auto") -> list:
+    """Return the MXNet contexts that a ``--device`` argument names.
+
+    Parameters
+    ----------
+    device : str
+        ``auto`` (the first GPU if MXNet sees one, else the CPU), ``cpu``, ``gpu``, or numbered ones: ``gpu:0,1``,
+        ``cpu:0,1`` (several CPU contexts serve tests).
+
+    Raises
+    ------
+    ValueError
+        If the text has another form, a number comes twice, or MXNet does not see that GPU.
+
+    Examples
+    --------
+    >>> devices("cpu:0,1")
+    [cpu(0), cpu(1)]
+    """
+    from lossbench._mxnet import mx
+
+    match = re.fullmatch(r"auto|(cpu|gpu)(?::(\d+(?:,\d+)*))?", device)
+    if match is None:
+        raise ValueError(f"device: `device` must be auto, cpu, gpu or numbered like gpu:0,1, got {device!r}.")
+    gpus = mx.context.num_gpus() if match[1] != "cpu" else 0
+    kind = match[1] or ("gpu" if gpus else "cpu")
+    numbers = [int(number) for number in (match[2] or "0").split(",")]
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"device: `device` must name each device once, got {device!r}.")
+    if kind == "gpu" and max(numbers) >= gpus:
+        way_out = "Use --device cpu." if gpus == 0 else f"Numbers start at 0 and end at {gpus - 1}."
+        raise ValueError(f"device: `device` must name GPUs that MXNet sees ({gpus} here), got {device!r}. {way_out}")
+    return [mx.Context(kind, number) for number in numbers]
+
+
+def seed(*numbers: int) -> None:
+    """Seed MXNet's generators on all devices with a stable hash of the numbers, such as (seed, epoch, step).
+
+    Examples
+    --------
+    >>> from lossbench._mxnet import mx
+    >>> seed(0, 3, 120)
+    >>> first = mx.nd.random.uniform(shape=3).asnumpy()
+    >>> seed(0, 3, 120)
+    >>> bool((mx.nd.random.uniform(shape=3).asnumpy() == first).all())
+    True
+    """
+    from lossbench._mxnet import mx
+
+    text = ",".join(str(operator.index(number)) for number in numbers)
+    digest = hashlib.sha256(text.encode()).digest()
+    mx.random.seed(int.from_bytes(digest[:4], "little") >> 1)
+
+
+def _import_mxnet():
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return importlib.import_module("mxnet")
+    except Exception as error:
+        raise MXNetUnavailable(_explain(error)) from error
+
+
+def _explain(error: Exception) -> str:
+    """Return one line that says why MXNet does not load and what brings it."""
+    import numpy
+
+    text = " ".join(str(error).split())
+    library = re.match(r"(lib[\w+.-]+\.so[\w.]*): cannot open shared object file", text)
+    if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
+        return (
+            "lossbench: MXNet must be installed, found none. "
+            f"For the CPU: {CPU_INSTALL}; for NVIDIA GPUs, in the lossbench checkout: {GPU_INSTALL}."
+        )
+    if isinstance(error, ModuleNotFoundError) and error.name == "distutils":
+        return (
+            "lossbench: MXNet on Python 3.12 needs distutils, which setuptools supplies. Run: pip install setuptools."
+        )
+    if library is None and int(numpy.__version__.split(".")[0]) >= 2:
+        return (
+            f"lossbench: MXNet needs NumPy below 2, got {numpy.__version__}. Run: pip install 'numpy<2'. "
+            f"({type(error).__name__}: {text})"
+        )
+    if library is None:
+        return f"lossbench: MXNet could not be imported. {type(error).__name__}: {text}"
+    if library[1] in ("libgomp.so.1", "libquadmath.so.0"):
+        way_out = "On Debian or Ubuntu: apt-get install libgomp1 libquadmath0 (with sudo, where you are not root)."
+    elif library[1] == "libcuda.so.1":
+        way_out = f"It comes with NVIDIA's driver. Without a GPU: pip uninstall mxnet-cu112, then {CPU_INSTALL}."
+    elif library[1] in {Path(path).name for path in CUDA_LIBRARIES}:
+        way_out = f"The wheels with CUDA 11 bring it. In the lossbench checkout: {GPU_INSTALL}."
+    else:
+        way_out = "Install the system package that carries it."
+    return f"lossbench: MXNet needs the system library {library[1]}, which is missing. {way_out}"
+
+
+def _add_numpy_aliases() -> None:
+    import numpy
+
+    # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 to 1.26 lack; asking NumPy itself would raise its own warning.
+    if "bool" not in vars(numpy) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (1, 24):
+        numpy.bool = bool
+
+
+def _load_cuda_libraries() -> None:
+    """Load the CUDA 11 libraries of the nvidia-*-cu11 wheels, which lie where the dynamic loader does not look."""
+    for folder in sys.path:
+        root = Path(folder or ".") / "nvidia"
+        if (root / CUDA_LIBRARIES[0]).exists():
+            for path in CUDA_LIBRARIES:
+                if (root / path).exists():
+                    ctypes.CDLL(str(root / path), mode=ctypes.RTLD_GLOBAL)
+            return
+
+
+def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:
+    """Return the cores that the process's cgroup and those above it grant, or None where nothing limits them."""
+    try:
+        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
+        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for mount in mounts:
+        separator = mount.index("-")
+        kind, options = mount[separator + 1], mount[separator + 3].split(",")
+        if kind != "cgroup2" and not (kind == "cgroup" and "cpu" in options):
+            continue
+        for _, controllers, path in groups:
+            if controllers == "" if kind == "cgroup2" else "cpu" in controllers.split(","):
+                quotas += _quotas_upwards(Path(mount[4]), mount[3], path)
+    return min(quotas, default=None)
+
+
+def _quotas_upwards(mount_point: Path, mount_root: str, path: str) -> list[float]:
+    """Return the quotas of a cgroup and its ancestors up to the mount point, which is all that a container sees."""
+    # In a container the mount shows a part of the hierarchy, and the path may count from above that part.
+    inside = os.path.relpath(path, mount_root) if path.startswith(mount_root) else "."
+    folder = mount_point / inside
+    quotas = []
+    for level in (folder, *folder.parents):
+        quota = _read_quota(level)
+        if quota is not None:
+            quotas.append(quota)
+        if level == mount_point:
+            break
+    return quotas
+
+
+def _read_quota(folder: Path) -> float | None:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None
