@@ -1,0 +1,57 @@
+"""Backbones: from an image (B, channels, height, width) to an embedding (B, D)."""
+
+from __future__ import annotations
+
+import functools
+
+from lossbench._mxnet import mx
+from lossbench.backbones.lenet import LeNet
+from lossbench.backbones.resnet import CifarResNet
+
+BACKBONES = {
+    "lenet": LeNet,
+    "resnet20": functools.partial(CifarResNet, 20),
+    "resnet32": functools.partial(CifarResNet, 32),
+    "resnet56": functools.partial(CifarResNet, 56),
+    "resnet110": functools.partial(CifarResNet, 110),
+}
+
+
+def build(config, image_shape, backbones=None):
+    """Build the backbone that a config's ``backbone`` section describes, uninitialised.
+
+    Parameters
+    ----------
+    config : the ``backbone`` section of a config
+        ``name``, ``embedding_size`` and the options of that backbone; ``initializer`` is the caller's to apply.
+    image_shape : tuple of int
+        Channels, height and width of one image.
+    backbones : dict, optional
+        More backbones by name, as callables ``(image_shape=..., embedding_size=..., **options)`` that return a HybridBlock with an
+        ``embedding_size``.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the backbone refuses its options.
+    """
+    table = {**BACKBONES, **(backbones or {})}
+    if config.name not in table:
+        raise ValueError(f"backbones: `name` must be one of {', '.join(sorted(table))}, got {config.name!r}.")
+    options = {key: value for key, value in config.model_dump().items() if key not in ("name", "initializer")}
+    return table[config.name](image_shape=tuple(image_shape), **options)
+
+
+def initializer(name: str):
+    """Return the initialiser of a backbone's weights by its config name.
+
+    ``xavier`` is uniform with variance ``2 / (fan in + fan out)`` (Glorot and Bengio 2010), ``msra`` normal with variance ``2 / fan in``
+    (He et al. 2015). Biases start at 0, batch normalisation at the identity, PReLU slopes at 0.25, whatever is chosen.
+    """
+    table = {
+        "xavier": lambda: mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3),
+        "msra": lambda: mx.init.MSRAPrelu(factor_type="in", slope=0),
+    }
+    if name not in table:
+        raise ValueError(f"backbones: `initializer` must be one of {', '.join(sorted(table))}, got {name!r}.")
+    return table[name]()
