@@ -8,6 +8,31 @@ from lossbench.backbones.checks import check_embedding_size, check_image_shape
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 
+class PReLU(HybridBlock):
+    """Parametric rectifier with one slope per channel, in operators that oneDNN is fast at.
+
+    .. math:: y = a x + (1 - a) \\max(x, 0)
+
+    which is x where x > 0 and :math:`a x` elsewhere. MXNet's own PReLU takes more than half of the network's training step. Here both
+    products with a slope are 1x1 convolutions of single channels, so that nothing leaves the layout of the convolutions around.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels, each with a slope :math:`a` that starts at 0.25 and is not decayed (``wd_mult`` 0).
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self._each_channel = {"kernel": (1, 1), "num_filter": channels, "num_group": channels, "no_bias": True}
+        with self.name_scope():
+            self.slope = self.params.get("slope", shape=(channels, 1, 1, 1), init=mx.init.Constant(0.25), wd_mult=0.0)
+
+    def hybrid_forward(self, F, x, slope):
+        positive = F.Activation(x, act_type="relu")
+        return F.Convolution(x, slope, **self._each_channel) + F.Convolution(positive, 1 - slope, **self._each_channel)
+
+
 class LeNet(HybridBlock):
     """LeNet++, from image to embedding.
 
@@ -55,9 +80,7 @@ class LeNet(HybridBlock):
             self.features = nn.HybridSequential(prefix="")
             for channels in (32, 64, 128):
                 for _ in range(2):
-                    slope = nn.PReLU(in_channels=channels)
-                    slope.alpha.wd_mult = 0.0
-                    self.features.add(nn.Conv2D(channels, 5, padding=2, in_channels=in_channels), slope)
+                    self.features.add(nn.Conv2D(channels, 5, padding=2, in_channels=in_channels), PReLU(channels))
                     in_channels = channels
                 self.features.add(nn.MaxPool2D(2, 2))
             self.embedding = nn.Dense(self.embedding_size, in_units=128 * (height // 8) * (width // 8))
