@@ -1,0 +1,101 @@
+"""Datasets in memory, from files to seeded batches."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench.data.batches import Batches
+from lossbench.data.cifar import cifar10, cifar100
+from lossbench.data.dataset import Dataset, Split
+from lossbench.data.digits import digits
+from lossbench.data.idx import fashion_mnist, mnist
+from lossbench.data.split import stratified_ids
+
+__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics"]
+
+# A loader takes the data section of a config and the run's seed, and returns a Dataset.
+SOURCES = {
+    "digits": digits,
+    "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+}
+
+
+def load(config_data, seed, sources=None):
+    """Load the dataset that the data section of a config names, with its validation split.
+
+    Parameters
+    ----------
+    config_data : config section
+        ``source`` names the loader; ``validation_fraction`` of the training images, stratified, become the validation
+        split unless the source brings one; ``normalize`` sets mean and std in place of the source's own.
+    seed : int
+        Which images are held out for validation.
+    sources : dict, optional
+        More loaders by name, ``loader(config_data, seed) -> Dataset``.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        If the source is unknown, or its files are absent or not what they should be.
+    """
+    table = {**SOURCES, **(sources or {})}
+    if config_data.source not in table:
+        raise ValueError(
+            f"data: `source` must be one of {', '.join(table)}, got {config_data.source}. "
+            "Pass your own as sources={name: loader}."
+        )
+    dataset = table[config_data.source](config_data, seed)
+    if not len(dataset.validation) and config_data.validation_fraction:
+        rng = np.random.default_rng([seed])
+        kept, held_out = stratified_ids(dataset.train.labels, config_data.validation_fraction, rng)
+        dataset = dataset.replace(train=dataset.train.take(kept), validation=dataset.train.take(held_out))
+    return _with_statistics(dataset, config_data.normalize)
+
+
+def _with_statistics(dataset, normalize):
+    mean, std = dataset.mean, dataset.std
+    if mean is None or std is None:
+        mean, std = pixel_statistics(dataset.train.images)
+    channels = dataset.image_shape[0]
+    chosen = {}
+    for name, own in (("mean", mean), ("std", std)):
+        wanted = getattr(normalize, name)
+        chosen[name] = tuple(float(value) for value in (own if wanted is None else wanted))
+        if len(chosen[name]) != channels:
+            raise ValueError(
+                f"data: `normalize.{name}` must have {channels} values, one a channel, got {chosen[name]}. "
+                "Leave it out for the source's own."
+            )
+    return dataset.replace(**chosen)
+
+
+def pixel_statistics(images):
+    """Mean and standard deviation of each channel's pixels in [0, 1]; a constant channel's deviation is 1.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (N, channels, H, W)
+
+    Returns
+    -------
+    mean, std : tuples of float
+
+    Examples
+    --------
+    >>> pixel_statistics(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
+    ((0.5,), (0.5,))
+    """
+    values = np.arange(256) / 255
+    mean, std = [], []
+    for channel in range(images.shape[1]):
+        share = np.bincount(images[:, channel].ravel(), minlength=256) / max(images[:, channel].size, 1)
+        mean.append(float(share @ values))
+        std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)) or 1.0)
+    return tuple(mean), tuple(std)

@@ -1,0 +1,148 @@
+"""Batches of a split, augmented and normalised ahead of the training in threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from lossbench.data import transforms
+
+# The order of an epoch is drawn like a step none reaches: NumPy pads seeds with zeros, so [seed, epoch] is step 0.
+_ORDER = 2**32 - 1
+
+
+class Batches:
+    """The batches of every epoch over a split.
+
+    Step i of an epoch delivers a function of (seed, epoch, i), whatever the number of workers and the step begun at.
+
+    Parameters
+    ----------
+    split : Split
+    batch_size : int
+    seed : int, not negative
+    mean, std : sequences of float, one a channel
+        Of pixels in [0, 1]; see :func:`lossbench.data.transforms.normalize`.
+    pad, flip, cutout
+        See :func:`lossbench.data.transforms.augment`; all off by default. The square cut out takes the mean's value.
+    shuffle : bool, default True
+        A new order each epoch.
+    drop_last : bool, default True
+        Leave out the short last batch.
+    workers : int, default 1
+        Threads that prepare batches ahead; 0 prepares them in the caller.
+
+    Raises
+    ------
+    ValueError
+        If a size is out of range, or the split does not fill one batch that is to be full.
+
+    Examples
+    --------
+    >>> from lossbench.data.dataset import Split
+    >>> split = Split(np.zeros((10, 1, 8, 8), np.uint8), np.arange(10, dtype=np.int32))
+    >>> batches = Batches(split, 4, seed=0, mean=[0.5], std=[0.5], pad=1, flip=True)
+    >>> [(images.shape, label.shape) for images, label in batches.epoch(0)]
+    [((4, 1, 8, 8), (4,)), ((4, 1, 8, 8), (4,))]
+    """
+
+    def __init__(
+        self,
+        split,
+        batch_size,
+        *,
+        seed,
+        mean,
+        std,
+        pad=0,
+        flip=False,
+        cutout=0,
+        shuffle=True,
+        drop_last=True,
+        workers=1,
+    ):
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("seed", seed, 0),
+            ("pad", pad, 0),
+            ("cutout", cutout, 0),
+            ("workers", workers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"Batches: `{name}` must be at least {least}, got {value}. Choose {least} or more.")
+        if drop_last and len(split) < batch_size:
+            raise ValueError(
+                f"Batches: `batch_size` must be at most the number of images, {len(split)}, got {batch_size}. "
+                "Make it smaller, or keep the short last batch."
+            )
+        self._split = split
+        self._batch_size = batch_size
+        self._seed = seed
+        self._mean, self._std = mean, std
+        self._augment = {
+            "pad": pad,
+            "flip": flip,
+            "cutout": cutout,
+            "fill": np.clip(np.rint(np.asarray(mean, float) * 255), 0, 255).astype(np.uint8),
+        }
+        self._shuffle = shuffle
+        self._drop_last = drop_last
+        self._workers = workers
+
+    def __len__(self):
+        """Batches an epoch."""
+        full, rest = divmod(len(self._split), self._batch_size)
+        return full if self._drop_last or not rest else full + 1
+
+    def epoch(self, epoch, start=0):
+        """Iterate over one epoch's batches, from step ``start`` of it on.
+
+        Parameters
+        ----------
+        epoch : int, not negative
+        start : int, default 0
+
+        Returns
+        -------
+        generator of (images, label)
+            float32 (B, channels, H, W) and int32 (B,). It ends its threads when it is exhausted, closed or dropped.
+
+        Raises
+        ------
+        ValueError
+            If ``epoch`` or ``start`` is out of range. An error in a worker is raised by the step that needed its batch.
+        """
+        if epoch < 0 or not 0 <= start <= len(self):
+            raise ValueError(
+                f"Batches: `epoch` must be 0 or more and `start` 0 to {len(self)}, got {epoch} and {start}. "
+                "A run resumed with other data or another batch size has another number of steps."
+            )
+        order = np.arange(len(self._split))
+        if self._shuffle:
+            order = np.random.default_rng([self._seed, epoch, _ORDER]).permutation(order)
+        return self._prefetch(epoch, order, range(start, len(self)))
+
+    def _prefetch(self, epoch, order, steps):
+        if not self._workers:
+            for step in steps:
+                yield self._batch(epoch, order, step)
+            return
+        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="lossbench-batches")
+        try:
+            ahead = deque()
+            for step in steps:
+                ahead.append(pool.submit(self._batch, epoch, order, step))
+                if len(ahead) > 2 * self._workers:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _batch(self, epoch, order, step):
+        ids = order[step * self._batch_size : (step + 1) * self._batch_size]
+        rng = np.random.default_rng([self._seed, epoch, step])
+        images = transforms.augment(self._split.images[ids], rng, **self._augment)
+        return transforms.normalize(images, self._mean, self._std), self._split.labels[ids]

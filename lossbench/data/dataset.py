@@ -1,0 +1,117 @@
+"""What every data source hands on: uint8 images and int32 labels in memory, and how their pixels are distributed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Optional
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels of one part of a dataset.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (N, channels, H, W), C-contiguous
+    labels : ndarray of int32, (N,)
+
+    Examples
+    --------
+    >>> split = Split(np.zeros((2, 3, 4, 4), np.uint8), np.array([0, 1], np.int32))
+    >>> len(split), split.image_shape
+    (2, (3, 4, 4))
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __post_init__(self):
+        images, labels = self.images, self.labels
+        if images.ndim != 4 or images.dtype != np.uint8 or not images.flags.c_contiguous:
+            raise ValueError(
+                "Split: `images` must be a C-contiguous uint8 array (N, channels, height, width), got "
+                f"{images.dtype} {images.shape}. np.ascontiguousarray(images, np.uint8) makes it so."
+            )
+        if labels.shape != (len(images),) or labels.dtype != np.int32:
+            raise ValueError(
+                f"Split: `labels` must be an int32 array ({len(images)},), one for each image, got "
+                f"{labels.dtype} {labels.shape}. np.asarray(labels, np.int32) makes the type."
+            )
+
+    def __len__(self):
+        return len(self.images)
+
+    @property
+    def image_shape(self):
+        """(channels, height, width)."""
+        return self.images.shape[1:]
+
+    def take(self, ids):
+        """The images of these positions, copied, in this order."""
+        return Split(self.images[ids], self.labels[ids])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset in memory.
+
+    Parameters
+    ----------
+    train, validation, test : Split
+        ``validation`` may hold no image.
+    num_classes : int
+    class_names : list of str
+    mean, std : tuple of float, one a channel, optional
+        Of the pixels in [0, 1]; ``None`` lets :func:`lossbench.data.load` measure them on ``train``.
+    checksums : dict of str to str
+        SHA-256 of each file read.
+    notes : list of str
+        What a reader of the results should know about the files, for example that they are not the canonical ones.
+    """
+
+    train: Split
+    validation: Split
+    test: Split
+    num_classes: int
+    class_names: list
+    mean: Optional[tuple] = None
+    std: Optional[tuple] = None
+    checksums: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+
+    def __post_init__(self):
+        if len(self.class_names) != self.num_classes:
+            raise ValueError(
+                f"Dataset: `class_names` must have {self.num_classes} names, one a class, got {len(self.class_names)}. "
+                "List a name for each class, in the order of the labels."
+            )
+        for name in ("train", "validation", "test"):
+            self._check(name, getattr(self, name))
+
+    def _check(self, name, split):
+        if split.image_shape != self.train.image_shape:
+            raise ValueError(
+                f"Dataset: `{name}` must have images {self.train.image_shape} like `train`, got {split.image_shape}. "
+                "Bring all parts to one size and number of channels."
+            )
+        if len(split) and not 0 <= split.labels.min() <= split.labels.max() < self.num_classes:
+            raise ValueError(
+                f"Dataset: labels of `{name}` must be in 0 to {self.num_classes - 1}, got "
+                f"{split.labels.min()} to {split.labels.max()}. Number the classes from 0."
+            )
+
+    @property
+    def image_shape(self):
+        """(channels, height, width)."""
+        return self.train.image_shape
+
+    def replace(self, **changes):
+        """A copy with these fields changed."""
+        return replace(self, **changes)
+
+
+def empty_like(split):
+    """A split of the same image shape that holds no image."""
+    return split.take(np.arange(0))

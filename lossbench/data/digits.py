@@ -1,0 +1,31 @@
+"""scikit-learn's embedded digits: 1,797 scans of 8 x 8 pixels that need no download."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.split import stratified_ids
+
+# One test set for all seeds: else a run that begins with another seed's weights would be tested on images they saw.
+_TEST_SEED = 0
+
+
+def digits(config_data, seed):
+    """Handwritten digits, a stratified ``digits.test_fraction`` of them held out for the test."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
+    labels = bunch.target.astype(np.int32)
+    fraction = config_data.digits.test_fraction
+    kept, held_out = stratified_ids(labels, fraction, np.random.default_rng(_TEST_SEED))
+    everything = Split(images, labels)
+    train = everything.take(kept)
+    return Dataset(
+        train=train,
+        validation=empty_like(train),
+        test=everything.take(held_out),
+        num_classes=10,
+        class_names=[str(digit) for digit in range(10)],
+    )

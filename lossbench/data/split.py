@@ -1,0 +1,46 @@
+"""Stratified, seeded division of a training set."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def stratified_ids(labels, fraction, rng):
+    """Divide positions in two so that every class gives the same fraction of its members.
+
+    A class of n members gives ``fraction * n`` of them, rounded down or up such that the total is
+    ``round(fraction * len(labels))``; the largest remainders are rounded up. A class keeps at least one member.
+
+    Parameters
+    ----------
+    labels : ndarray of int, (N,)
+    fraction : float in [0, 1)
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    kept, held_out : ndarrays of int, ascending
+
+    Raises
+    ------
+    ValueError
+        If ``fraction`` is not in [0, 1).
+
+    Examples
+    --------
+    >>> kept, held_out = stratified_ids(np.repeat([0, 1], [40, 20]), 0.1, np.random.default_rng(0))
+    >>> len(kept), (held_out < 40).sum(), (held_out >= 40).sum()
+    (54, 4, 2)
+    """
+    if not 0 <= fraction < 1:
+        raise ValueError(f"stratified_ids: `fraction` must be in [0, 1), got {fraction}. 0.1 is a tenth of the images.")
+    counts = np.bincount(labels)
+    share = np.round(fraction * counts, 9)  # 0.1 * 30 is 3.0000000000000004
+    held = np.floor(share).astype(int)
+    missing = int(round(fraction * len(labels))) - held.sum()
+    held[np.argsort(held - share, kind="stable")[:missing]] += 1
+    held = np.minimum(held, np.maximum(counts - 1, 0))
+    members = [rng.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(held)]
+    mask = np.zeros(len(labels), bool)
+    mask[np.concatenate(members) if members else []] = True
+    return np.flatnonzero(~mask), np.flatnonzero(mask)
