@@ -1,0 +1,41 @@
+# PYTHON chooses the interpreter that builds .venv: any Python 3.9 to 3.12; left empty, one is looked for.
+PYTHON ?=
+CONFIG ?= configs/lgm_digits.yaml
+ARGS ?=
+
+VENV := .venv/bin/python
+SETUP := PYTHON="$(PYTHON)" sh .ci/setup.sh
+
+.PHONY: help train test lint requirements clean
+
+help:
+	@echo "make train         build .venv and train L-GM on the embedded digits"
+	@echo "                   (another experiment: make train CONFIG=configs/lgm_mnist.yaml ARGS=\"trainer.epochs=3\")"
+	@echo "make test          lint, format check and all tests (a part of them: make test ARGS=\"-m 'not slow'\")"
+	@echo "make lint          lint and format check alone"
+	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
+	@echo "make clean         remove .venv and what was built; runs/ and data/ stay"
+	@echo "PYTHON=python3.10 before or after the target chooses the interpreter."
+
+train:
+	@$(SETUP)
+	$(VENV) scripts/train.py --config $(CONFIG) $(ARGS)
+
+test: lint
+	$(VENV) -m pytest $(ARGS)
+
+lint:
+	@$(SETUP) test
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+
+RESOLVE = uv pip compile --quiet --universal --python-version 3.9 --upgrade --no-annotate setup.py
+
+requirements:
+	$(RESOLVE) --extra cpu --output-file requirements.txt
+	$(RESOLVE) --extra cu112 --constraint requirements.txt --output-file requirements-gpu.txt
+	$(RESOLVE) --extra cpu --extra test --extra zoo --constraint requirements.txt --output-file requirements-test.txt
+
+clean:
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
