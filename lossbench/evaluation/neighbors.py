@@ -1,0 +1,312 @@
+"""Classes by distance in the embedding space: nearest training embeddings, learned centers, class means.
+
+The distance is Euclidean. Where the head compares directions, it is Euclidean between unit vectors
+(``metric="cosine"``), which orders pairs as their cosine does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+from lossbench.evaluation import checks
+
+MAX_MEMORY_BYTES = 1_000_000_000
+METRICS = ("euclidean", "cosine")
+
+# Candidates asked for beyond k, so that a few equal distances at the k-th rank need no second search.
+_SLACK = 8
+
+
+def knn(
+    train_embedding,
+    train_label,
+    embedding,
+    k: int = 10,
+    exclude_self: bool = False,
+    *,
+    metric: str = "euclidean",
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+) -> np.ndarray:
+    """Return the majority class of the k nearest training embeddings, the k-nearest-neighbour rule.
+
+    Of classes with as many neighbours each, the one with the smaller sum of distances wins, then the lower class id.
+    Of training embeddings at the same distance, the earlier one is the nearer.
+
+    Parameters
+    ----------
+    train_embedding : (M, D) array
+        Embeddings of training images, without augmentation.
+    train_label : (M,) array
+        Their class ids.
+    embedding : (N, D) array
+        The queries.
+    k : int
+        Number of neighbours that vote, 1 to M (M - 1 where a query excludes itself).
+    exclude_self : bool
+        True if `embedding` is `train_embedding`: query i then never sees training embedding i.
+    metric : {"euclidean", "cosine"}
+        Cosine is the Euclidean distance between unit vectors.
+    max_memory_bytes : int
+        Bound on the arrays made on the way; the result does not depend on it.
+
+    Returns
+    -------
+    (N,) int64 array of class ids
+
+    Raises
+    ------
+    Unavailable
+        If an embedding is NaN or infinite, or there are fewer than k neighbours.
+
+    Examples
+    --------
+    >>> knn([[0.0], [1.0], [5.0], [6.0]], [0, 0, 1, 1], [[0.4], [5.4]], k=2)
+    array([0, 1])
+    """
+    index, distance = nearest(
+        train_embedding, embedding, k, exclude_self, metric=metric, max_memory_bytes=max_memory_bytes
+    )
+    (train_label,) = checks.labels("knn", len(train_embedding), train_label=train_label)
+    return _vote(train_label[index], distance)
+
+
+def centers(
+    embedding, prototypes, metric: str = "euclidean", score=None, *, max_memory_bytes: int = MAX_MEMORY_BYTES
+) -> np.ndarray:
+    """Return the class of the nearest learned center; of equally near ones, the lowest class id.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+    prototypes : (C, D) array
+        Class centers, means or directions.
+    metric : {"euclidean", "cosine", "density"}
+        With density the nearest class is the one with the largest `score`.
+    score : callable, optional
+        embedding (N, D) -> log density of each class (N, C).
+    max_memory_bytes : int
+        Bound on the arrays made on the way.
+
+    Returns
+    -------
+    (N,) int64 array of class ids
+
+    Raises
+    ------
+    Unavailable
+        If an embedding, a prototype or a score is NaN or infinite.
+
+    Examples
+    --------
+    >>> centers([[0.0, 2.0], [3.0, 1.0]], [[9.0, 0.0], [0.0, 1.0]], metric="cosine")
+    array([1, 0])
+    """
+    if metric != "density":
+        index, _ = nearest(prototypes, embedding, 1, metric=metric, max_memory_bytes=max_memory_bytes, where="centers")
+        return index[:, 0]
+    if score is None:
+        raise ValueError("centers: `score` must be a callable where metric is density, got None.")
+    embedding, prototypes = checks.embeddings("centers", embedding=embedding, prototypes=prototypes)
+    rows = max(1, int(max_memory_bytes // (64 * sum(prototypes.shape))))
+    best = []
+    for start in range(0, len(embedding), rows):
+        (scores,) = checks.embeddings("centers", score=score(embedding[start : start + rows]))
+        best.append(scores.argmax(axis=1))
+    return np.concatenate(best) if best else np.zeros(0, np.int64)
+
+
+def class_means(
+    train_embedding,
+    train_label,
+    embedding,
+    *,
+    metric: str = "euclidean",
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+) -> np.ndarray:
+    """Return the class of the nearest mean of training embeddings; of equally near ones, the lowest class id.
+
+    A class without training embeddings is never predicted. With ``metric="cosine"`` the means are those of unit
+    vectors, and the nearest is the one in the most similar direction.
+
+    Parameters
+    ----------
+    train_embedding : (M, D) array
+    train_label : (M,) array
+    embedding : (N, D) array
+    metric : {"euclidean", "cosine"}
+    max_memory_bytes : int
+        Bound on the arrays made on the way.
+
+    Returns
+    -------
+    (N,) int64 array of class ids
+
+    Raises
+    ------
+    Unavailable
+        If an embedding is NaN or infinite, or there is no training embedding.
+
+    Examples
+    --------
+    >>> class_means([[0.0], [2.0], [6.0]], [0, 0, 3], [[3.0], [4.0]])
+    array([0, 3])
+    """
+    (train_embedding,) = checks.embeddings("class_means", train_embedding=train_embedding)
+    (train_label,) = checks.labels("class_means", len(train_embedding), train_label=train_label)
+    classes, means = mean_per_class(_in_metric(train_embedding, metric), train_label)
+    index, _ = nearest(means, embedding, 1, metric=metric, max_memory_bytes=max_memory_bytes, where="class_means")
+    return classes[index[:, 0]]
+
+
+def mean_per_class(embedding: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class ids that occur (K,), ascending, and the mean embedding of each (K, D) in float64.
+
+    Examples
+    --------
+    >>> mean_per_class(np.array([[1.0, 0.0], [3.0, 0.0], [5.0, 5.0]]), np.array([2, 2, 0]))
+    (array([0, 2]), array([[5., 5.],
+           [2., 0.]]))
+    """
+    classes, members = np.unique(label, return_counts=True)
+    means = np.zeros((len(classes), embedding.shape[1]))
+    for row, one in enumerate(classes):
+        means[row] = embedding[label == one].mean(axis=0, dtype=np.float64)
+    return classes, means
+
+
+def nearest(
+    reference,
+    query,
+    k: int,
+    exclude_self: bool = False,
+    *,
+    metric: str = "euclidean",
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+    where: str = "knn",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
+
+    Scikit-learn proposes a few more than k through matrix products; their distances are then computed as float64
+    differences, so that equal rows are equally far. Where the proposal cannot be told from what it left out, all
+    distances of that query are computed.
+
+    Parameters
+    ----------
+    reference : (M, D) array
+    query : (N, D) array
+    k : int
+    exclude_self : bool
+        True if `query` is `reference`: query i then leaves out row i.
+    metric : {"euclidean", "cosine"}
+    max_memory_bytes : int
+    where : str
+        Name that error messages start with.
+
+    Returns
+    -------
+    index : (N, k) int64 array
+    distance : (N, k) float64 array
+
+    Raises
+    ------
+    Unavailable
+        If a row is NaN or infinite, or there are fewer than k neighbours.
+
+    Examples
+    --------
+    >>> nearest([[0.0], [3.0], [3.0]], [[2.0]], k=2)
+    (array([[1, 2]]), array([[1., 1.]]))
+    """
+    reference, query = checks.embeddings(where, reference=reference, embedding=query)
+    if exclude_self and len(query) != len(reference):
+        raise ValueError(
+            f"{where}: `embedding` must be the {len(reference)} training embeddings where exclude_self is True, "
+            f"got {len(query)} rows."
+        )
+    available = len(reference) - bool(exclude_self)
+    if k != int(k) or k < 1:
+        raise ValueError(f"{where}: `k` must be a whole number from 1 on, got {k}.")
+    if k > available:
+        raise checks.Unavailable(f"{where}: `k` must be at most the number of neighbours ({available}), got {k}.")
+    reference, query = _in_metric(reference, metric), _in_metric(query, metric)
+    index = np.empty((len(query), k), np.int64)
+    distance = np.empty((len(query), k))
+    if len(query) == 0:
+        return index, distance
+
+    proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
+    search = NearestNeighbors(n_neighbors=proposed, algorithm="brute").fit(reference)
+    tolerance = _rounding(reference, query)
+    rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
+    for start in range(0, len(query), rows):
+        part = slice(start, start + rows)
+        own = np.arange(len(query))[part] if exclude_self else None
+        candidate = np.sort(search.kneighbors(query[part], return_distance=False), axis=1)
+        squared = _squared_distance(reference[candidate], query[part, None])
+        farthest = squared.max(axis=1)
+        if exclude_self:
+            squared[candidate == own[:, None]] = np.inf
+        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+        index[part] = np.take_along_axis(candidate, order, axis=1)
+        squared = np.take_along_axis(squared, order, axis=1)
+        if proposed < len(reference):
+            for row in np.flatnonzero(squared[:, -1] + tolerance[part] >= farthest):
+                index[start + row], squared[row] = _nearest_by_all(
+                    reference, query[start + row], k, None if own is None else own[row], max_memory_bytes
+                )
+        distance[part] = np.sqrt(squared)
+    return index, distance
+
+
+def _nearest_by_all(reference, query, k, own, max_memory_bytes):
+    """Return index and squared distance of the k nearest rows to one query from the distances to all rows."""
+    squared = np.empty(len(reference))
+    rows = max(1, int(max_memory_bytes // (8 * reference.shape[1] * 3)))
+    for start in range(0, len(reference), rows):
+        squared[start : start + rows] = _squared_distance(reference[start : start + rows], query)
+    if own is not None:
+        squared[own] = np.inf
+    bound = np.partition(squared, k - 1)[k - 1]
+    within = np.flatnonzero(squared <= bound)
+    within = within[np.argsort(squared[within], kind="stable")[:k]]
+    return within, squared[within]
+
+
+def _squared_distance(a, b):
+    difference = np.subtract(a, b, dtype=np.float64)
+    return np.einsum("...d,...d->...", difference, difference)
+
+
+def _rounding(reference, query):
+    """Bound what matrix products in float64 get wrong in two squared distances of each query."""
+    largest = np.sqrt(np.einsum("nd,nd->n", reference, reference, dtype=np.float64).max())
+    norm = np.sqrt(np.einsum("nd,nd->n", query, query, dtype=np.float64))
+    return 4 * (reference.shape[1] + 8) * np.finfo(np.float64).eps * (norm + largest) ** 2
+
+
+def _in_metric(embedding, metric):
+    """Return the rows as they are, or as unit vectors for cosine; a zero row stays zero."""
+    if metric not in METRICS:
+        raise ValueError(f"neighbors: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
+    if metric == "euclidean":
+        return embedding
+    # Dividing by the largest entry first keeps the squares of tiny and of huge rows in range.
+    largest = np.abs(embedding).max(axis=1, keepdims=True, initial=0)
+    scaled = embedding / np.where(largest > 0, largest, 1)
+    norm = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))[:, None]
+    return (scaled / np.where(norm > 0, norm, 1)).astype(embedding.dtype)
+
+
+def _vote(label, distance):
+    """Return each row's majority label; ties by the smaller sum of distances, then by the lower label."""
+    queries, k = label.shape
+    row = np.repeat(np.arange(queries), k)
+    # One number for each (row, label) that occurs; `entry` says which of them a neighbour belongs to.
+    classes, compact = np.unique(label, return_inverse=True)
+    key, entry = np.unique(row * len(classes) + compact.ravel(), return_inverse=True)
+    votes = np.bincount(entry)
+    total = np.bincount(entry, weights=distance.ravel())
+    order = np.lexsort((key, total, -votes, key // max(1, len(classes))))
+    _, first = np.unique(key[order] // max(1, len(classes)), return_index=True)
+    return classes[key[order][first] % max(1, len(classes))]

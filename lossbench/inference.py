@@ -1,0 +1,77 @@
+"""Model and images to NumPy: embeddings and logits of a whole split. No label reaches the network."""
+
+from __future__ import annotations
+
+import numpy as np
+from tqdm import tqdm
+
+from lossbench._mxnet import mx
+
+
+def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=None, progress: bool = False) -> dict:
+    r"""Return the embedding and the logits of every image of a split, in its order.
+
+    An image enters the network as :math:`(p / 255 - \mathrm{mean}) / \mathrm{std}`, per channel and without
+    augmentation. The short last batch is included.
+
+    Parameters
+    ----------
+    backbone : Block
+        Images (B, channels, H, W) -> embedding (B, D); its parameters live on `devices`.
+    head : Head
+        Its ``predict`` maps an embedding (B, D) to logits (B, C) without a margin.
+    split : Split
+        `images` (N, channels, H, W) uint8 and `labels` (N,).
+    mean, std : sequence of float
+        Per channel, of pixels in [0, 1].
+    batch_size : int
+        Images at a time on one device; the result depends on it by rounding only.
+    devices : list of mx.Context, optional
+        Batches take turns on them. Default: the CPU.
+    progress : bool
+        Whether to show a progress bar on the standard error.
+
+    Returns
+    -------
+    dict
+        `embedding` (N, D), `logits` (N, C), both float32, and `label` (N,), NumPy arrays.
+
+    Raises
+    ------
+    ValueError
+        If the split is empty, or `batch_size` is below 1.
+    """
+    devices = list(devices or [mx.cpu()])
+    count = len(split.images)
+    if count == 0:
+        raise ValueError("inference: `split` must have at least one image, got none.")
+    if batch_size < 1:
+        raise ValueError(f"inference: `batch_size` must be at least 1, got {batch_size}.")
+    # One product and one difference, rounded as in training, where data.transforms.normalize does the same.
+    mean, std = (np.asarray(value, np.float64).reshape(-1, 1, 1) for value in (mean, std))
+    factor, offset = (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
+    embedding, logits = [], []
+    starts = range(0, count, batch_size)
+    with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar:
+        for turn in range(0, len(starts), len(devices)):
+            pending = []
+            for start, device in zip(starts[turn : turn + len(devices)], devices):
+                images = np.multiply(split.images[start : start + batch_size], factor, dtype=np.float32)
+                images -= offset
+                pending.append(_forward(backbone, head, images, device))
+            # Read before the next turn: a statically allocated network writes its next result into the same memory.
+            for one_embedding, one_logits in pending:
+                embedding.append(one_embedding.asnumpy().astype(np.float32, copy=False))
+                logits.append(one_logits.asnumpy().astype(np.float32, copy=False))
+                bar.update(len(embedding[-1]))
+    return {
+        "embedding": np.concatenate(embedding),
+        "logits": np.concatenate(logits),
+        "label": np.asarray(split.labels),
+    }
+
+
+def _forward(backbone, head, images, device):
+    with mx.autograd.pause(train_mode=False):
+        embedding = backbone(mx.nd.array(images, ctx=device, dtype="float32"))
+        return embedding, head.predict(embedding)
