@@ -1,0 +1,13 @@
+"""YAML -> validated, frozen config. Needs neither MXNet nor NumPy.
+
+>>> from lossbench import config
+>>> resolved = config.load("configs/softmax_digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from lossbench.config.errors import ConfigError
+from lossbench.config.loading import differences, dump, load
+from lossbench.config.sections import Config
+
+__all__ = ["Config", "ConfigError", "differences", "dump", "load"]

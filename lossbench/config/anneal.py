@@ -1,0 +1,103 @@
+"""How a scheduled value of a head or regularizer moves while training."""
+
+from __future__ import annotations
+
+from typing import Dict, Literal, Optional
+
+from pydantic import Field, field_validator, model_validator
+
+from lossbench.config.section import Section, choice, known_name, rule
+
+
+class AnnealSection(Section):
+    """What every kind has."""
+
+    def reached(self) -> Dict[str, float]:
+        """The extreme values that this schedule takes, by key: they must suit the value that is moved."""
+        raise NotImplementedError
+
+
+class LinearAnneal(AnnealSection):
+    """A ramp."""
+
+    kind: Literal["linear"] = Field(description="from start to end on a straight line, then end")
+    start: float = Field(description="value at step 0")
+    end: float = Field(description="value after the ramp")
+    epochs: Optional[float] = Field(None, gt=0, description="length of the ramp in epochs, > 0; or steps")
+    steps: Optional[int] = Field(None, ge=1, description="length of the ramp in steps, >= 1; or epochs")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> LinearAnneal:
+        if (self.epochs is None) == (self.steps is None):
+            raise rule("must have either epochs or steps, got " + ("neither" if self.epochs is None else "both"))
+        return self
+
+    def reached(self) -> Dict[str, float]:
+        return {"start": self.start, "end": self.end}
+
+
+class DoublingAnneal(AnnealSection):
+    """Twice as much every so often."""
+
+    kind: Literal["doubling"] = Field(description="start, doubled every so many steps or epochs, up to cap")
+    start: float = Field(gt=0, description="value at step 0, > 0")
+    every_steps: Optional[int] = Field(None, ge=1, description="steps between doublings, >= 1; or every_epochs")
+    every_epochs: Optional[int] = Field(None, ge=1, description="epochs between doublings, >= 1; or every_steps")
+    cap: float = Field(gt=0, description="largest value, >= start")
+
+    @model_validator(mode="after")
+    def _one_interval(self) -> DoublingAnneal:
+        if (self.every_steps is None) == (self.every_epochs is None):
+            got = "neither" if self.every_steps is None else "both"
+            raise rule(f"must have either every_steps or every_epochs, got {got}")
+        if self.cap < self.start:
+            raise rule(f"must be at least start ({self.start}), got {self.cap}. Swap the two?", key="cap")
+        return self
+
+    def reached(self) -> Dict[str, float]:
+        return {"start": self.start, "cap": self.cap}
+
+
+class ExponentialAnneal(AnnealSection):
+    """A constant factor a step."""
+
+    kind: Literal["exponential"] = Field(description="max(floor, start * factor ** step)")
+    start: float = Field(gt=0, description="value at step 0, > 0")
+    factor: float = Field(gt=0, lt=1, description="multiplier a step, in (0, 1)")
+    floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
+
+    def reached(self) -> Dict[str, float]:
+        return {"start": self.start, "floor": self.floor}
+
+
+class InversePowerAnneal(AnnealSection):
+    """The Caffe formula."""
+
+    kind: Literal["inverse_power"] = Field(description="max(floor, base * (1 + gamma * step) ** -power)")
+    base: float = Field(gt=0, description="value at step 0, > 0")
+    gamma: float = Field(gt=0, description="how fast it falls, per step, > 0")
+    power: float = Field(gt=0, description="exponent, > 0")
+    floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
+
+    def reached(self) -> Dict[str, float]:
+        return {"base": self.base, "floor": self.floor}
+
+
+class UnknownAnneal(AnnealSection):
+    """Only here to refuse a kind."""
+
+    kind: str = Field(description="kind of movement")
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        return known_name(kind, "kind", KINDS)
+
+
+KINDS = {
+    "linear": LinearAnneal,
+    "doubling": DoublingAnneal,
+    "exponential": ExponentialAnneal,
+    "inverse_power": InversePowerAnneal,
+}
+Anneal = choice("kind", KINDS, UnknownAnneal)

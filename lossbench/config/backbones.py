@@ -1,0 +1,59 @@
+"""Options of the networks that turn an image into an embedding."""
+
+from __future__ import annotations
+
+from typing import Literal, Optional
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from lossbench.config.section import Section, choice, known_name
+
+
+class BackboneSection(Section):
+    """What every backbone has."""
+
+    embedding_size: Optional[int] = Field(
+        None, ge=1, description="length of the embedding, >= 1; null: the natural one (2 for lenet and convnet)"
+    )
+    initializer: Literal["xavier", "msra"] = Field("xavier", description="how weights start")
+
+
+class ShippedBackbone(BackboneSection):
+    """A network of this package."""
+
+    name: Literal["lenet", "resnet20", "resnet32", "resnet56", "resnet110", "convnet"] = Field(
+        description="LeNet++, a CIFAR ResNet, or a small convolutional network"
+    )
+
+
+class ZooBackbone(BackboneSection):
+    """A classification network of gluoncv."""
+
+    name: Literal["zoo"] = Field(description="a gluoncv classification network")
+    model: str = Field(description="its name in gluoncv, such as resnet18_v1")
+    pretrained: bool = Field(False, description="start from gluoncv's published weights")
+
+
+class OwnBackbone(BackboneSection):
+    """A backbone that the caller brings along: its options are checked by its own constructor."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str = Field(description="name of a backbone that the caller brings along")
+
+    @field_validator("name")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        return known_name(name, "backbone", BACKBONES, (info.context or {}).get("backbones", ()))
+
+
+BACKBONES = {
+    "lenet": ShippedBackbone,
+    "resnet20": ShippedBackbone,
+    "resnet32": ShippedBackbone,
+    "resnet56": ShippedBackbone,
+    "resnet110": ShippedBackbone,
+    "convnet": ShippedBackbone,
+    "zoo": ZooBackbone,
+}
+Backbone = choice("name", BACKBONES, OwnBackbone)

@@ -1,0 +1,131 @@
+"""Where images come from and what is done to them before the backbone."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, Optional
+
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+
+from lossbench.config.section import Items, Section, choice, known_name, rule
+
+
+class Normalize(Section):
+    """Per channel, of pixels in [0, 1]: (pixel - mean) / std."""
+
+    mean: Optional[Items[float]] = Field(None, description="subtracted per channel, pixels in [0, 1]; null: the source's own")
+    std: Optional[Items[float]] = Field(None, description="divided by per channel, each > 0; null: the source's own")
+
+    @field_validator("std")
+    @classmethod
+    def _positive(cls, std: Optional[tuple]) -> Optional[tuple]:
+        if std is not None and not all(value > 0 for value in std):
+            raise rule(f"must be numbers > 0, got {list(std)}. Take null for the source's own")
+        return std
+
+
+class Augment(Section):
+    """Random changes of training images."""
+
+    pad: int = Field(0, ge=0, description="zero pixels added on each side before a random crop back to size, >= 0")
+    flip: bool = Field(False, description="mirror left to right with probability 1/2")
+    cutout: int = Field(0, ge=0, description="side of a square set to zero, pixels, >= 0; 0: none")
+
+
+class DataSection(Section):
+    """What every source has."""
+
+    CLASSES: ClassVar[Optional[int]] = None  # how many classes the source has, where that is known
+
+    root: Optional[str] = Field(None, description="folder of the files; null: Gluon's own folders, else a download")
+    batch_size: int = Field(128, ge=1, description="images a training step, >= 1")
+    validation_fraction: float = Field(
+        0.1, ge=0, le=0.5, description="share of the training images held out, stratified, in [0, 0.5]"
+    )
+    normalize: Normalize = Field(Normalize(), description="shift and scale of pixels")
+    augment: Augment = Field(Augment(), description="random changes of training images")
+    workers: int = Field(1, ge=0, description="threads that prepare batches ahead, >= 0; 0: none")
+
+    def classes(self) -> Optional[int]:
+        """Number of classes where the config tells it, else None."""
+        return self.CLASSES
+
+
+class DigitsData(DataSection):
+    """scikit-learn's embedded digits."""
+
+    CLASSES = 10
+
+    source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
+    test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
+
+
+class StandardData(DataSection):
+    """The sets with files of their own format."""
+
+    source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"] = Field(description="a standard data set")
+
+    def classes(self) -> Optional[int]:
+        return 100 if self.source == "cifar100" else 10
+
+
+class RecordData(DataSection):
+    """MXNet RecordIO."""
+
+    source: Literal["record"] = Field(description="MXNet RecordIO files")
+    train: str = Field(description="path of the training .rec file, relative to root")
+    test: str = Field(description="path of the test .rec file, relative to root")
+    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+    num_classes: int = Field(ge=2, description="number of classes, >= 2")
+
+    def classes(self) -> Optional[int]:
+        return self.num_classes
+
+
+class FolderData(DataSection):
+    """Image folders."""
+
+    source: Literal["folder"] = Field(description="root/train/<class>/*.png and root/test/<class>/*.png")
+    root: str = Field(description="folder that holds train and test")
+    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+
+
+class SyntheticData(DataSection):
+    """Seeded patterns for tests and timings."""
+
+    source: Literal["synthetic"] = Field(description="seeded class patterns with noise")
+    num_classes: int = Field(10, ge=2, description="number of classes, >= 2")
+    image_size: int = Field(28, ge=1, description="side of the square images, pixels, >= 1")
+    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (RGB)")
+    train_size: int = Field(1024, ge=1, description="training images, >= 1")
+    test_size: int = Field(256, ge=1, description="test images, >= 1")
+
+    def classes(self) -> Optional[int]:
+        return self.num_classes
+
+
+class OwnData(DataSection):
+    """A source that the caller brings along: its options are checked by its own loader."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str = Field(description="name of a source that the caller brings along")
+
+    @field_validator("source")
+    @classmethod
+    def _is_known(cls, name: str, info: ValidationInfo) -> str:
+        return known_name(name, "data source", SOURCES, (info.context or {}).get("data", ()))
+
+
+SOURCES = {
+    "digits": DigitsData,
+    "mnist": StandardData,
+    "fashion_mnist": StandardData,
+    "cifar10": StandardData,
+    "cifar100": StandardData,
+    "record": RecordData,
+    "folder": FolderData,
+    "synthetic": SyntheticData,
+}
+Data = choice("source", SOURCES, OwnData)

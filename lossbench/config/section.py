@@ -1,0 +1,116 @@
+"""What every section of a config is made of: the strict frozen model, choices by name, and how to walk the schema."""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
+from pydantic_core import PydanticCustomError
+
+from lossbench.config.errors import did_you_mean
+
+T = TypeVar("T")
+OTHER = "other"  # the tag of the model that takes a user's own head, backbone or data source
+
+
+class Section(BaseModel):
+    """A part of a config: frozen, typed strictly (no `"1"` for 1, no `true` for 1.0), without unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+
+def rule(text: str, key: str = "", **values: Any) -> PydanticCustomError:
+    """An error whose text reads `must ..., got .... <way out>`; `key` says where, if not at the validated value itself."""
+    context = {"key": key, **values}
+    return PydanticCustomError("rule", text.replace("{", "{{").replace("}", "}}"), context)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise rule(f"must be a regular expression, got {pattern!r}: {error}. Escape special characters with \\") from None
+    return pattern
+
+
+Items = Annotated[Tuple[T, ...], BeforeValidator(_as_tuple)]
+Pattern = Annotated[str, AfterValidator(_compiles)]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Marks a section whose keys depend on the value of one of them (`key`): `table` maps that value to a model."""
+
+    key: str
+    table: Dict[str, Type[Section]]
+    other: Optional[Type[Section]] = None
+
+    def model(self, value: Any) -> Optional[Type[Section]]:
+        """The model for a mapping as it was read, or None if none fits."""
+        name = value.get(self.key) if isinstance(value, dict) else None
+        return self.table.get(name, self.other) if isinstance(name, str) else self.other
+
+    def tag(self, value: Any) -> str:
+        name = value.get(self.key) if isinstance(value, dict) else getattr(value, self.key, None)
+        return name if isinstance(name, str) and name in self.table else OTHER
+
+
+def choice(key: str, table: Dict[str, Type[Section]], other: Type[Section]) -> Any:
+    """A type: the model that `table` names under the value of `key`; `other` judges every other value."""
+    marker = Choice(key, table, other)
+    members = [Annotated[model, Tag(name)] for name, model in table.items()] + [Annotated[other, Tag(OTHER)]]
+    return Annotated[Union[tuple(members)], Discriminator(marker.tag), marker]
+
+
+def known_name(value: str, kind: str, names: Any, own: Any = ()) -> str:
+    """Accept a name of the user's `own`; refuse any other with the list of `names` that there are."""
+    if value in own:
+        return value
+    known = [*names, *own]
+    raise rule(f"must name a {kind} ({', '.join(known)}), got {value!r}{did_you_mean(value, known)}")
+
+
+@dataclass(frozen=True)
+class Many:
+    """A list (`by_key` False) or a mapping with free keys (`by_key` True) whose members look like `member`."""
+
+    member: Any
+    by_key: bool
+
+
+def shape(annotation: Any) -> Any:
+    """What an annotation describes: a Section class, a Choice, a Many, or None for a plain value."""
+    if get_origin(annotation) is Annotated:
+        inner, *marks = get_args(annotation)
+        return next((mark for mark in marks if isinstance(mark, Choice)), None) or shape(inner)
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    if get_origin(annotation) is tuple:
+        return Many(shape(get_args(annotation)[0]), by_key=False)
+    if get_origin(annotation) is dict:
+        return Many(shape(get_args(annotation)[1]), by_key=True)
+    if get_origin(annotation) is Union:
+        return next((found for found in map(shape, get_args(annotation)) if found is not None), None)
+    return None
+
+
+@functools.lru_cache(maxsize=None)
+def shapes(model: Type[Section]) -> Dict[str, Any]:
+    """Of every key of a section, what it describes."""
+    hints = get_type_hints(model, include_extras=True)
+    return {name: shape(hints[name]) for name in model.model_fields}
+
+
+def declared_by(model: Optional[Type[Section]], key: str) -> Optional[type]:
+    """The class in which a key of a section is written down; keys of one declaration mean the same in every heir."""
+    for owner in model.__mro__ if model else ():
+        if key in owner.__dict__.get("__annotations__", {}):
+            return owner
+    return None
