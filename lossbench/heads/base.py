@@ -1,0 +1,178 @@
+"""The contract of a head: what every class of this package offers, whatever its paper."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+
+from lossbench import ops
+from lossbench._mxnet import mx
+
+
+class Predictor(mx.gluon.HybridBlock):
+    """Embedding -> logits, from the parameters of a head: a second traced signature of the same weights."""
+
+    def __init__(self, head: Head):
+        super().__init__(prefix=head.prefix, params=head.params)
+        self._logits = head.logits
+        self._embedding_type = head.cast_embedding
+        for name in inspect.signature(head.logits).parameters:
+            if name in head._reg_params:
+                setattr(self, name, self.params.get(name))
+
+    def hybrid_forward(self, F, embedding, **parameters):
+        return self._logits(F, self._embedding_type(F, embedding), **parameters)
+
+
+class Head(ops.LossBlock):
+    """Class parameters that turn an embedding into class scores and a loss.
+
+    A head is an ordinary Gluon block: ``loss, logits = head(embedding, label)``, eager or hybridised, alone or inside another block.
+
+    Parameters
+    ----------
+    num_classes : int
+        C, at least 1.
+    embedding_size : int
+        D, at least 1.
+    label_smoothing : float, default 0
+        Share of the target that is spread over all classes, in [0, 1).
+
+    Notes
+    -----
+    Inputs: embedding (B, D), float16, float32 or float64; label (B,), int32, int64 or float32. Outputs: loss (B,), one per sample; logits (B, C), which
+    contain no margin and need no label. A row whose label is outside [0, C) has loss NaN.
+
+    A subclass registers its parameters and writes ``logits(F, embedding, <parameters>)`` and ``loss(F, embedding, label, <parameters>)``.
+    """
+
+    metric = "euclidean"
+
+    def __init__(
+        self, num_classes: int, embedding_size: int, *, label_smoothing: float = 0.0, prefix=None, params=None
+    ):
+        super().__init__(prefix=prefix, params=params)
+        where = type(self).__name__
+        ops.require(
+            ops.is_count(num_classes),
+            where,
+            "num_classes",
+            "be an integer of at least 1",
+            num_classes,
+            "Count the classes.",
+        )
+        rule = "be an integer of at least 1"
+        ops.require(
+            ops.is_count(embedding_size),
+            where,
+            "embedding_size",
+            rule,
+            embedding_size,
+            "It is the backbone's output size.",
+        )
+        rule = "be in [0, 1)"
+        way_out = "0 switches it off."
+        ops.require(ops.is_number(label_smoothing, 0, 1), where, "label_smoothing", rule, label_smoothing, way_out)
+        self.num_classes = int(num_classes)
+        self.embedding_size = int(embedding_size)
+        self.label_smoothing = float(label_smoothing)
+        object.__setattr__(self, "_predictor", None)  # as an ordinary attribute it would become a child
+
+    def _class_parameter(self, name: str, initializer, default, **options):
+        """Register a (C, D) parameter that carries its own initialiser."""
+        with self.name_scope():
+            init = mx.init.create(initializer) if isinstance(initializer, str) else initializer
+            parameter = self.params.get(
+                name, shape=(self.num_classes, self.embedding_size), init=init or default, **options
+            )
+        setattr(self, name, parameter)
+
+    def forward(self, embedding, label):
+        if isinstance(embedding, mx.nd.NDArray):
+            self._check_inputs(embedding, label, self.embedding_size)
+        return super().forward(embedding, label)
+
+    def hybrid_forward(self, F, embedding, label, **parameters):
+        label = ops.label_index(F, label)
+        loss, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
+        return ops.nan_outside(F, loss, label, self.num_classes), logits
+
+    def cast_embedding(self, F, embedding):
+        """Bring an embedding to the type that the head computes in."""
+        return F.cast(embedding, dtype=self._dtype)
+
+    def logits(self, F, embedding, **parameters):
+        """Return the scores (B, C), free of margin and label."""
+        raise NotImplementedError
+
+    def loss(self, F, embedding, label, **parameters):
+        """Return the loss (B,) and the scores (B, C)."""
+        raise NotImplementedError
+
+    def cross_entropy(self, F, logits, label, true_logit=None):
+        """Return the head's cross-entropy (B,), see `lossbench.ops.cross_entropy`."""
+        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, true_logit, self._dtype)
+
+    def predict(self, embedding):
+        """Return the logits (B, C) of an embedding (B, D); hybridised when the head is."""
+        if isinstance(embedding, mx.nd.NDArray):
+            self._check_inputs(embedding, None, self.embedding_size)
+        if self._predictor is None:
+            object.__setattr__(self, "_predictor", Predictor(self))
+            self._predictor.hybridize(self._active, **dict(self._flags))
+        return self._predictor(embedding)
+
+    def hybridize(self, active=True, **kwargs):
+        super().hybridize(active, **kwargs)
+        if self._predictor is not None:
+            self._predictor.hybridize(active, **kwargs)
+
+    def cast(self, dtype) -> None:
+        super().cast(dtype)
+        object.__setattr__(self, "_predictor", None)
+
+    def export(self, path: str, epoch: int = 0, remove_amp_cast: bool = True):
+        """Write ``predict`` as ``<path>-symbol.json`` and ``<path>-<epoch>.params``, input ``data`` (B, D)."""
+        predictor = Predictor(self)
+        predictor.hybridize()
+        context = self.collect_params().list_ctx()[0]
+        with mx.autograd.pause():
+            predictor(mx.nd.zeros((1, self.embedding_size), ctx=context, dtype=self._dtype))
+        return predictor.export(path, epoch, remove_amp_cast)
+
+    def check_labels(self, label) -> None:
+        """Raise a ValueError that names the first label outside [0, C); NumPy array or NDArray."""
+        ops.check_labels(type(self).__name__, label, self.num_classes)
+
+    def prototypes(self):
+        """Return one point or direction per class, NDArray (C, D)."""
+        raise NotImplementedError
+
+    def describe(self) -> dict:
+        """Return what evaluation needs, as NumPy: ``prototypes`` (C, D), ``metric``, the class parameters, ``score``.
+
+        ``score`` maps embeddings (N, D) to scores (N, C) in float64 as `predict` does.
+        """
+        values = {name: to_numpy(parameter) for name, parameter in self._reg_params.items()}
+        description = {"prototypes": self.prototypes().asnumpy(), "metric": self.metric}
+        return {**description, **self._describe(values)}
+
+    def _describe(self, values: dict) -> dict:
+        """Return ``score`` and what else this head has to tell, from its parameters as NumPy arrays."""
+        raise NotImplementedError
+
+    def __repr__(self):
+        scheduled = "".join(f", {name}={value:g}" for name, value in self.scheduled().items())
+        return f"{type(self).__name__}(num_classes={self.num_classes}, embedding_size={self.embedding_size}{scheduled})"
+
+
+def to_numpy(parameter):
+    """Return a parameter's value on its first context as NumPy."""
+    return parameter.list_data()[0].asnumpy()
+
+
+def unit_rows(matrix):
+    """Return a NumPy matrix with its rows scaled to length 1, as heads do."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    return matrix / np.sqrt((matrix**2).sum(axis=1, keepdims=True) + ops.NORM_EPSILON)

@@ -1,0 +1,245 @@
+"""L-GM: class scores as log densities of a Gaussian mixture (large-margin Gaussian mixture loss)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench import ops
+from lossbench._mxnet import mx
+from lossbench.heads.base import Head
+
+VARIANCES = ("identity", "isotropic", "diagonal")
+# Class means that enter the common centre: enough to find a large offset, few enough to cost nothing.
+CENTRE_CLASSES = 32
+
+
+class LGM(Head):
+    r"""Large-margin Gaussian mixture loss (L-GM).
+
+    Every class is a Gaussian with mean :math:`\mu_k` and a variance; a class score is its log density but for a constant.
+
+    .. math::
+        d_k = \tfrac12 \sum_i \frac{(x_i - \mu_{ki})^2}{\sigma^2_{ki}}, \quad h_k = \tfrac12 \sum_i \log \sigma^2_{ki}, \quad z_k = -d_k - h_k
+
+        L = CE(z - \alpha d_y 1_y, y) + \lambda (d_y + h_y)
+
+    with the margin :math:`\alpha` and the likelihood weight :math:`\lambda`.
+
+    Parameters
+    ----------
+    num_classes, embedding_size : int
+        C and D.
+    margin : float, default 0.3
+        alpha >= 0: the true class's distance counts 1 + alpha times. Scheduled.
+    likelihood_weight : float, default 0.1
+        lambda >= 0. Scheduled.
+    variance : str, default "identity"
+        ``identity`` (all 1), ``isotropic`` (one per class) or ``diagonal`` (C, D).
+    log_variance_floor : float, default -4
+        Below 0. No log variance gets below it.
+    variance_lr_mult : float, default 0.01
+        Learning rate multiplier of the variance, >= 0.
+    mean_lr_mult : float, default 1
+        Learning rate multiplier of the means, >= 0 (the authors' Caffe code uses 2).
+    mean_wd_mult : float, default 0
+        Weight decay multiplier of the means, >= 0 (the authors' recipes decay them like the network: 1).
+    weight_initializer : Initializer or str, optional
+        Of the means. Default MSRA, normal with standard deviation sqrt(2/D).
+    label_smoothing : float, default 0
+        In [0, 1).
+
+    Notes
+    -----
+    Learns ``mean`` (C, D) and, unless the variance is the identity, ``raw_log_variance`` (C, 1) or (C, D), where
+    ``log variance = log_variance_floor + softplus(raw_log_variance)`` starts at 0; `log_variance` and `set_log_variance` speak of the log variance
+    itself. The likelihood has no lower bound as a variance shrinks, hence the floor, and below a hard maximum the gradient would be dead.
+
+    The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix products of embeddings and means
+    that are both shifted by a common centre; the true class's own distance is the exact sum of squares.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    References
+    ----------
+    W. Wan, Y. Zhong, T. Li, J. Chen. Rethinking Feature Distribution for Loss Functions in Image Classification. CVPR 2018, equations 9 to 16.
+
+    Examples
+    --------
+    >>> head = LGM(num_classes=3, embedding_size=2, variance="diagonal")
+    >>> head.initialize()
+    >>> loss, logits = head(mx.nd.ones((4, 2)), mx.nd.array([0, 1, 2, 0]))
+    >>> loss.shape, logits.shape
+    ((4,), (4, 3))
+    >>> head.set_scheduled("margin", 0.1)
+    >>> head.scheduled()
+    {'margin': 0.1, 'likelihood_weight': 0.1}
+    """
+
+    config_name = "lgm"
+    metric = "density"
+
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_size: int,
+        *,
+        margin: float = 0.3,
+        likelihood_weight: float = 0.1,
+        variance: str = "identity",
+        log_variance_floor: float = -4.0,
+        variance_lr_mult: float = 0.01,
+        mean_lr_mult: float = 1.0,
+        mean_wd_mult: float = 0.0,
+        weight_initializer=None,
+        label_smoothing: float = 0.0,
+        prefix=None,
+        params=None,
+    ):
+        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
+        ops.require(
+            variance in VARIANCES,
+            "LGM",
+            "variance",
+            f"be one of {', '.join(VARIANCES)}",
+            variance,
+            "Start with identity.",
+        )
+        good = ops.is_number(log_variance_floor) and log_variance_floor < 0
+        ops.require(
+            good, "LGM", "log_variance_floor", "be below 0", log_variance_floor, "The log variance starts at 0."
+        )
+        for name, value in (
+            ("variance_lr_mult", variance_lr_mult),
+            ("mean_lr_mult", mean_lr_mult),
+            ("mean_wd_mult", mean_wd_mult),
+        ):
+            ops.require(
+                ops.is_number(value, 0), "LGM", name, "be at least 0", value, "It multiplies the optimizer's own value."
+            )
+        self.variance = variance
+        self._floor = float(log_variance_floor)
+        msra = mx.init.MSRAPrelu(factor_type="in", slope=0)
+        self._class_parameter("mean", weight_initializer, msra, lr_mult=mean_lr_mult, wd_mult=mean_wd_mult)
+        if variance != "identity":
+            shape = (self.num_classes, self.embedding_size if variance == "diagonal" else 1)
+            start = mx.init.Constant(float(self._raw(0.0)))
+            with self.name_scope():
+                self.raw_log_variance = self.params.get(
+                    "raw_log_variance", shape=shape, init=start, lr_mult=variance_lr_mult, wd_mult=0.0
+                )
+        self._schedule("margin", margin, 0, np.inf, "be at least 0", "It is a share of the true class's distance.")
+        self._schedule(
+            "likelihood_weight", likelihood_weight, 0, np.inf, "be at least 0", "0 switches the likelihood off."
+        )
+
+    def logits(self, F, embedding, mean, raw_log_variance=None):
+        return self._log_density(F, embedding, mean, self._log_variance(F, raw_log_variance))
+
+    def loss(self, F, embedding, label, mean, margin, likelihood_weight, raw_log_variance=None):
+        log_variance = self._log_variance(F, raw_log_variance)
+        logits = self._log_density(F, embedding, mean, log_variance)
+        distance, half_log_det = self._true_class(F, embedding, label, mean, log_variance)
+        likelihood = -ops.true_class(F, logits, label)
+        # The value is the exact one of the true class, the gradient that of the matrix product.
+        distance = likelihood - half_log_det + F.BlockGrad(distance + half_log_det - likelihood)
+        true_logit = -distance - half_log_det - F.broadcast_mul(margin, distance)
+        loss = self.cross_entropy(F, logits, label, true_logit)
+        return loss + F.broadcast_mul(likelihood_weight, distance + half_log_det), logits
+
+    def _log_variance(self, F, raw):
+        return None if raw is None else F.Activation(raw, act_type="softrelu") + self._floor
+
+    def _log_density(self, F, embedding, mean, log_variance):
+        embedding, mean = self._centred(F, embedding, mean)
+        if self.variance == "diagonal":
+            precision = F.exp(-log_variance)
+            scaled_mean = precision * mean
+            product = 0.5 * self._product(F, F.square(embedding), precision) - self._product(F, embedding, scaled_mean)
+            distance = F.broadcast_add(product, 0.5 * self._row_sum(F, scaled_mean * mean))
+            return -F.broadcast_add(F.relu(distance), 0.5 * self._row_sum(F, log_variance))
+        product = -self._product(F, embedding, mean)
+        distance = F.broadcast_add(product, 0.5 * self._row_sum(F, F.square(mean)))
+        distance = F.relu(F.broadcast_add(distance, 0.5 * ops.squared_norm(F, embedding)))
+        if self.variance == "identity":
+            return -distance
+        log_variance = F.transpose(log_variance)
+        return -F.broadcast_add(
+            F.broadcast_mul(distance, F.exp(-log_variance)), 0.5 * self.embedding_size * log_variance
+        )
+
+    def _product(self, F, embedding, weight):
+        return F.FullyConnected(embedding, weight, no_bias=True, num_hidden=self.num_classes, flatten=False)
+
+    def _row_sum(self, F, matrix):
+        """Return the sums of the rows of a (C, D) matrix, as (1, C)."""
+        return F.transpose(F.sum(matrix, axis=1, keepdims=True))
+
+    def _centred(self, F, embedding, mean):
+        """Shift embeddings and means by a common centre, without which the expanded square loses digits far from the origin."""
+        some = F.slice_axis(mean, axis=0, begin=0, end=min(CENTRE_CLASSES, self.num_classes))
+        centre = F.BlockGrad(F.mean(some, axis=0, keepdims=True))
+        return F.broadcast_sub(embedding, centre), F.broadcast_sub(mean, centre)
+
+    def _true_class(self, F, embedding, label, mean, log_variance):
+        """Return distance and half the log-determinant of the true class, as (B,): the distance exact and without gradient."""
+        square = F.square(embedding - F.take(F.BlockGrad(mean), label))
+        if log_variance is None:
+            distance = F.BlockGrad(0.5 * F.sum(square, axis=1))
+            return distance, F.zeros_like(distance)
+        own = F.take(log_variance, label)
+        half_log_det = F.sum(0.5 * own, axis=1) * (self.embedding_size if self.variance == "isotropic" else 1)
+        return F.BlockGrad(0.5 * F.sum(F.broadcast_mul(square, F.exp(-own)), axis=1)), half_log_det
+
+    def _raw(self, log_variance):
+        """Return the raw log variance that stands for a log variance: the inverse of softplus, shifted by the floor."""
+        above = np.asarray(log_variance, dtype=np.float64) - self._floor
+        return above + np.log(-np.expm1(-above))
+
+    def log_variance(self):
+        """Return the log variance, NDArray (C, D), or (C, 1) if it is one per class (all 0 for ``identity``)."""
+        if self.variance == "identity":
+            return mx.nd.zeros((self.num_classes, 1), ctx=self.mean.list_ctx()[0], dtype=self._dtype)
+        return self._log_variance(mx.nd, self.raw_log_variance.list_data()[0])
+
+    def set_log_variance(self, log_variance) -> None:
+        """Set the log variance, (C, D) or (C, 1), on every context.
+
+        Raises
+        ------
+        ValueError
+            If the variance is the identity, the shape is another one, or a value is not above the floor.
+        """
+        way_out = "Build LGM with variance='isotropic' or 'diagonal'."
+        ops.require(
+            self.variance != "identity", "LGM", "variance", "be learned to set the log variance", self.variance, way_out
+        )
+        value = log_variance.asnumpy() if isinstance(log_variance, mx.nd.NDArray) else np.asarray(log_variance)
+        shape = self.raw_log_variance.shape
+        ops.require(
+            value.shape == shape, "LGM", "log_variance", f"have shape {shape}", value.shape, "See log_variance()."
+        )
+        rule, way_out = f"be finite and above the floor {self._floor:g}", "Lower log_variance_floor."
+        good = np.isfinite(value).all() and value.min() > self._floor
+        ops.require(good, "LGM", "log_variance", rule, float(value.min()), way_out)
+        self.raw_log_variance.set_data(mx.nd.array(self._raw(value), dtype=self._dtype))
+
+    def prototypes(self):
+        return self.mean.list_data()[0].copy()
+
+    def _describe(self, values: dict) -> dict:
+        mean, log_variance = values["mean"].astype(np.float64), self.log_variance().asnumpy()
+        extra = {} if self.variance == "identity" else {"log_variance": log_variance}
+        return {**extra, "score": lambda embedding: log_density(embedding, mean, log_variance.astype(np.float64))}
+
+
+def log_density(embedding, mean, log_variance):
+    """Return the log densities (N, C) of embeddings (N, D), without the constant, in NumPy float64."""
+    centre = mean.mean(axis=0)
+    embedding, mean = np.asarray(embedding, np.float64) - centre, mean - centre
+    precision = np.broadcast_to(np.exp(-log_variance), mean.shape)
+    log_det = np.broadcast_to(log_variance, mean.shape).sum(axis=1)
+    distance = embedding**2 @ precision.T - 2 * embedding @ (precision * mean).T + (precision * mean**2).sum(axis=1)
+    return -0.5 * (np.maximum(distance, 0) + log_det)

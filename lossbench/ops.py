@@ -1,0 +1,217 @@
+"""What heads and regularizers share: a block with scheduled values, argument checks, and the arithmetic of a class score.
+
+Functions that take ``F`` work on NDArrays and Symbols alike; ``F`` is what Gluon hands to ``hybrid_forward``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from lossbench._mxnet import mx
+
+# Added to a squared norm under the root: the norm of a zero vector is then 1e-6 and its gradient finite.
+NORM_EPSILON = 1e-12
+
+
+def require(condition: bool, where: str, name: str, rule: str, value, way_out: str) -> None:
+    """Raise the ValueError of a bad argument, ``<where>: `<name>` must <rule>, got <value>. <way out>``."""
+    if not condition:
+        raise ValueError(f"{where}: `{name}` must {rule}, got {value!r}. {way_out}")
+
+
+def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
+    """Whether ``value`` is a finite number in [low, high)."""
+    return (
+        isinstance(value, (int, float, np.number))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and low <= value < high
+    )
+
+
+def is_count(value, low: int = 1) -> bool:
+    """Whether ``value`` is an integer of at least ``low``."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= low
+
+
+class LossBlock(mx.gluon.HybridBlock):
+    """A block with a loss in it: scheduled values, arithmetic in float32 or wider, and checked labels.
+
+    A scheduled value is a parameter of shape (1,) without gradient, so that a schedule can move it after the graph was traced and a saved file
+    holds it.
+    """
+
+    config_name = ""
+
+    def __init__(self, prefix=None, params=None):
+        super().__init__(prefix=prefix, params=params)
+        self._dtype = "float32"
+        self._rules = {}
+
+    def _schedule(self, name: str, value: float, low: float, high: float, rule: str, way_out: str) -> None:
+        """Make ``value`` a scheduled value that stays in [low, high)."""
+        self._rules[name] = (low, high, rule, way_out)
+        self._check_scheduled(name, value)
+        with self.name_scope():
+            parameter = self.params.get(
+                name, shape=(1,), init=mx.init.Constant(float(value)), lr_mult=0.0, wd_mult=0.0, differentiable=False
+            )
+        setattr(self, name, parameter)
+
+    def _check_scheduled(self, name: str, value: float) -> None:
+        low, high, rule, way_out = self._rules[name]
+        require(is_number(value, low, high), type(self).__name__, name, rule, value, way_out)
+
+    def scheduled(self) -> dict:
+        """Return the values that a schedule may move, by name."""
+        return {name: self._read(getattr(self, name)) for name in self._rules}
+
+    @staticmethod
+    def _read(parameter) -> float:
+        if parameter._data is None:
+            return float(parameter.init.value)
+        # By way of its shortest decimal form: a float32 0.35 reads as 0.35, not as 0.3499999940.
+        return float(str(parameter.list_data()[0].asnumpy()[0]))
+
+    def set_scheduled(self, name: str, value: float) -> None:
+        """Set a scheduled value; it takes effect at the next call, hybridised or not, on every context.
+
+        Raises
+        ------
+        ValueError
+            If this block has no such scheduled value, or the value is outside its range.
+        """
+        where = type(self).__name__
+        known = ", ".join(self._rules) or "none"
+        require(
+            name in self._rules,
+            where,
+            "name",
+            f"be a scheduled value of this block ({known})",
+            name,
+            "See scheduled().",
+        )
+        self._check_scheduled(name, value)
+        parameter = getattr(self, name)
+        if parameter._data is None:
+            parameter.init = mx.init.Constant(float(value))
+            return
+        with mx.autograd.pause():
+            for array in parameter.list_data():
+                array[:] = float(value)
+
+    def cast(self, dtype) -> None:
+        """Change the type of parameters and arithmetic.
+
+        ``float64`` changes everything; ``float16`` leaves both float32, because float16 embeddings are accepted anyway and cast inside.
+        """
+        name = np.dtype(dtype).name
+        way_out = "Integer networks have no loss."
+        require(
+            name in ("float16", "float32", "float64"), type(self).__name__, "dtype", "be a float type", name, way_out
+        )
+        self._dtype = "float32" if name == "float16" else name
+        scheduled = self.scheduled()
+        super().cast(self._dtype)
+        for key, value in scheduled.items():
+            self.set_scheduled(key, value)
+
+    def _check_inputs(self, embedding, label, embedding_size: int | None) -> None:
+        where = type(self).__name__
+        good = len(embedding.shape) == 2 and embedding_size in (None, embedding.shape[1])
+        rule = f"have shape (batch size, {embedding_size or 'embedding size'})"
+        require(good, where, "embedding", rule, embedding.shape, "Flatten or project the backbone's output.")
+        if label is not None:
+            rule = f"have shape ({embedding.shape[0]},), one class id per embedding"
+            require(
+                label.shape == embedding.shape[:1],
+                where,
+                "label",
+                rule,
+                label.shape,
+                "Pass class ids, not one-hot rows.",
+            )
+
+
+def check_labels(where: str, label, num_classes: int) -> None:
+    """Raise a ValueError that names the first label that is no class id in [0, ``num_classes``)."""
+    values = np.asarray(label.asnumpy() if isinstance(label, mx.nd.NDArray) else label)
+    wrong = ~((values >= 0) & (values < num_classes) & (values == np.floor(values)))
+    if wrong.any():
+        first = int(np.flatnonzero(wrong.ravel())[0])
+        raise ValueError(
+            f"{where}: `label` must be a whole number in [0, {num_classes}), got {values.ravel()[first]} at position {first} "
+            f"({int(wrong.sum())} of {values.size} labels are outside). Renumber the classes or raise num_classes."
+        )
+
+
+def label_index(F, label):
+    """Return labels of any type as float32, the index type that every operator takes: exact up to 2**24 classes."""
+    return F.cast(label, dtype="float32")
+
+
+def nan_outside(F, loss, label, num_classes: int):
+    """Replace the loss (B,) of rows whose label is outside [0, ``num_classes``) by NaN, with no gradient.
+
+    ``pick`` and ``take`` clip an index, so that without this label 7 of 3 classes would train class 2.
+    """
+    known = (label >= 0) * (label <= num_classes - 1) * F.broadcast_equal(label, F.floor(label))
+    return F.where(known, loss, F.zeros_like(loss) / 0)
+
+
+def squared_norm(F, x):
+    """Return ``|x|^2`` of every row of x (N, D), as (N, 1)."""
+    return F.sum(F.square(x), axis=1, keepdims=True)
+
+
+def inverse_norm(F, x):
+    """Return ``1 / |x|`` of every row of x (N, D), as (N, 1); finite, with a finite gradient, for a zero row."""
+    return F.rsqrt(squared_norm(F, x) + NORM_EPSILON)
+
+
+def true_class(F, values, label):
+    """Return the entry of every row of ``values`` (B, C) that belongs to its label, as (B,)."""
+    return F.pick(values, label, axis=1)
+
+
+def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, true_logit=None, dtype: str = "float32"):
+    r"""Return the cross-entropy of every row, as (B,), with the true class's logit replaced where one is given.
+
+    .. math:: L = \log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j
+
+    Parameters
+    ----------
+    logits : (B, C)
+        Scores z without a margin.
+    label : (B,)
+        Class ids y as float32.
+    num_classes : int
+        C.
+    smoothing : float, default 0
+        Label smoothing epsilon in [0, 1).
+    true_logit : (B,), optional
+        Takes the place of ``logits[i, label[i]]``.
+    dtype : str
+        Type of the logits.
+
+    Notes
+    -----
+    The replaced logit enters the (B, C) array with its gradient blocked, and its gradient ``p_y - target_y`` is attached to a (B,) term of
+    value 0. Neither pass then reduces a (B, C) array for it.
+    """
+    if true_logit is not None:
+        shift = true_logit - true_class(F, logits, label)
+        one_hot = F.one_hot(label, depth=num_classes, dtype=dtype)
+        logits = logits + F.broadcast_mul(one_hot, F.BlockGrad(F.expand_dims(shift, axis=1)))
+    log_probability = F.log_softmax(logits, axis=1)
+    true_log_probability = true_class(F, log_probability, label)
+    loss = -true_log_probability
+    if smoothing:
+        loss = (1 - smoothing) * loss - smoothing * F.mean(log_probability, axis=1)
+    if true_logit is not None:
+        target = 1 - smoothing + smoothing / num_classes
+        gradient = F.BlockGrad(F.exp(true_log_probability) - target)
+        loss = loss + gradient * (shift - F.BlockGrad(shift))
+    return loss
