@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Optional
+from typing import Literal, Optional
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
@@ -12,7 +12,9 @@ from lossbench.config.section import Items, Section, choice, known_name, rule
 class Normalize(Section):
     """Per channel, of pixels in [0, 1]: (pixel - mean) / std."""
 
-    mean: Optional[Items[float]] = Field(None, description="subtracted per channel, pixels in [0, 1]; null: the source's own")
+    mean: Optional[Items[float]] = Field(
+        None, description="subtracted per channel, pixels in [0, 1]; null: the source's own"
+    )
     std: Optional[Items[float]] = Field(None, description="divided by per channel, each > 0; null: the source's own")
 
     @field_validator("std")
@@ -34,8 +36,6 @@ class Augment(Section):
 class DataSection(Section):
     """What every source has."""
 
-    CLASSES: ClassVar[Optional[int]] = None  # how many classes the source has, where that is known
-
     root: Optional[str] = Field(None, description="folder of the files; null: Gluon's own folders, else a download")
     batch_size: int = Field(128, ge=1, description="images a training step, >= 1")
     validation_fraction: float = Field(
@@ -47,16 +47,23 @@ class DataSection(Section):
 
     def classes(self) -> Optional[int]:
         """Number of classes where the config tells it, else None."""
-        return self.CLASSES
+        return None
+
+
+class DigitsOptions(Section):
+    """How the digits, which come in one piece, are split."""
+
+    test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
 
 
 class DigitsData(DataSection):
     """scikit-learn's embedded digits."""
 
-    CLASSES = 10
-
     source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
-    test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
+    digits: DigitsOptions = Field(DigitsOptions(), description="how the digits are split")
+
+    def classes(self) -> Optional[int]:
+        return 10
 
 
 class StandardData(DataSection):
@@ -68,41 +75,59 @@ class StandardData(DataSection):
         return 100 if self.source == "cifar100" else 10
 
 
-class RecordData(DataSection):
-    """MXNet RecordIO."""
+class RecordOptions(Section):
+    """Which record files, and what is in them."""
 
-    source: Literal["record"] = Field(description="MXNet RecordIO files")
     train: str = Field(description="path of the training .rec file, relative to root")
     test: str = Field(description="path of the test .rec file, relative to root")
     image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
     channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
 
+
+class RecordData(DataSection):
+    """MXNet RecordIO."""
+
+    source: Literal["record"] = Field(description="MXNet RecordIO files")
+    record: RecordOptions = Field(description="which files, and what is in them")
+
     def classes(self) -> Optional[int]:
-        return self.num_classes
+        return self.record.num_classes
+
+
+class FolderOptions(Section):
+    """What images in folders become."""
+
+    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
 
 
 class FolderData(DataSection):
     """Image folders."""
 
-    source: Literal["folder"] = Field(description="root/train/<class>/*.png and root/test/<class>/*.png")
-    root: str = Field(description="folder that holds train and test")
-    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
-    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+    source: Literal["folder"] = Field(description="a folder for each class, in root")
+    root: str = Field(description="folder that holds the images")
+    folder: FolderOptions = Field(description="what the images become")
 
 
-class SyntheticData(DataSection):
-    """Seeded patterns for tests and timings."""
+class SyntheticOptions(Section):
+    """How many images of what form."""
 
-    source: Literal["synthetic"] = Field(description="seeded class patterns with noise")
     num_classes: int = Field(10, ge=2, description="number of classes, >= 2")
     image_size: int = Field(28, ge=1, description="side of the square images, pixels, >= 1")
     channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (RGB)")
     train_size: int = Field(1024, ge=1, description="training images, >= 1")
     test_size: int = Field(256, ge=1, description="test images, >= 1")
 
+
+class SyntheticData(DataSection):
+    """Seeded patterns for tests and timings."""
+
+    source: Literal["synthetic"] = Field(description="seeded class patterns with noise")
+    synthetic: SyntheticOptions = Field(SyntheticOptions(), description="how many images of what form")
+
     def classes(self) -> Optional[int]:
-        return self.num_classes
+        return self.synthetic.num_classes
 
 
 class OwnData(DataSection):

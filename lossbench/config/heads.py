@@ -78,7 +78,9 @@ class ArcFaceHead(HeadSection):
 
     name: Literal["arcface"] = Field(description="ArcFace")
     scale: float = Field(64.0, gt=0, description="factor on the cosine, > 0")
-    margin: float = Field(0.5, ge=0, lt=math.pi / 2, description="added to the true class's angle, radians in [0, pi/2)")
+    margin: float = Field(
+        0.5, ge=0, lt=math.pi / 2, description="added to the true class's angle, radians in [0, pi/2)"
+    )
     easy_margin: bool = Field(False, description="apply the margin only where the cosine is above 0")
 
     @field_validator("margin", mode="before")

@@ -105,7 +105,9 @@ def _read(path: Path) -> Tuple[Dict[str, Any], Origins]:
         raise ConfigError(f"config {path}: base: {error}") from None
     for key, why in (("base", "inheritance goes one level"), ("name", "the experiment has the name")):
         if key in base:
-            raise ConfigError(f"config {base_path}: {key}: must not be in a base file, got {base[key]!r}; {why}. Remove it")
+            raise ConfigError(
+                f"config {base_path}: {key}: must not be in a base file, got {base[key]!r}; {why}. Remove it"
+            )
     origins.record((), base, str(base_path))
     return merge(base, own, Config, (), str(path), origins), origins
 
@@ -113,7 +115,9 @@ def _read(path: Path) -> Tuple[Dict[str, Any], Origins]:
 def _parse(overrides: Iterable[str]) -> List[Tuple[List[str], Any]]:
     """Keys and values; those that choose a model first, since they drop the former model's keys."""
     if isinstance(overrides, str):
-        raise TypeError(f"load: overrides must be a list of key=value, got the text {overrides!r}. Write [{overrides!r}]")
+        raise TypeError(
+            f"load: overrides must be a list of key=value, got the text {overrides!r}. Write [{overrides!r}]"
+        )
     parsed = []
     for override in overrides:
         key, equals, text = override.partition("=")

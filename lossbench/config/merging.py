@@ -102,7 +102,9 @@ def _assigned(held: Any, keys: List[str], value: Any, node: Any, path: Path, sou
         held = {}
     if not isinstance(held, dict):
         shown = ".".join(map(str, path))
-        raise ConfigError(f"{source}: {'.'.join([shown, *keys])}: must be a key that exists; {shown} is a value, {held!r}")
+        raise ConfigError(
+            f"{source}: {'.'.join([shown, *keys])}: must be a key that exists; {shown} is a value, {held!r}"
+        )
     key, rest = _first_key(held, keys, value, node)
     if not rest:
         return merge(held, {key: value}, node, path, source, origins)
@@ -134,4 +136,6 @@ def _index(held: List[Any], key: str, path: Path) -> int:
         return int(key)
     shown = ".".join(map(str, path))
     there = ", ".join(str(name) if name else str(index) for index, name in enumerate(names)) or "none"
-    raise ConfigError(f"command line: {shown}.{key}: must be a member of {shown} ({there}), got {key!r}. Replace the list: {shown}=[...]")
+    raise ConfigError(
+        f"command line: {shown}.{key}: must be a member of {shown} ({there}), got {key!r}. Replace the list: {shown}=[...]"
+    )

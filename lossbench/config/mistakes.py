@@ -56,11 +56,21 @@ def _problem(details: ErrorDetails, raw: Dict[str, Any]) -> Tuple[Tuple[Any, ...
     description = _describe(owner, path)
     if kind == "missing":
         for key in difflib.get_close_matches(path[-1], _strays(value, owner), n=1):
-            return (*path[:-1], key), _shown((*path[:-1], key), raw), f"unknown key; did you mean `{path[-1]}`?", path[-1]
+            return (
+                (*path[:-1], key),
+                _shown((*path[:-1], key), raw),
+                f"unknown key; did you mean `{path[-1]}`?",
+                path[-1],
+            )
         return path, _shown(path, raw), f"must be given, got nothing{description}", None
     if kind == "literal_error":
         allowed = _literals(context["expected"])
-        return path, _shown(path, raw), f"must be one of {', '.join(allowed)}, got {_short(value)}{_meant(value, allowed)}", None
+        return (
+            path,
+            _shown(path, raw),
+            f"must be one of {', '.join(allowed)}, got {_short(value)}{_meant(value, allowed)}",
+            None,
+        )
     text = _RULES.get(kind)
     text = f"must {text.format(**context)}" if text else details["msg"]
     return path, _shown(path, raw), f"{text}, got {_short(value)}{description}", None

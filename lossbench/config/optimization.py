@@ -16,7 +16,9 @@ class Group(Section):
     pattern: Pattern = Field(description="regular expression searched in parameter names")
     optimizer: Optional[Literal["nag", "sgd", "adam"]] = Field(None, description="optimizer; null: the main one")
     learning_rate: Optional[float] = Field(None, gt=0, description="learning rate, > 0; null: the main one")
-    momentum: Optional[float] = Field(None, ge=0, lt=1, description="momentum in [0, 1), nag and sgd; null: the main one")
+    momentum: Optional[float] = Field(
+        None, ge=0, lt=1, description="momentum in [0, 1), nag and sgd; null: the main one"
+    )
     weight_decay: Optional[float] = Field(None, ge=0, description="weight decay, >= 0; null: the main one")
     lr_mult: float = Field(1.0, ge=0, description="factor on the learning rate, >= 0")
     wd_mult: float = Field(1.0, ge=0, description="factor on the weight decay, >= 0")
@@ -28,7 +30,9 @@ class Group(Section):
     @model_validator(mode="after")
     def _adam_has_no_momentum(self) -> Group:
         if self.optimizer == "adam" and self.momentum is not None:
-            raise rule(f"must be null with adam, got {self.momentum}. Leave it out, or choose nag or sgd", key="momentum")
+            raise rule(
+                f"must be null with adam, got {self.momentum}. Leave it out, or choose nag or sgd", key="momentum"
+            )
         return self
 
 
@@ -38,7 +42,9 @@ class OptimizerSection(Section):
     learning_rate: float = Field(gt=0, description="learning rate at its height, > 0")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty on parameters, >= 0")
     clip_global_norm: Optional[float] = Field(
-        None, gt=0, description="largest gradient norm of a group, of gradients averaged over the batch, > 0; null: none"
+        None,
+        gt=0,
+        description="largest gradient norm of a group, of gradients averaged over the batch, > 0; null: none",
     )
     groups: Items[Group] = Field((), description="parameters that are treated differently; the first match counts")
 
@@ -87,7 +93,9 @@ class ScheduleSection(Section):
     """What every schedule has."""
 
     warmup_epochs: float = Field(0.0, ge=0, description="epochs before the schedule proper, >= 0")
-    warmup: Literal["linear", "constant"] = Field("linear", description="rise to the learning rate, or hold a lower one")
+    warmup: Literal["linear", "constant"] = Field(
+        "linear", description="rise to the learning rate, or hold a lower one"
+    )
     warmup_learning_rate: Optional[float] = Field(
         None, ge=0, description="learning rate that a warm-up starts from or holds, >= 0; null: 0, for linear alone"
     )
@@ -146,7 +154,10 @@ class OneCycleSchedule(ScheduleSection):
     @model_validator(mode="after")
     def _is_its_own_warmup(self) -> OneCycleSchedule:
         if self.warmup_epochs:
-            raise rule(f"must be 0, got {self.warmup_epochs}. one_cycle rises by itself: see peak_fraction", key="warmup_epochs")
+            raise rule(
+                f"must be 0, got {self.warmup_epochs}. one_cycle rises by itself: see peak_fraction",
+                key="warmup_epochs",
+            )
         return self
 
 
@@ -161,5 +172,10 @@ class UnknownSchedule(ScheduleSection):
         return known_name(name, "schedule", SCHEDULES)
 
 
-SCHEDULES = {"constant": ConstantSchedule, "step": StepSchedule, "cosine": CosineSchedule, "one_cycle": OneCycleSchedule}
+SCHEDULES = {
+    "constant": ConstantSchedule,
+    "step": StepSchedule,
+    "cosine": CosineSchedule,
+    "one_cycle": OneCycleSchedule,
+}
 Schedule = choice("name", SCHEDULES, UnknownSchedule)

@@ -36,7 +36,9 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as error:
-        raise rule(f"must be a regular expression, got {pattern!r}: {error}. Escape special characters with \\") from None
+        raise rule(
+            f"must be a regular expression, got {pattern!r}: {error}. Escape special characters with \\"
+        ) from None
     return pattern
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Iterator, Literal, Optional, Tuple, Union
+from typing import Any, Dict, Literal, Optional, Tuple, Union
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -50,7 +50,9 @@ class EvaluationSection(Section):
     k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1")
     batch_size: int = Field(256, ge=1, description="images at a time, >= 1")
     test_every_epochs: Optional[int] = Field(
-        None, ge=1, description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone"
+        None,
+        ge=1,
+        description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
     )
     embeddings_every_epochs: Optional[int] = Field(
         1, ge=1, description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never"
@@ -79,7 +81,9 @@ class Config(Section):
     schedule: Schedule = Field(ConstantSchedule(name="constant"), description="learning rate over time")
     anneal: Dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
     init_from: Optional[str] = Field(None, description="run folder or checkpoint to start from; null: none")
-    freeze: Items[Pattern] = Field((), description="regular expressions searched in names of parameters that stay fixed")
+    freeze: Items[Pattern] = Field(
+        (), description="regular expressions searched in names of parameters that stay fixed"
+    )
     trainer: TrainerSection = Field(description="the loop")
     evaluation: EvaluationSection = Field(EvaluationSection(), description="what is measured")
 
@@ -145,15 +149,17 @@ def _schedule(config: Config) -> None:
 def _frozen_head(config: Config) -> None:
     if config.head.loss_weight > 0:
         return
-    if not any(_freezes_head(pattern, config.head.name) for pattern in config.freeze):
-        raise rule("must be > 0 unless the head is frozen, got 0. Add a pattern such as `head` to freeze", key="head.loss_weight")
+    if not any(_freezes_head(pattern) for pattern in config.freeze):
+        raise rule(
+            "must be > 0 unless the head is frozen, got 0. Add a pattern such as `^head` to freeze",
+            key="head.loss_weight",
+        )
     if not config.regularizers:
         raise rule("must be > 0 without regularizers, got 0. Otherwise nothing trains", key="head.loss_weight")
 
 
-def _freezes_head(pattern: str, name: str) -> bool:
-    names: Iterator[str] = (f"{prefix}{end}" for prefix in ("head", name, f"head_{name}") for end in ("_weight", "0_weight", ".weight", "_mean"))
-    return "head" in pattern or any(re.search(pattern, parameter) for parameter in names)
+def _freezes_head(pattern: str) -> bool:
+    return any(re.search(pattern, f"head.{parameter}") for parameter in ("weight", "mean"))
 
 
 def _stopping(config: Config) -> None:
@@ -165,7 +171,7 @@ def _stopping(config: Config) -> None:
 
 
 def _class_weights(config: Config) -> None:
-    weights, classes = config.trainer.class_weights, getattr(config.data, "classes", lambda: None)()
+    weights, classes = config.trainer.class_weights, config.data.classes()
     if weights is not None and classes is not None and len(weights) != classes:
         raise rule(f"must be {classes} numbers, one a class, got {len(weights)}", key="trainer.class_weights")
 

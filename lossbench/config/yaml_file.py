@@ -28,7 +28,10 @@ class _Loader(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             event = self.peek_event()
             raise yaml.composer.ComposerError(
-                None, None, f"alias *{event.anchor} is not supported; write the value out, or use base:", event.start_mark
+                None,
+                None,
+                f"alias *{event.anchor} is not supported; write the value out, or use base:",
+                event.start_mark,
             )
         return super().compose_node(parent, index)
 
@@ -102,7 +105,9 @@ def read(path: Path) -> dict:
         raise ConfigError(f"config {path}: file must exist. {_beside(path)}") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError(f"config {path}: line {line}: must be YAML in UTF-8, got other bytes. Is it a config?") from None
+        raise ConfigError(
+            f"config {path}: line {line}: must be YAML in UTF-8, got other bytes. Is it a config?"
+        ) from None
     except OSError as error:
         raise ConfigError(f"config {path}: file must be readable, got: {error.strerror}. Name a YAML file") from None
     try:
@@ -112,7 +117,9 @@ def read(path: Path) -> dict:
     if value is None:
         raise ConfigError(f"config {path}: line 1: must hold sections such as `head:`, got an empty file")
     if not isinstance(value, dict):
-        raise ConfigError(f"config {path}: line 1: must be a mapping of sections, got {_kind_of(value)}. Write `key: value`")
+        raise ConfigError(
+            f"config {path}: line 1: must be a mapping of sections, got {_kind_of(value)}. Write `key: value`"
+        )
     return value
 
 
