@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Literal, Optional
+from typing import Literal, Optional
 
 from pydantic import Field, field_validator, model_validator
 
@@ -12,7 +12,7 @@ from lossbench.config.section import Section, choice, known_name, rule
 class AnnealSection(Section):
     """What every kind has."""
 
-    def reached(self) -> Dict[str, float]:
+    def reached(self) -> dict[str, float]:
         """The extreme values that this schedule takes, by key: they must suit the value that is moved."""
         raise NotImplementedError
 
@@ -32,7 +32,7 @@ class LinearAnneal(AnnealSection):
             raise rule("must have either epochs or steps, got " + ("neither" if self.epochs is None else "both"))
         return self
 
-    def reached(self) -> Dict[str, float]:
+    def reached(self) -> dict[str, float]:
         return {"start": self.start, "end": self.end}
 
 
@@ -54,7 +54,7 @@ class DoublingAnneal(AnnealSection):
             raise rule(f"must be at least start ({self.start}), got {self.cap}. Swap the two?", key="cap")
         return self
 
-    def reached(self) -> Dict[str, float]:
+    def reached(self) -> dict[str, float]:
         return {"start": self.start, "cap": self.cap}
 
 
@@ -66,7 +66,7 @@ class ExponentialAnneal(AnnealSection):
     factor: float = Field(gt=0, lt=1, description="multiplier a step, in (0, 1)")
     floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
 
-    def reached(self) -> Dict[str, float]:
+    def reached(self) -> dict[str, float]:
         return {"start": self.start, "floor": self.floor}
 
 
@@ -79,7 +79,7 @@ class InversePowerAnneal(AnnealSection):
     power: float = Field(gt=0, description="exponent, > 0")
     floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
 
-    def reached(self) -> Dict[str, float]:
+    def reached(self) -> dict[str, float]:
         return {"base": self.base, "floor": self.floor}
 
 

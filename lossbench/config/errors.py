@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Iterable, List, Optional, Tuple
+from collections.abc import Iterable
+from typing import Any, Optional
 
 
 class ConfigError(ValueError):
@@ -22,7 +23,7 @@ def did_you_mean(word: Any, known: Iterable[str]) -> str:
     return f"; did you mean `{found}`?" if found else ""
 
 
-def one_line(problems: List[Tuple[str, str, str]]) -> ConfigError:
+def one_line(problems: list[tuple[str, str, str]]) -> ConfigError:
     """Join (source, key, text) triples, naming a source once for the problems that follow each other in it."""
     parts, last = [], None
     for source, key, text in problems:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal, Tuple
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -13,14 +13,14 @@ from lossbench.config.section import Section, choice, known_name, rule
 class HeadSection(Section):
     """What every head has."""
 
-    SCHEDULED: ClassVar[Tuple[str, ...]] = ()  # the values that `anneal` may move
+    SCHEDULED: ClassVar[tuple[str, ...]] = ()  # the values that `anneal` may move
 
     loss_weight: float = Field(1.0, ge=0, description="factor on the head's loss, >= 0; 0 needs the head frozen")
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="share of the target spread evenly over all classes, in [0, 1)"
     )
 
-    def scheduled(self) -> Tuple[str, ...]:
+    def scheduled(self) -> tuple[str, ...]:
         """Names of the values that a schedule may move."""
         return self.SCHEDULED
 
@@ -45,7 +45,7 @@ class _ScaledHead(HeadSection):
     scale: float = Field(16.0, gt=0, description="factor on the unit embedding, > 0")
     learn_scale: bool = Field(False, description="train the scale (never below 0.01) instead of scheduling it")
 
-    def scheduled(self) -> Tuple[str, ...]:
+    def scheduled(self) -> tuple[str, ...]:
         return () if self.learn_scale else self.SCHEDULED
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Tuple, Union
+from typing import Any, Union
 
 import yaml
 from pydantic import ValidationError
@@ -74,7 +75,7 @@ def dump(config: Config) -> str:
     return yaml_file.write(plain(config))
 
 
-def differences(a: Config, b: Config) -> List[str]:
+def differences(a: Config, b: Config) -> list[str]:
     """Dotted keys whose values differ, in the order of the file."""
     first, second = flat(plain(a)), flat(plain(b))
     missing = object()
@@ -82,14 +83,14 @@ def differences(a: Config, b: Config) -> List[str]:
     return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
 
 
-def _refuse_taken(own: Dict[str, Tuple[str, ...]]) -> None:
+def _refuse_taken(own: dict[str, tuple[str, ...]]) -> None:
     for kind, table in (("heads", HEADS), ("backbones", BACKBONES), ("data", SOURCES)):
         for name in own[kind]:
             if name in table:
                 raise ConfigError(f"{kind}: name must not be one that lossbench has, got {name!r}. Choose another")
 
 
-def _read(path: Path) -> Tuple[Dict[str, Any], Origins]:
+def _read(path: Path) -> tuple[dict[str, Any], Origins]:
     own = yaml_file.read(path)
     origins = Origins()
     if "base" not in own:
@@ -112,7 +113,7 @@ def _read(path: Path) -> Tuple[Dict[str, Any], Origins]:
     return merge(base, own, Config, (), str(path), origins), origins
 
 
-def _parse(overrides: Iterable[str]) -> List[Tuple[List[str], Any]]:
+def _parse(overrides: Iterable[str]) -> list[tuple[list[str], Any]]:
     """Keys and values; those that choose a model first, since they drop the former model's keys."""
     if isinstance(overrides, str):
         raise TypeError(

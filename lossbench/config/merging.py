@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 from lossbench.config.errors import ConfigError
 from lossbench.config.section import Choice, Many, declared_by, shapes
 from lossbench.config.sections import Config
 
-Path = Tuple[Any, ...]
+Path = tuple[Any, ...]
 
 
 class Origins:
     """Remembers which file, or the command line, each value came from."""
 
     def __init__(self) -> None:
-        self._source: Dict[Path, str] = {}
+        self._source: dict[Path, str] = {}
 
     def record(self, path: Path, value: Any, source: str) -> None:
         """Everything under `path` comes from `source`."""
@@ -54,7 +54,7 @@ def merge(base: Any, own: Any, node: Any, path: Path, source: str, origins: Orig
     return result
 
 
-def _without_former_options(base: Dict[str, Any], own: Dict[str, Any], node: Choice) -> Tuple[Dict[str, Any], Any]:
+def _without_former_options(base: dict[str, Any], own: dict[str, Any], node: Choice) -> tuple[dict[str, Any], Any]:
     """The base without the keys that mean something only under the name that `own` replaces; and the model that counts."""
     model = node.model({**base, **own})
     former = node.model(base)
@@ -75,17 +75,17 @@ def _inner(model: Any, key: Any) -> Any:
     return shapes(model).get(key) if isinstance(model, type) else None
 
 
-def split_key(key: str) -> List[str]:
+def split_key(key: str) -> list[str]:
     """Parts of a dotted key."""
     return [part.strip() for part in key.split(".")]
 
 
-def assign(raw: Dict[str, Any], keys: List[str], value: Any, source: str, origins: Origins) -> None:
+def assign(raw: dict[str, Any], keys: list[str], value: Any, source: str, origins: Origins) -> None:
     """Put one override into the settings."""
     raw.update(_assigned(raw, keys, value, Config, (), source, origins))
 
 
-def _assigned(held: Any, keys: List[str], value: Any, node: Any, path: Path, source: str, origins: Origins) -> Any:
+def _assigned(held: Any, keys: list[str], value: Any, node: Any, path: Path, source: str, origins: Origins) -> Any:
     if isinstance(held, list) and keys:
         index = _index(held, keys[0], path)
         member = node.member if isinstance(node, Many) else None
@@ -118,7 +118,7 @@ def _assigned(held: Any, keys: List[str], value: Any, node: Any, path: Path, sou
     return {**held, key: new}
 
 
-def _first_key(held: Dict[str, Any], keys: List[str], value: Any, node: Any) -> Tuple[str, List[str]]:
+def _first_key(held: dict[str, Any], keys: list[str], value: Any, node: Any) -> tuple[str, list[str]]:
     """The next key and the rest; a key of `anneal` holds dots itself."""
     if not (isinstance(node, Many) and node.by_key):
         return keys[0], keys[1:]
@@ -128,7 +128,7 @@ def _first_key(held: Dict[str, Any], keys: List[str], value: Any, node: Any) -> 
     return head, keys[-1:]
 
 
-def _index(held: List[Any], key: str, path: Path) -> int:
+def _index(held: list[Any], key: str, path: Path) -> int:
     names = [item.get("name") if isinstance(item, dict) else None for item in held]
     if key in names:
         return names.index(key)

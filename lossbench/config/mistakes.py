@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Dict, List, Optional, Tuple, Type
+from typing import Any, Optional
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from lossbench.config.errors import nearest
-from lossbench.config.section import OTHER, Choice, Many, Section, shape, shapes
+from lossbench.config.section import OTHER, Choice, Many, Section, shapes
 from lossbench.config.sections import Config
 
 _RULES = {
@@ -32,11 +32,11 @@ _RULES = {
 }
 
 
-def problems(error: ValidationError, raw: Dict[str, Any]) -> List[Tuple[Tuple[Any, ...], str, str]]:
+def problems(error: ValidationError, raw: dict[str, Any]) -> list[tuple[tuple[Any, ...], str, str]]:
     """Path in `raw`, key as shown, and text of every mistake; a missing key that was merely misspelt counts once."""
     found = [_problem(details, raw) for details in error.errors(include_url=False)]
     misspelt = {(path[:-1], meant) for path, _, _, meant in found if meant}
-    kept: Dict[Tuple[Any, ...], Tuple[Tuple[Any, ...], str, str]] = {}
+    kept: dict[tuple[Any, ...], tuple[tuple[Any, ...], str, str]] = {}
     for (path, key, text, meant), details in zip(found, error.errors(include_url=False)):
         if details["type"] == "missing" and not meant and (path[:-1], path[-1]) in misspelt:
             continue
@@ -44,7 +44,7 @@ def problems(error: ValidationError, raw: Dict[str, Any]) -> List[Tuple[Tuple[An
     return list(kept.values())
 
 
-def _problem(details: ErrorDetails, raw: Dict[str, Any]) -> Tuple[Tuple[Any, ...], str, str, Optional[str]]:
+def _problem(details: ErrorDetails, raw: dict[str, Any]) -> tuple[tuple[Any, ...], str, str, Optional[str]]:
     path, owner = _locate(details["loc"])
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "rule":
@@ -76,10 +76,10 @@ def _problem(details: ErrorDetails, raw: Dict[str, Any]) -> Tuple[Tuple[Any, ...
     return path, _shown(path, raw), f"{text}, got {_short(value)}{description}", None
 
 
-def _locate(loc: Tuple[Any, ...]) -> Tuple[Tuple[Any, ...], Any]:
+def _locate(loc: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """The path without pydantic's tags, and the section class that the last key belongs to."""
     node: Any = Config
-    path: List[Any] = []
+    path: list[Any] = []
     owner: Any = None
     for step in loc:
         if isinstance(node, Choice):
@@ -97,7 +97,7 @@ def _locate(loc: Tuple[Any, ...]) -> Tuple[Tuple[Any, ...], Any]:
     return tuple(path), owner
 
 
-def _split(key: str, path: Tuple[Any, ...]) -> Tuple[str, ...]:
+def _split(key: str, path: tuple[Any, ...]) -> tuple[str, ...]:
     if not path and key.startswith("anneal."):  # the path in between holds dots itself
         rest = key[len("anneal.") :]
         for end in (".start", ".end", ".cap", ".floor", ".base"):
@@ -107,9 +107,9 @@ def _split(key: str, path: Tuple[Any, ...]) -> Tuple[str, ...]:
     return tuple(key.split("."))
 
 
-def _shown(path: Tuple[Any, ...], raw: Any) -> str:
+def _shown(path: tuple[Any, ...], raw: Any) -> str:
     """The path with dots, list members by their name where they have one of their own."""
-    parts: List[str] = []
+    parts: list[str] = []
     value = raw
     for step in path:
         part = str(step)
@@ -125,7 +125,7 @@ def _shown(path: Tuple[Any, ...], raw: Any) -> str:
     return ".".join(parts)
 
 
-def _unknown(path: Tuple[Any, ...], owner: Type[Section]) -> Tuple[str, Optional[str]]:
+def _unknown(path: tuple[Any, ...], owner: type[Section]) -> tuple[str, Optional[str]]:
     known = list(owner.model_fields)
     found = nearest(path[-1], known)
     if found:
@@ -136,9 +136,9 @@ def _unknown(path: Tuple[Any, ...], owner: Type[Section]) -> Tuple[str, Optional
     return f"unknown key{hint or '.'} Known here: {', '.join(known)}", None
 
 
-def _elsewhere() -> Dict[str, str]:
+def _elsewhere() -> dict[str, str]:
     """Where each key of the fixed sections lives."""
-    places: Dict[str, str] = {}
+    places: dict[str, str] = {}
 
     def walk(node: Any, path: str) -> None:
         models = [*node.table.values()] if isinstance(node, Choice) else [node] if isinstance(node, type) else []
@@ -152,22 +152,22 @@ def _elsewhere() -> Dict[str, str]:
     return places
 
 
-def _strays(value: Any, owner: Type[Section]) -> List[str]:
+def _strays(value: Any, owner: type[Section]) -> list[str]:
     free = isinstance(value, dict) and owner.model_config.get("extra") == "allow"
     return [key for key in value if key not in owner.model_fields] if free else []
 
 
-def _describe(owner: Any, path: Tuple[Any, ...]) -> str:
+def _describe(owner: Any, path: tuple[Any, ...]) -> str:
     key = next((step for step in reversed(path) if isinstance(step, str)), "")
     field = owner.model_fields.get(key) if owner is not None else None
     return f" ({field.description})" if field is not None and field.description else ""
 
 
-def _literals(expected: str) -> List[str]:
+def _literals(expected: str) -> list[str]:
     return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
 
 
-def _meant(value: Any, allowed: List[str]) -> str:
+def _meant(value: Any, allowed: list[str]) -> str:
     found = nearest(value, allowed) if isinstance(value, str) else None
     return f"; did you mean `{found}`?" if found else ""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Tuple, Union
+from typing import ClassVar, Literal, Union
 
 from pydantic import Field, field_validator
 
@@ -12,9 +12,9 @@ from lossbench.config.section import Section, choice, known_name, rule
 class RegularizerSection(Section):
     """What every regularizer has."""
 
-    SCHEDULED: ClassVar[Tuple[str, ...]] = ("loss_weight",)
+    SCHEDULED: ClassVar[tuple[str, ...]] = ("loss_weight",)
 
-    def scheduled(self) -> Tuple[str, ...]:
+    def scheduled(self) -> tuple[str, ...]:
         """Names of the values that a schedule may move."""
         return self.SCHEDULED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Dict, Optional, Tuple, Type, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
 from pydantic_core import PydanticCustomError
@@ -19,7 +19,9 @@ OTHER = "other"  # the tag of the model that takes a user's own head, backbone o
 class Section(BaseModel):
     """A part of a config: frozen, typed strictly (no `"1"` for 1, no `true` for 1.0), without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=(), defer_build=True
+    )
 
 
 def rule(text: str, key: str = "", **values: Any) -> PydanticCustomError:
@@ -42,7 +44,7 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
-Items = Annotated[Tuple[T, ...], BeforeValidator(_as_tuple)]
+Items = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 Pattern = Annotated[str, AfterValidator(_compiles)]
 
 
@@ -51,10 +53,10 @@ class Choice:
     """Marks a section whose keys depend on the value of one of them (`key`): `table` maps that value to a model."""
 
     key: str
-    table: Dict[str, Type[Section]]
-    other: Optional[Type[Section]] = None
+    table: dict[str, type[Section]]
+    other: Optional[type[Section]] = None
 
-    def model(self, value: Any) -> Optional[Type[Section]]:
+    def model(self, value: Any) -> Optional[type[Section]]:
         """The model for a mapping as it was read, or None if none fits."""
         name = value.get(self.key) if isinstance(value, dict) else None
         return self.table.get(name, self.other) if isinstance(name, str) else self.other
@@ -64,7 +66,7 @@ class Choice:
         return name if isinstance(name, str) and name in self.table else OTHER
 
 
-def choice(key: str, table: Dict[str, Type[Section]], other: Type[Section]) -> Any:
+def choice(key: str, table: dict[str, type[Section]], other: type[Section]) -> Any:
     """A type: the model that `table` names under the value of `key`; `other` judges every other value."""
     marker = Choice(key, table, other)
     members = [Annotated[model, Tag(name)] for name, model in table.items()] + [Annotated[other, Tag(OTHER)]]
@@ -103,14 +105,14 @@ def shape(annotation: Any) -> Any:
     return None
 
 
-@functools.lru_cache(maxsize=None)
-def shapes(model: Type[Section]) -> Dict[str, Any]:
+@functools.cache
+def shapes(model: type[Section]) -> dict[str, Any]:
     """Of every key of a section, what it describes."""
     hints = get_type_hints(model, include_extras=True)
     return {name: shape(hints[name]) for name in model.model_fields}
 
 
-def declared_by(model: Optional[Type[Section]], key: str) -> Optional[type]:
+def declared_by(model: Optional[type[Section]], key: str) -> Optional[type]:
     """The class in which a key of a section is written down; keys of one declaration mean the same in every heir."""
     for owner in model.__mro__ if model else ():
         if key in owner.__dict__.get("__annotations__", {}):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Dict, Literal, Optional, Tuple, Union
+from typing import Any, Literal, Optional, Union
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -79,7 +79,7 @@ class Config(Section):
     regularizers: Items[Regularizer] = Field((), description="losses added to the head's")
     optimizer: Optimizer = Field(description="how parameters are updated")
     schedule: Schedule = Field(ConstantSchedule(name="constant"), description="learning rate over time")
-    anneal: Dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
+    anneal: dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
     init_from: Optional[str] = Field(None, description="run folder or checkpoint to start from; null: none")
     freeze: Items[Pattern] = Field(
         (), description="regular expressions searched in names of parameters that stay fixed"
@@ -102,7 +102,7 @@ class Config(Section):
         return self
 
 
-def annealable(config: Config) -> Dict[str, Section]:
+def annealable(config: Config) -> dict[str, Section]:
     """Every path that `anneal` may name, with the section that holds the value."""
     blocks = [("head", config.head)] + [(f"regularizers.{block.name}", block) for block in config.regularizers]
     return {f"{path}.{value}": block for path, block in blocks for value in block.scheduled()}
@@ -189,7 +189,7 @@ def plain(value: Any) -> Union[dict, list, Any]:
     return value
 
 
-def flat(value: Any, path: Tuple[str, ...] = ()) -> Dict[str, Any]:
+def flat(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
     """Plain values by dotted key; list members of a name go by it."""
     if isinstance(value, dict) and (value or not path):
         pairs = [(key, inner) for key, inner in value.items()]
@@ -197,7 +197,7 @@ def flat(value: Any, path: Tuple[str, ...] = ()) -> Dict[str, Any]:
         pairs = [(str(item.get("name", index)), item) for index, item in enumerate(value)]
     else:
         return {".".join(path): value}
-    found: Dict[str, Any] = {}
+    found: dict[str, Any] = {}
     for key, inner in pairs:
         found.update(flat(inner, (*path, str(key))))
     return found
