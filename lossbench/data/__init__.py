@@ -8,8 +8,11 @@ from lossbench.data.batches import Batches
 from lossbench.data.cifar import cifar10, cifar100
 from lossbench.data.dataset import Dataset, Split
 from lossbench.data.digits import digits
+from lossbench.data.folder import folder
 from lossbench.data.idx import fashion_mnist, mnist
+from lossbench.data.record import record
 from lossbench.data.split import stratified_ids
+from lossbench.data.synthetic import synthetic
 
 __all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics"]
 
@@ -20,6 +23,9 @@ SOURCES = {
     "fashion_mnist": fashion_mnist,
     "cifar10": cifar10,
     "cifar100": cifar100,
+    "record": record,
+    "folder": folder,
+    "synthetic": synthetic,
 }
 
 

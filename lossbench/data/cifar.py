@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tarfile
 import tempfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ _WAY_OUT = "Delete it to have it downloaded again, or put the right file there."
 
 @dataclass(frozen=True)
 class _Form:
-    """One of the two datasets: its files with SHA-1, label bytes with their number of values, pixel statistics."""
+    """One of the two datasets: its files with SHA-1 and images, label bytes with their values, pixel statistics."""
 
     name: str
     archive: tuple
@@ -41,13 +43,13 @@ _CIFAR10 = _Form(
     archive=("cifar-10-binary.tar.gz", "fab780a1e191a7eda0f345501ccd62d20f7ed891"),
     inner="cifar-10-batches-bin",
     train={
-        "data_batch_1.bin": "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
-        "data_batch_2.bin": "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
-        "data_batch_3.bin": "1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
-        "data_batch_4.bin": "aab85764eb3584312d3c7f65fd2fd016e36a258e",
-        "data_batch_5.bin": "26e2849e66a845b7f1e4614ae70f4889ae604628",
+        "data_batch_1.bin": ("aadd24acce27caa71bf4b10992e9e7b2d74c2540", 10_000),
+        "data_batch_2.bin": ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795", 10_000),
+        "data_batch_3.bin": ("1dd00a74ab1d17a6e7d73e185b69dbf31242f295", 10_000),
+        "data_batch_4.bin": ("aab85764eb3584312d3c7f65fd2fd016e36a258e", 10_000),
+        "data_batch_5.bin": ("26e2849e66a845b7f1e4614ae70f4889ae604628", 10_000),
     },
-    test={"test_batch.bin": "67eb016db431130d61cd03c7ad570b013799c88c"},
+    test={"test_batch.bin": ("67eb016db431130d61cd03c7ad570b013799c88c", 10_000)},
     labels=(10,),
     class_names="airplane automobile bird cat deer dog frog horse ship truck".split(),
     mean=(0.4914, 0.4822, 0.4465),
@@ -57,8 +59,8 @@ _CIFAR100 = _Form(
     name="cifar100",
     archive=("cifar-100-binary.tar.gz", "a0bb982c76b83111308126cc779a992fa506b90b"),
     inner="cifar-100-binary",
-    train={"train.bin": "e207cd2e05b73b1393c74c7f5e7bea451d63e08e"},
-    test={"test.bin": "8fb6623e830365ff53cf14adec797474f5478006"},
+    train={"train.bin": ("e207cd2e05b73b1393c74c7f5e7bea451d63e08e", 50_000)},
+    test={"test.bin": ("8fb6623e830365ff53cf14adec797474f5478006", 10_000)},
     labels=(20, 100),
     class_names=(
         "apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can "
@@ -102,11 +104,15 @@ def read(path, labels):
     ValueError
         If the file is empty, does not consist of whole records, or has a label out of range.
     """
+    return _parse(path, files.contents(path), labels)
+
+
+def _parse(path, content, labels):
     record = len(labels) + _PIXELS
-    rows = np.fromfile(path, np.uint8)
-    if not len(rows) or len(rows) % record:
+    if not content or len(content) % record:
         rule = f"consist of whole records of {record} bytes"
-        raise files.invalid(path, rule, f"{len(rows):,} bytes, {len(rows) % record} left over", _WAY_OUT)
+        raise files.invalid(path, rule, f"{len(content):,} bytes, {len(content) % record} left over", _WAY_OUT)
+    rows = np.frombuffer(content, np.uint8)
     rows = rows.reshape(-1, record)
     for column, count in enumerate(labels):
         wrong = np.flatnonzero(rows[:, column] >= count)
@@ -120,10 +126,15 @@ def read(path, labels):
 
 def _load(form, root):
     folder = _locate(form, root)
-    train, test = (_split(folder, names, form.labels) for names in (form.train, form.test))
-    notes = []
-    for name, sha1 in form.files.items():
-        notes += files.not_canonical(folder / name, files.digest(folder / name, "sha1"), sha1)
+    parts, checksums, differing = {}, {}, []
+    for name, (sha1, count) in form.files.items():
+        content = files.contents(folder / name)
+        parts[name] = _parse(folder / name, content, form.labels)
+        checksums[name] = hashlib.sha256(content).hexdigest()
+        if hashlib.sha1(content).hexdigest() != sha1:
+            more = "" if len(parts[name]) == count else f" ({len(parts[name]):,} images instead of {count:,})"
+            differing.append(name + more)
+    train, test = (_join(folder, {name: parts[name] for name in names}) for names in (form.train, form.test))
     return Dataset(
         train=train,
         validation=empty_like(train),
@@ -132,18 +143,20 @@ def _load(form, root):
         class_names=list(form.class_names),
         mean=form.mean,
         std=form.std,
-        checksums={name: files.digest(folder / name) for name in form.files},
-        notes=notes,
+        checksums=checksums,
+        notes=files.not_canonical(form.name, differing),
     )
 
 
-def _split(folder, names, labels):
-    parts = [read(folder / name, labels) for name in names]
-    for name, part in zip(names, parts):
-        if len(part) != len(parts[0]):
-            rule = f"hold {len(parts[0]):,} images like the first training file"
+def _join(folder, parts):
+    """Files of one split, which all hold the same number of images: a file cut off between two records is seen here."""
+    count = max(len(part) for part in parts.values())
+    for name, part in parts.items():
+        if len(part) != count:
+            rule = f"hold {count:,} images like the other training files"
             raise files.invalid(folder / name, rule, f"{len(part):,}", _WAY_OUT)
-    return Split(np.concatenate([part.images for part in parts]), np.concatenate([part.labels for part in parts]))
+    images, labels = zip(*((part.images, part.labels) for part in parts.values()))
+    return Split(np.concatenate(images), np.concatenate(labels))
 
 
 def _locate(form, root):
@@ -156,7 +169,8 @@ def _locate(form, root):
     there = next((place / archive for place in places if (place / archive).is_file()), None)
     if there is None:
         begun = [place for place in places if any((place / name).is_file() for name in form.files)]
-        there = files.download(form.name, archive, sha1, (begun or places)[0])
+        wanted = f"{archive} (or {', '.join(form.files)})"
+        there = files.download(form.name, archive, sha1, (begun or places)[0], wanted)
     _unpack(there, form.files)
     return there.parent
 
@@ -174,7 +188,7 @@ def _unpack(archive, names):
                 part.write_bytes(tar.extractfile(member).read())
                 os.replace(part, archive.parent / name)
                 missing.discard(name)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise files.invalid(
             archive, "be an intact archive that can be unpacked beside itself", str(error), _WAY_OUT
         ) from error

@@ -12,13 +12,13 @@ _TEST_SEED = 0
 
 
 def digits(config_data, seed):
-    """Handwritten digits, a stratified ``digits.test_fraction`` of them held out for the test."""
+    """Handwritten digits, a stratified ``test_fraction`` of them held out for the test."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[:, None]
     labels = bunch.target.astype(np.int32)
-    fraction = config_data.digits.test_fraction
+    fraction = config_data.test_fraction
     kept, held_out = stratified_ids(labels, fraction, np.random.default_rng(_TEST_SEED))
     everything = Split(images, labels)
     train = everything.take(kept)

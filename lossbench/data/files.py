@@ -15,11 +15,34 @@ def invalid(path, rule, got, way_out):
     return ValueError(f"data: {path} must {rule}, got {got}. {way_out}")
 
 
+def contents(path):
+    """All bytes of a file.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise invalid(path, "be a readable file", error.strerror, "Check its place and its permissions.") from error
+
+
+def sha256(path):
+    """Checksum of a file."""
+    state = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            state.update(block)
+    return state.hexdigest()
+
+
 def folders(name, root=None):
     """Folders to look into for dataset ``name``, best first.
 
     ``root`` and ``root/name`` if a root is given; else ``name`` in $LOSSBENCH_DATA and $LOSSBENCH_DATA itself, then
-    Gluon's own, ``name`` in $MXNET_HOME/datasets (~/.mxnet/datasets). What none has is downloaded into the first.
+    Gluon's own, ``name`` in $MXNET_HOME/datasets (~/.mxnet/datasets).
     """
     if root is not None:
         root = Path(root).expanduser()
@@ -37,23 +60,14 @@ def first(folder, names):
     return next((Path(folder) / name for name in names if (Path(folder) / name).is_file()), None)
 
 
-def digest(path, algorithm="sha256"):
-    """Checksum of a file."""
-    state = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            state.update(block)
-    return state.hexdigest()
-
-
-def not_canonical(path, sha1, expected):
-    """The note that a file differs from the published one, as a list: empty if it does not."""
-    if sha1 == expected:
+def not_canonical(dataset, differing):
+    """The note on files that differ from the published ones, as a list: empty if none does."""
+    if not differing:
         return []
-    return [f"{Path(path).name} is not the canonical file: SHA-1 {sha1} instead of {expected}"]
+    return [f"{dataset}: other files than the published ones: " + ", ".join(differing)]
 
 
-def download(dataset, file, sha1, folder):
+def download(dataset, file, sha1, folder, wanted):
     """Fetch one file of a dataset from Gluon's repository: all of it, with the right checksum, or nothing.
 
     Parameters
@@ -63,6 +77,8 @@ def download(dataset, file, sha1, folder):
     file : str
     sha1 : str
     folder : path
+    wanted : str
+        Which files to put into the folder by hand, for the error message.
 
     Returns
     -------
@@ -85,12 +101,13 @@ def download(dataset, file, sha1, folder):
             with contextlib.redirect_stdout(sys.stderr):
                 mx.gluon.utils.download(url, path=part, sha1_hash=sha1, retries=2)
             os.replace(part, target)
-    except (
-        Exception
-    ) as error:  # Gluon lets through whatever requests raises, and reports a wrong checksum as a UserWarning
+    except Exception as error:  # whatever requests raises; UserWarning for a wrong checksum
         reason = " ".join(str(error).split())[:200]
-        raise ValueError(
-            f"data: {target} must be downloadable from {url}, got {type(error).__name__}: {reason}. "
-            f"Without a network, put {file} there, or name the folder that has it in data.root or LOSSBENCH_DATA."
+        raise invalid(
+            target,
+            f"be there or come from {url}",
+            f"{type(error).__name__}: {reason}",
+            f"Without a network, put {wanted} into {folder}, or name the folder that has them in data.root or "
+            "the environment variable LOSSBENCH_DATA.",
         ) from error
     return target

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import math
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
@@ -28,19 +28,43 @@ _CLASSES = {
         "Ankle boot",
     ],
 }
-# SHA-1 of the published files as they are downloaded, compressed
-_SHA1 = {
+# Gluon's SHA-1 of the published file, compressed, and the SHA-256 of what is in it: copies differ in their compression.
+_FILES = {
     "mnist": {
-        "train-images-idx3-ubyte": "6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d",
-        "train-labels-idx1-ubyte": "2a80914081dc54586dbdf242f9805a6b8d2a15fc",
-        "t10k-images-idx3-ubyte": "c3a25af1f52dad7f726cce8cacb138654b760d48",
-        "t10k-labels-idx1-ubyte": "763e7fa3757d93b0cdec073cef058b2004252c17",
+        "train-images-idx3-ubyte": (
+            "6c95f4b05d2bf285e1bfb0e7960c31bd3b3f8a7d",
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        ),
+        "train-labels-idx1-ubyte": (
+            "2a80914081dc54586dbdf242f9805a6b8d2a15fc",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        ),
+        "t10k-images-idx3-ubyte": (
+            "c3a25af1f52dad7f726cce8cacb138654b760d48",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "763e7fa3757d93b0cdec073cef058b2004252c17",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
     },
     "fashion-mnist": {
-        "train-images-idx3-ubyte": "0cf37b0d40ed5169c6b3aba31069a9770ac9043d",
-        "train-labels-idx1-ubyte": "236021d52f1e40852b06a4c3008d8de8aef1e40b",
-        "t10k-images-idx3-ubyte": "626ed6a7c06dd17c0eec72fa3be1740f146a2863",
-        "t10k-labels-idx1-ubyte": "17f9ab60e7257a1620f4ad76bbbaf857c3920701",
+        "train-images-idx3-ubyte": (
+            "0cf37b0d40ed5169c6b3aba31069a9770ac9043d",
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        ),
+        "train-labels-idx1-ubyte": (
+            "236021d52f1e40852b06a4c3008d8de8aef1e40b",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        ),
+        "t10k-images-idx3-ubyte": (
+            "626ed6a7c06dd17c0eec72fa3be1740f146a2863",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "17f9ab60e7257a1620f4ad76bbbaf857c3920701",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
     },
 }
 _PIXELS = {"mnist": ((0.1307,), (0.3081,)), "fashion-mnist": ((0.2860,), (0.3530,))}
@@ -74,26 +98,24 @@ def read(path, dimensions):
     Raises
     ------
     ValueError
-        If the file is damaged, truncated, longer than its header says, or another kind of file.
+        If the file is damaged, truncated, longer than its header says, or of another kind.
     """
-    return _parse(path, _content(path), dimensions)
+    return _parse(path, _unzip(path, files.contents(path)), dimensions)
 
 
-def _content(path):
-    raw = Path(path).read_bytes()
-    if raw[:2] != b"\x1f\x8b":
-        return raw
+def _unzip(path, content):
+    if content[:2] != b"\x1f\x8b":
+        return content
     try:
-        return gzip.decompress(raw)
+        return gzip.decompress(content)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise files.invalid(path, "be an intact gzip file", f"{error} in {len(raw):,} bytes", _WAY_OUT) from error
+        raise files.invalid(path, "be an intact gzip file", f"{error} in {len(content):,} bytes", _WAY_OUT) from error
 
 
 def _parse(path, content, dimensions):
     magic = 0x0800 + dimensions
     header = 4 + 4 * dimensions
-    got = int.from_bytes(content[:4], "big")
-    if len(content) < header or got != magic:
+    if len(content) < header or int.from_bytes(content[:4], "big") != magic:
         kind = "images" if dimensions == 3 else "labels"
         found = f"{content[:4].hex() or 'nothing'} in {len(content):,} bytes"
         raise files.invalid(path, f"be an IDX file of {kind}, whose first bytes are {magic:08x}", found, _WAY_OUT)
@@ -105,11 +127,16 @@ def _parse(path, content, dimensions):
 
 
 def _load(name, root):
+    arrays, checksums, differing = {}, {}, []
     paths = _locate(name, root)
-    train, test = (_split(name, paths, part) for part in ("train", "t10k"))
-    notes = []
     for stem, path in paths.items():
-        notes += files.not_canonical(path, files.digest(path, "sha1"), _SHA1[name][stem])
+        raw = files.contents(path)
+        content = _unzip(path, raw)
+        arrays[stem] = _parse(path, content, 3 if "images" in stem else 1)
+        checksums[path.name] = hashlib.sha256(raw).hexdigest()
+        if hashlib.sha256(content).hexdigest() != _FILES[name][stem][1]:
+            differing.append(path.name)
+    train, test = (_split(paths, arrays, part) for part in ("train", "t10k"))
     mean, std = _PIXELS[name]
     return Dataset(
         train=train,
@@ -119,9 +146,23 @@ def _load(name, root):
         class_names=list(_CLASSES[name]),
         mean=mean,
         std=std,
-        checksums={path.name: files.digest(path) for path in paths.values()},
-        notes=notes,
+        checksums=checksums,
+        notes=files.not_canonical(name, differing),
     )
+
+
+def _split(paths, arrays, part):
+    stems = f"{part}-images-idx3-ubyte", f"{part}-labels-idx1-ubyte"
+    (images, labels), (image_path, label_path) = ([table[stem] for stem in stems] for table in (arrays, paths))
+    if images.shape[1:] != (28, 28) or not len(images):
+        raise files.invalid(image_path, "hold images of 28 x 28 pixels", f"shape {images.shape}", _WAY_OUT)
+    if len(labels) != len(images):
+        rule = f"hold a label for each of the {len(images):,} images of {image_path.name}"
+        raise files.invalid(label_path, rule, f"{len(labels):,}", _WAY_OUT)
+    if labels.max() > 9:
+        got = f"{labels.max()} at {labels.argmax():,}"
+        raise files.invalid(label_path, "hold labels from 0 to 9", got, _WAY_OUT)
+    return Split(images[:, None].copy(), labels.astype(np.int32))
 
 
 def _names(stem):
@@ -131,26 +172,14 @@ def _names(stem):
 
 
 def _locate(name, root):
-    stems = list(_SHA1[name])
-    places = files.folders(name, root)
-    for folder in places:
-        paths = {stem: files.first(folder, _names(stem)) for stem in stems}
-        if all(paths.values()):
-            return paths
-    folder = next((place for place in places if any(files.first(place, _names(stem)) for stem in stems)), places[0])
-    for stem in stems:
-        paths[stem] = files.first(folder, _names(stem)) or files.download(name, f"{stem}.gz", _SHA1[name][stem], folder)
+    """A path for each file, all in one folder: the one with the most of them, downloading what it lacks."""
+    tables = [
+        (folder, {stem: files.first(folder, _names(stem)) for stem in _FILES[name]})
+        for folder in files.folders(name, root)
+    ]
+    folder, paths = max(tables, key=lambda table: sum(path is not None for path in table[1].values()))
+    missing = [stem for stem, path in paths.items() if path is None]
+    wanted = ", ".join(f"{stem}.gz" for stem in missing)
+    for stem in missing:
+        paths[stem] = files.download(name, f"{stem}.gz", _FILES[name][stem][0], folder, wanted)
     return paths
-
-
-def _split(name, paths, part):
-    image_path, label_path = (paths[f"{part}-{kind}-ubyte"] for kind in ("images-idx3", "labels-idx1"))
-    images, labels = read(image_path, 3), read(label_path, 1)
-    if images.shape[1:] != (28, 28) or not len(images):
-        raise files.invalid(image_path, "hold images of 28 x 28 pixels", f"shape {images.shape}", _WAY_OUT)
-    if len(labels) != len(images):
-        rule = f"hold a label for each of the {len(images):,} images of {image_path.name}"
-        raise files.invalid(label_path, rule, f"{len(labels):,}", _WAY_OUT)
-    if labels.max() > 9:
-        raise files.invalid(label_path, "hold labels from 0 to 9", f"{labels.max()}", _WAY_OUT)
-    return Split(images[:, None].copy(), labels.astype(np.int32))
