@@ -50,17 +50,11 @@ class DataSection(Section):
         return None
 
 
-class DigitsOptions(Section):
-    """How the digits, which come in one piece, are split."""
-
-    test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
-
-
 class DigitsData(DataSection):
     """scikit-learn's embedded digits."""
 
     source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
-    digits: DigitsOptions = Field(DigitsOptions(), description="how the digits are split")
+    test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
 
     def classes(self) -> Optional[int]:
         return 10
@@ -75,59 +69,41 @@ class StandardData(DataSection):
         return 100 if self.source == "cifar100" else 10
 
 
-class RecordOptions(Section):
-    """Which record files, and what is in them."""
+class RecordData(DataSection):
+    """MXNet RecordIO."""
 
+    source: Literal["record"] = Field(description="MXNet RecordIO files")
     train: str = Field(description="path of the training .rec file, relative to root")
     test: str = Field(description="path of the test .rec file, relative to root")
     image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
     channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
 
-
-class RecordData(DataSection):
-    """MXNet RecordIO."""
-
-    source: Literal["record"] = Field(description="MXNet RecordIO files")
-    record: RecordOptions = Field(description="which files, and what is in them")
-
     def classes(self) -> Optional[int]:
-        return self.record.num_classes
-
-
-class FolderOptions(Section):
-    """What images in folders become."""
-
-    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
-    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+        return self.num_classes
 
 
 class FolderData(DataSection):
     """Image folders."""
 
-    source: Literal["folder"] = Field(description="a folder for each class, in root")
-    root: str = Field(description="folder that holds the images")
-    folder: FolderOptions = Field(description="what the images become")
-
-
-class SyntheticOptions(Section):
-    """How many images of what form."""
-
-    num_classes: int = Field(10, ge=2, description="number of classes, >= 2")
-    image_size: int = Field(28, ge=1, description="side of the square images, pixels, >= 1")
-    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (RGB)")
-    train_size: int = Field(1024, ge=1, description="training images, >= 1")
-    test_size: int = Field(256, ge=1, description="test images, >= 1")
+    source: Literal["folder"] = Field(description="images in root/train/<class> and root/test/<class>")
+    root: str = Field(description="folder that holds train and test")
+    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
 
 
 class SyntheticData(DataSection):
     """Seeded patterns for tests and timings."""
 
     source: Literal["synthetic"] = Field(description="seeded class patterns with noise")
-    synthetic: SyntheticOptions = Field(SyntheticOptions(), description="how many images of what form")
+    num_classes: int = Field(10, ge=2, description="number of classes, >= 2")
+    image_size: int = Field(28, ge=1, description="side of the square images, pixels, >= 1")
+    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (RGB)")
+    train_size: int = Field(1024, ge=1, description="training images, >= 1")
+    test_size: int = Field(256, ge=1, description="test images, >= 1")
 
     def classes(self) -> Optional[int]:
-        return self.synthetic.num_classes
+        return self.num_classes
 
 
 class OwnData(DataSection):
