@@ -1,0 +1,254 @@
+"""What scripts/*.py and the `lossbench` command call: arguments in, experiment out, errors as one line.
+
+Nothing here imports MXNet before a command runs, so that `--help` and a mistake in a config answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+from lossbench import __version__
+
+DONE, FAILED, MISTAKE = 0, 1, 2
+EVALUATION_METHODS = ("softmax", "knn", "centers", "class_means")
+_OURS = re.compile(r"[A-Za-z][\w ./-]*: ")
+
+_TRAIN = """\
+Train a backbone with a loss head as a config file describes, then evaluate it on the test set.
+
+Everything is written to a run folder: the resolved config, one history row an epoch, checkpoints, metrics and plots.
+Ctrl-C finishes the step and saves; --resume goes on from there as if nothing had happened.
+"""
+_TRAIN_EXAMPLES = """\
+examples:
+  train.py --config configs/lgm_digits.yaml
+  train.py --config configs/lgm_cifar10_short.yaml data.root=/data/cifar10 --seed 1
+  train.py --config configs/lgm_mnist.yaml head.margin=0.5 --run-dir runs/margin-0.5
+  train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
+  train.py --config configs/lgm_cifar10.yaml --resume        (go on after an interruption)
+"""
+_EVAL = """\
+Evaluate a trained run. No label reaches the network.
+
+Methods, all of them accuracies unless another is named:
+  softmax      the largest logit; the head's own decision, without margin
+  knn          majority of the k nearest training embeddings (unaugmented; evaluation.k, default 10)
+  centers      the nearest learned centre: the center loss's if there is one, else the head's prototypes (by cosine for
+               normalised heads, by density for L-GM). What center-loss ports call "KNN search" is this.
+  class_means  the nearest mean of the training embeddings of a class
+"""
+
+
+def _parser(prog, description, examples="") -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
+    return parser
+
+
+def _add_device(parser):
+    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, gpu, or several: gpu:0,1 (default: auto)")
+
+
+def _add_run(parser):
+    parser.add_argument("--run", required=True, metavar="DIR", help="run folder that train.py wrote")
+    parser.add_argument(
+        "--checkpoint",
+        default="last",
+        metavar="C",
+        help="last, best (by validation accuracy), or a checkpoint's folder (default: last)",
+    )
+    _add_device(parser)
+
+
+def _guarded(command):
+    """Turn a command's outcome into an exit status: 2 the user's mistake, 1 a failed run; a traceback only for a bug."""
+
+    def main(arguments=None) -> int:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        try:
+            return command(arguments) or DONE
+        except KeyboardInterrupt:
+            print("Interrupted.", file=sys.stderr)
+            return 130
+        except BrokenPipeError:
+            sys.stderr.close()
+            return FAILED
+        except Exception as error:
+            status = _status(error)
+            if status is None or "--debug" in arguments:
+                raise
+            print(error, file=sys.stderr)
+            return status
+
+    return main
+
+
+def _status(error):
+    if type(error).__name__ in ("RunFailed", "MXNetUnavailable"):
+        return FAILED
+    if isinstance(error, ValueError) and _OURS.match(str(error)):
+        return MISTAKE
+    return None
+
+
+@_guarded
+def train(arguments):
+    parser = _parser("train.py", _TRAIN, _TRAIN_EXAMPLES)
+    parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
+    parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
+    parser.add_argument("--show", action="store_true", help="print the resolved config and parameter groups, train nothing")
+    _add_device(parser)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
+    options = parser.parse_intermixed_args(arguments)
+
+    from lossbench import config
+
+    overrides = [*options.overrides, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    settings = config.load(options.config, overrides)
+    if options.show:
+        return _show(settings, options.device)
+    run_dir = options.run_dir or f"runs/{settings.name}/seed-{settings.seed}"
+
+    from lossbench import experiment
+
+    result = experiment.run(
+        settings, run_dir, resume=options.resume, device=options.device, hint=_shorter_config(options.config)
+    )
+    if result.finished_before:
+        print(f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR.")
+    elif result.signal:
+        print(f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr)
+        return 128 + result.signal
+    _print_metrics(result.metrics)
+    return DONE
+
+
+def _shorter_config(path) -> str:
+    path = pathlib.Path(path)
+    shorter = path.with_name(f"{path.stem}_short{path.suffix}")
+    return f"{shorter} is a shorter recipe." if shorter.exists() else ""
+
+
+def _show(settings, device):
+    from lossbench import config, experiment
+
+    print(config.dump(settings), end="")
+    print("# parameter groups")
+    for line in experiment.describe_groups(settings, device):
+        print(f"# {line}")
+
+
+@_guarded
+def evaluate(arguments):
+    parser = _parser("eval.py", _EVAL)
+    _add_run(parser)
+    parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
+    parser.add_argument(
+        "--method",
+        action="append",
+        choices=EVALUATION_METHODS,
+        help="one of the methods above; may be given several times (default: those of the config)",
+    )
+    parser.add_argument("--per-class", action="store_true", help="also print the accuracy of every class")
+    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    options = parser.parse_args(arguments)
+
+    from lossbench import checkpoint, experiment
+
+    opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
+    for sentence in opened.damage:
+        print(f"Passed over: {sentence}", file=sys.stderr)
+    methods = options.method or list(opened.model.settings.evaluation.methods)
+    measured = opened.measure(options.split, methods, show=sys.stderr.isatty(), per_class=options.per_class)
+    print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {options.split}:")
+    names = opened.model.dataset.class_names if options.per_class else None
+    _print_table(measured, names)
+    if options.json:
+        checkpoint.write_json(options.json, measured)
+
+
+@_guarded
+def predict(arguments):
+    parser = _parser("predict.py", "Predict the class of images with a trained run: class, score, and for L-GM the likelihood.")
+    _add_run(parser)
+    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size")
+    parser.add_argument("--csv", metavar="FILE", help="also write a table there")
+    options = parser.parse_args(arguments)
+
+    from lossbench import experiment
+
+    rows = experiment.predict(experiment.open_run(options.run, options.checkpoint, device=options.device), options.images)
+    columns = list(rows[0])
+    text = [[_cell(row[column]) for column in columns] for row in rows]
+    _print_columns([columns, *text])
+    if options.csv:
+        import csv
+
+        with open(options.csv, "w", newline="") as file:
+            csv.writer(file).writerows([columns, *([row[column] for column in columns] for row in rows)])
+
+
+@_guarded
+def embed(arguments):
+    parser = _parser("embed.py", "Write the embeddings of a split: arrays embedding (N, D), logits (N, C), label (N,), prototypes.")
+    _add_run(parser)
+    parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
+    parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
+    options = parser.parse_args(arguments)
+
+    from lossbench import experiment
+
+    opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
+    count = experiment.write_embeddings(opened, options.split, options.out, show=sys.stderr.isatty())
+    print(f"{count:,} embeddings of the {options.split} split: {options.out}")
+
+
+COMMANDS = {"train": train, "eval": evaluate, "predict": predict, "embed": embed}
+
+
+def main(arguments=None) -> int:
+    """The `lossbench` command: `lossbench train …` is `scripts/train.py …`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser("lossbench", "Train and evaluate classification losses that shape the embedding space.")
+    parser.add_argument("command", choices=COMMANDS, help="`lossbench COMMAND --help` explains it")
+    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments[:1])
+    return COMMANDS[options.command](arguments[1:])
+
+
+def _print_metrics(metrics):
+    for which in ("last", "best"):
+        for split, measured in metrics.get(which, {}).items():
+            if isinstance(measured, dict):
+                print(f"{which} (epoch {metrics[which]['epoch']}), {split}:")
+                _print_table(measured)
+
+
+def _print_table(measured, class_names=None):
+    rows = [[name, _cell(value)] for name, value in measured.items() if not isinstance(value, list)]
+    _print_columns(rows, indent="  ")
+    for name, values in measured.items():
+        if class_names and isinstance(values, list) and len(values) == len(class_names):
+            print(f"  {name}:")
+            _print_columns([[str(c), _cell(v)] for c, v in zip(class_names, values)], indent="    ")
+
+
+def _cell(value) -> str:
+    if isinstance(value, dict):
+        return f"unavailable: {value['unavailable']}" if "unavailable" in value else json.dumps(value)
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def _print_columns(rows, indent=""):
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    for row in rows:
+        print(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -1,0 +1,19 @@
+"""The composition root: the only place that knows every stage and calls them in the order in which data flows."""
+
+from lossbench.experiment.model import Model, measure
+from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
+from lossbench.experiment.run import Result, describe_groups, run
+from lossbench.experiment.training import RunFailed
+
+__all__ = [
+    "Model",
+    "OpenedRun",
+    "Result",
+    "RunFailed",
+    "describe_groups",
+    "measure",
+    "open_run",
+    "predict",
+    "run",
+    "write_embeddings",
+]

@@ -1,0 +1,133 @@
+"""Backbone, head and regularizers of a config, put together for a dataset."""
+
+from __future__ import annotations
+
+import re
+
+from lossbench import _mxnet, backbones, evaluation, heads, inference, regularizers
+from lossbench._mxnet import mx
+from lossbench.evaluation import classification
+from lossbench.optimizers import split
+from lossbench.trainer import Objective
+
+
+class Model:
+    """Backbone, head and regularizers of a config, for images of a dataset.
+
+    Parameters
+    ----------
+    settings : config.Config
+    dataset : data.Dataset
+    devices : list of Context
+    own_heads, own_backbones : dict
+        A user's own, by the name that the config uses.
+    """
+
+    def __init__(self, settings, dataset, devices, *, own_heads=None, own_backbones=None):
+        self.settings, self.dataset, self.devices = settings, dataset, devices
+        _mxnet.seed(settings.seed)
+        self.backbone = backbones.build(settings.backbone, dataset.image_shape, own_backbones or {})
+        size = self.backbone.embedding_size
+        self.head = heads.build(settings.head, dataset.num_classes, size, own_heads or {})
+        self.regularizers = regularizers.build(settings.regularizers, dataset.num_classes, size)
+        self.objective = Objective(
+            self.backbone,
+            self.head,
+            self.regularizers,
+            loss_weight=settings.head.loss_weight,
+            class_weights=settings.trainer.class_weights,
+        )
+        self._initialize()
+
+    def _initialize(self):
+        self.backbone.initialize(backbones.initializer(self.settings.backbone.initializer), ctx=self.devices)
+        for block in (self.head, *self.regularizers):
+            block.initialize(mx.init.Xavier(), ctx=self.devices)
+        if self.objective.class_weights is not None:
+            self.objective.class_weights.initialize(ctx=self.devices)
+        for device in self.devices:
+            self.backbone(mx.nd.zeros((1, *self.dataset.image_shape), ctx=device)).wait_to_read()
+        for pattern in self.settings.freeze:
+            frozen = [p for name, p in self.parameters().items() if re.search(pattern, name)]
+            if not frozen:
+                names = ", ".join(self.parameters())
+                raise ValueError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
+            for parameter in frozen:
+                parameter.grad_req = "null"
+
+    def parameters(self) -> dict:
+        return self.objective.named_parameters()
+
+    def groups(self) -> list:
+        """The optimizer's groups: those of the config, then what the blocks ask for."""
+        declared = []
+        for prefix, block in [("head.", self.head)] + [(f"regularizers.{r.config_name}.", r) for r in self.regularizers]:
+            for group in getattr(block, "default_groups", list)():
+                declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
+        return split(self.parameters(), self.settings.optimizer, declared)
+
+    def arrays(self) -> dict:
+        """File stem -> name -> array: what a checkpoint holds of the model."""
+        files = {"backbone": {}, "head": {}, "regularizers": {}}
+        for name, parameter in self.parameters().items():
+            stem, _, rest = name.partition(".")
+            files[stem][rest] = parameter._reduce()
+        return {stem: named for stem, named in files.items() if named}
+
+    def load(self, arrays: dict, source, *, partial=False) -> list[str]:
+        """Set the parameters from a checkpoint's arrays.
+
+        Returns the names that were set. Unless `partial`, every parameter must be there in its shape.
+        """
+        loaded = []
+        for name, parameter in self.parameters().items():
+            stem, _, rest = name.partition(".")
+            array = arrays.get(stem, {}).get(rest)
+            if array is not None and array.shape == parameter.shape:
+                parameter.set_data(array)
+                loaded.append(name)
+            elif not partial:
+                got = "none" if array is None else f"shape {array.shape}"
+                raise ValueError(f"checkpoint {source}: {name} must have shape {parameter.shape}, got {got}.")
+        return loaded
+
+    def images(self, split: str):
+        """The images of `train`, `validation` or `test`; `ValueError` where there are none."""
+        images = getattr(self.dataset, split)
+        if not len(images):
+            raise ValueError(f"data: split {split} must hold images, got none. Set data.validation_fraction above 0.")
+        return images
+
+    def outputs(self, images, *, show=False) -> dict:
+        """Embedding, logits and label of a split, in its order; no label reaches the network."""
+        return inference.outputs(
+            self.backbone,
+            self.head,
+            images,
+            self.dataset.mean,
+            self.dataset.std,
+            batch_size=self.settings.evaluation.batch_size,
+            devices=self.devices,
+            progress=show,
+        )
+
+    def description(self) -> dict:
+        """The head's own; centres that a center loss learned take the place of the head's prototypes."""
+        description = self.head.describe()
+        for regularizer in self.regularizers:
+            if regularizer.config_name == "center":
+                description.update(prototypes=regularizer.prototypes().asnumpy(), metric="euclidean")
+        return description
+
+
+def measure(model: Model, split: str, methods, *, per_class=False, show=False) -> dict:
+    """Metrics of a split by the named evaluation methods, as `metrics.json` holds them."""
+    images = model.images(split)
+    train = model.outputs(model.dataset.train, show=show) if {"knn", "class_means"} & set(methods) else None
+    tested = train if train and split == "train" else model.outputs(images, show=show)
+    metrics = evaluation.evaluate(methods, tested, train, model.description(), k=model.settings.evaluation.k)
+    if per_class:
+        metrics["accuracy_per_class"] = classification.per_class(
+            tested["logits"], tested["label"], model.dataset.num_classes
+        )
+    return metrics

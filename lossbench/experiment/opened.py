@@ -1,0 +1,112 @@
+"""Trained runs, opened again: to evaluate, predict and embed."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from lossbench import _mxnet, checkpoint, config, data
+from lossbench.experiment.model import Model, measure
+from lossbench.run_folder import RunFolder
+
+
+@dataclass
+class OpenedRun:
+    """A run folder's model with the parameters of one checkpoint."""
+
+    folder: RunFolder
+    model: Model
+    checkpoint: str
+    """`last`, `best` or the checkpoint's folder name."""
+    epoch: int
+    step: int
+    damage: list
+
+    def measure(self, split: str, methods, *, per_class=False, show=False) -> dict:
+        """Evaluate a split (`test`, `validation`, `train`) by the named methods and merge the values into `metrics.json`."""
+        measured = measure(self.model, split, methods, per_class=per_class, show=show)
+        self.folder.merge_metrics(self.checkpoint, self.epoch, self.step, split, measured)
+        return measured
+
+
+def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None, data_sources=None) -> OpenedRun:
+    """Open a trained run.
+
+    Parameters
+    ----------
+    run_dir : path
+    which : str
+        `last`, `best` (by validation accuracy) or the path or name of a checkpoint folder.
+    device : str
+    heads, backbones, data_sources : dict
+        The user's own, as they were given to `run`.
+
+    Raises
+    ------
+    ValueError
+        There is no such run or checkpoint.
+    checkpoint.Damaged
+        The named checkpoint is not whole.
+    """
+    folder = RunFolder(run_dir)
+    folder.require_run()
+    settings = config.load(folder.config, heads=heads or (), backbones=backbones or (), data=data_sources or ())
+    path, arrays, state, damage = checkpoint.newest(folder.checkpoints)
+    if path is None:
+        raise ValueError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}".strip())
+    if which == "best":
+        best = state["position"]["best"]
+        if best is None:
+            raise ValueError(
+                f"run: {folder.path} must have been trained with a validation split to have a best checkpoint, got "
+                f"data.validation_fraction {settings.data.validation_fraction:g}. Use --checkpoint last."
+            )
+        path = folder.checkpoints / f"step-{best['step']:08d}"
+    elif which != "last":
+        path = pathlib.Path(which) if pathlib.Path(which).is_dir() else folder.checkpoints / which
+        if not path.is_dir():
+            known = ", ".join(p.name for p in checkpoint.steps(folder.checkpoints))
+            raise ValueError(f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}.")
+        which = path.name
+    if which != "last":
+        arrays, state = checkpoint.load(path)
+    dataset = data.load(settings.data, settings.seed, data_sources or {})
+    model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
+    model.load(arrays, path)
+    return OpenedRun(folder, model, which, state["position"]["epoch"] - 1, state["step"], damage)
+
+
+def predict(opened: OpenedRun, paths) -> list[dict]:
+    """Name the class of image files.
+
+    Returns
+    -------
+    list of dict
+        A row per image: `image`, `class`, `probability` (softmax of the logits) and, for L-GM, `log_likelihood`, the log
+        density of the likeliest class.
+    """
+    model = opened.model
+    images = data.read_images(paths, model.dataset.image_shape)
+    labels = np.zeros(len(images), np.int32)
+    logits = model.outputs(data.Split(images, labels))["logits"].astype(np.float64)
+    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    is_density = model.description()["metric"] == "density"
+    rows = []
+    for path, scores, probability in zip(paths, logits, probabilities):
+        best = int(scores.argmax())
+        row = {"image": str(path), "class": model.dataset.class_names[best], "probability": float(probability[best])}
+        if is_density:
+            row["log_likelihood"] = float(scores[best])
+        rows.append(row)
+    return rows
+
+
+def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
+    """Write a split's embeddings, logits, labels and the class prototypes to an `.npz` file; returns how many."""
+    outputs = opened.model.outputs(opened.model.images(split), show=show)
+    with open(path, "wb") as file:
+        np.savez_compressed(file, **outputs, prototypes=opened.model.description()["prototypes"])
+    return len(outputs["label"])

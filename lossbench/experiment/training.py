@@ -1,0 +1,191 @@
+"""One training in a run folder: the trainer, its schedules, and what is written when."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+
+from lossbench import checkpoint, data, schedules
+from lossbench._mxnet import mx
+from lossbench.experiment.model import measure
+from lossbench.optimizers import Optimizers
+from lossbench.trainer import Hooks, Position, Trainer, fit
+
+MAX_SAVED_EMBEDDINGS = 10_000
+
+
+class RunFailed(RuntimeError):
+    """The run cannot go on, and not because of a mistake in its config: a non-finite loss, a full disk."""
+
+
+class Training:
+    """One call of `run`: the trainer with its hooks into the run folder."""
+
+    def __init__(self, folder, model, progress):
+        self.folder, self.model, self.progress = folder, model, progress
+        self.settings = settings = model.settings
+        dataset = model.dataset
+        model.head.check_labels(dataset.train.labels)
+        augment, self.position = settings.data.augment, Position()
+        self.batches = data.Batches(
+            dataset.train,
+            settings.data.batch_size,
+            seed=settings.seed,
+            mean=dataset.mean,
+            std=dataset.std,
+            pad=augment.pad,
+            flip=augment.flip,
+            cutout=augment.cutout,
+            workers=settings.data.workers,
+        )
+        steps = len(self.batches) // settings.trainer.accumulate_steps
+        self.optimizers = Optimizers(model.groups(), model.devices)
+        self.trainer = Trainer(
+            model.objective,
+            self.optimizers,
+            model.devices,
+            rate_factor=schedules.learning_rate_factor(
+                settings.schedule, settings.optimizer.learning_rate, steps, settings.trainer.epochs
+            ),
+            scheduled={path: schedules.annealed(section, steps) for path, section in settings.anneal.items()},
+            accumulate_steps=settings.trainer.accumulate_steps,
+            seed=settings.seed,
+        )
+        self.history = []
+
+    @property
+    def is_complete(self) -> bool:
+        return self.position.epoch > self.settings.trainer.epochs or self.position.stopped_early
+
+    def start_fresh(self):
+        if self.settings.init_from:
+            self._initialize_from(self.settings.init_from)
+        calibrated = [r for r in self.model.regularizers if getattr(r, "needs_calibration", False)]
+        if calibrated:
+            images, _ = next(self.batches.epoch(1))
+            embedding = self.model.backbone(mx.nd.array(images, ctx=self.model.devices[0]))
+            for regularizer in calibrated:
+                regularizer.calibrate(embedding)
+        self._introduce()
+        self.folder.write_history([])
+
+    def _initialize_from(self, source):
+        path = pathlib.Path(source)
+        if (path / "checkpoints").is_dir():
+            path, arrays, _, _ = checkpoint.newest(path / "checkpoints")
+        elif path.is_dir():
+            arrays, _ = checkpoint.load(path)
+        if not path or not path.is_dir():
+            raise ValueError(f"init_from: must be a run or a checkpoint folder with a whole checkpoint, got {source}.")
+        loaded = self.model.load(arrays, path, partial=True)
+        if not any(name.startswith("backbone.") for name in loaded):
+            raise ValueError(f"init_from: {path} must fit the backbone, but no parameter has the same name and shape.")
+        self.progress.say(f"Initialised {len(loaded)} of {len(self.model.parameters())} parameters from {path}.")
+
+    def _introduce(self):
+        count = sum(int(np.prod(p.shape)) for p in self.model.parameters().values())
+        settings, dataset = self.settings, self.model.dataset
+        self.progress.say(
+            f"{settings.name}: {count:,} parameters, {len(dataset.train):,} training images, {len(dataset.validation):,} "
+            f"for validation, {len(dataset.test):,} for the test; {settings.trainer.epochs} epochs; {self.folder.path}"
+        )
+        for note in dataset.notes:
+            self.progress.say(note)
+
+    def restore(self, path, arrays, state):
+        arrays = dict(arrays)
+        optimizer = arrays.pop("optimizer", {})
+        self.model.load(arrays, path)
+        self.optimizers.load_state(optimizer, state["optimizer_counts"])
+        self.position, self.trainer.step = Position(**state["position"]), state["step"]
+        self.history = [row for row in self.folder.history() if row["epoch"] < self.position.epoch]
+        self.folder.write_history(self.history)
+        self.trainer.apply_schedules()
+
+    def fit(self, interruption):
+        options = self.settings.trainer
+        hooks = Hooks(
+            epoch_started=self.progress.epoch_started,
+            advanced=self.progress.advanced,
+            epoch_ended=self._epoch_ended,
+            validate=self._validate,
+            checkpoint=self._checkpoint,
+            interrupted=lambda: interruption.signal is not None,
+        )
+        try:
+            self.position = fit(
+                self.trainer,
+                self.batches,
+                self.position,
+                epochs=options.epochs,
+                hooks=hooks,
+                checkpoint_every_epochs=options.checkpoint_every_epochs,
+                checkpoint_every_steps=options.checkpoint_every_steps,
+                patience=options.early_stopping_epochs,
+            )
+        except (FloatingPointError, OSError) as error:
+            raise RunFailed(f"{error} {self._last_good()}") from error
+        finally:
+            self.progress.close()
+
+    def _last_good(self) -> str:
+        path = checkpoint.newest(self.folder.checkpoints)[0]
+        return f"Last good checkpoint: {path}." if path else "There is no checkpoint yet."
+
+    def _validate(self, epoch) -> dict:
+        row = {}
+        if len(self.model.dataset.validation):
+            row["validation_accuracy"] = self._accuracy("validation")
+        every = self.settings.evaluation.test_every_epochs
+        if every and epoch % every == 0:
+            row["test_accuracy"] = self._accuracy("test")
+        description = self.model.description()
+        if "log_variance" in description:
+            row["log_variance_min"] = float(description["log_variance"].min())
+            row["log_variance_max"] = float(description["log_variance"].max())
+        return row
+
+    def _accuracy(self, split) -> float:
+        return measure(self.model, split, ["softmax"])["accuracy"]
+
+    def _epoch_ended(self, row):
+        self.history.append(row)
+        self.folder.write_history(self.history)
+        self.progress.epoch_ended(row)
+        every = self.settings.evaluation.embeddings_every_epochs
+        if every and row["epoch"] % every == 0 and self.model.backbone.embedding_size <= 3:
+            self._save_embeddings(row["epoch"])
+
+    def _save_embeddings(self, epoch):
+        arrays = {"prototypes": self.model.description()["prototypes"]}
+        for split in ("train", "test"):
+            images = getattr(self.model.dataset, split)
+            chosen = np.random.default_rng([self.settings.seed]).permutation(len(images))[:MAX_SAVED_EMBEDDINGS]
+            outputs = self.model.outputs(images.take(np.sort(chosen)))
+            arrays.update({f"{split}_embedding": outputs["embedding"], f"{split}_label": outputs["label"]})
+        self.folder.embeddings.mkdir(exist_ok=True)
+        np.savez_compressed(self.folder.embeddings / f"epoch-{epoch}.npz", **arrays)
+
+    def _checkpoint(self, position):
+        optimizer, counts = self.optimizers.state()
+        arrays = dict(self.model.arrays(), optimizer=optimizer)
+        state = {"position": position.as_dict(), "optimizer_counts": counts}
+        checkpoint.save(self.folder.checkpoints, self.trainer.step, arrays, state)
+        best = position.best["step"] if position.best else None
+        checkpoint.prune(self.folder.checkpoints, self.settings.trainer.keep_checkpoints, best)
+
+    def evaluate(self):
+        """Score the test set once, by the last parameters and by those that were best on validation images."""
+        best = self.position.best
+        self._measure_as("last", self.position.epoch - 1, self.trainer.step)
+        if best is not None:
+            arrays, _ = checkpoint.load(self.folder.checkpoints / f"step-{best['step']:08d}")
+            self.model.load(arrays, "best")
+            self._measure_as("best", best["epoch"], best["step"])
+
+    def _measure_as(self, which, epoch, step):
+        for split in ("validation", "test"):
+            if len(getattr(self.model.dataset, split)):
+                measured = measure(self.model, split, self.settings.evaluation.methods)
+                self.folder.merge_metrics(which, epoch, step, split, measured)

@@ -1,0 +1,237 @@
+"""Parameter groups, each with its own optimizer, learning rate, multipliers, clipping and schedule, over `gluon.Trainer`.
+
+`gluon.Trainer` knows one optimizer; a head's means, a variance or the centres of the center loss want others. A group's
+state leaves and enters as plain arrays: `gluon.Trainer.save_states` would write a pickle.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Optional
+
+from lossbench._mxnet import mx
+
+_NAMES = {"nag": "NAG", "sgd": "SGD", "adam": "Adam"}
+_OPTIONS = {
+    "nag": {"momentum": "momentum"},
+    "sgd": {"momentum": "momentum"},
+    "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
+}
+_OWN = ("optimizer", "learning_rate", "momentum", "weight_decay", "lr_mult", "wd_mult", "clip_global_norm", "schedule")
+
+
+@dataclass
+class Group:
+    """The parameters that share one optimizer.
+
+    Parameters
+    ----------
+    name : str
+        Unique among the groups of a run; part of the names in the checkpoint.
+    parameters : dict of str to Parameter
+        By the names that patterns see: `backbone.…`, `head.…`, `regularizers.<name>.…`.
+    optimizer : str
+        nag, sgd or adam.
+    options : dict
+        Further arguments of that optimizer (momentum, or beta1, beta2, epsilon).
+    learning_rate, weight_decay : float
+        With the group's multipliers applied; a parameter's own `lr_mult` and `wd_mult` still multiply them.
+    schedule : bool
+        Whether the learning rate follows the schedule or stays constant.
+    clip_global_norm : float, optional
+        Largest Euclidean norm of the group's gradient, taken of the mean over the batch.
+    """
+
+    name: str
+    parameters: dict
+    optimizer: str
+    learning_rate: float
+    weight_decay: float
+    schedule: bool = True
+    clip_global_norm: Optional[float] = None
+    options: dict = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """One line for `--show`."""
+        options = "".join(f", {key} {value:g}" for key, value in self.options.items())
+        clip = f", clipped to {self.clip_global_norm:g}" if self.clip_global_norm else ""
+        rate = f"learning_rate {self.learning_rate:g} ({'scheduled' if self.schedule else 'constant'})"
+        names = ", ".join(
+            f"{name} (lr_mult {p.lr_mult:g}, wd_mult {p.wd_mult:g})" if (p.lr_mult, p.wd_mult) != (1.0, 1.0) else name
+            for name, p in self.parameters.items()
+        )
+        return f"{self.name}: {self.optimizer}, {rate}, weight_decay {self.weight_decay:g}{options}{clip}: {names}"
+
+
+def split(parameters: dict, section, declared=()) -> list[Group]:
+    """Give every trainable parameter to the first group whose pattern is found in its name.
+
+    Parameters
+    ----------
+    parameters : dict of str to Parameter
+        All parameters of a model; those with `grad_req="null"` are left out.
+    section : config.Optimizer
+        The `optimizer` section; its groups come first, in their order.
+    declared : iterable of dict
+        What the blocks themselves ask for (`default_groups()`), in the form of a group of the config. They follow the
+        config's groups, so that a config can overrule a block.
+
+    Returns
+    -------
+    list of Group
+        Only groups that hold a parameter; the rest of the parameters is in the one named `default`.
+
+    Raises
+    ------
+    ValueError
+        A group of the config that matches no parameter (declared groups may).
+    """
+    trainable = {name: p for name, p in parameters.items() if p.grad_req != "null"}
+    wanted = [(_fields(group), True) for group in section.groups] + [(dict(group), False) for group in declared]
+    groups, taken = [], {}
+    for fields, must_match in wanted:
+        matched = {n: p for n, p in trainable.items() if n not in taken and re.search(fields["pattern"], n)}
+        if must_match and not matched:
+            raise ValueError(
+                f"optimizer: group {fields['name']}: pattern must match a trainable parameter that no earlier group "
+                f"took, got {fields['pattern']!r}. Names are: {', '.join(trainable)}."
+            )
+        taken.update(matched)
+        if matched:
+            groups.append(_group(fields["name"], matched, section, fields))
+    rest = {name: p for name, p in trainable.items() if name not in taken}
+    return ([_group("default", rest, section, {})] if rest else []) + groups
+
+
+def _fields(group) -> dict:
+    return {key: value for key, value in vars(group).items() if value is not None}
+
+
+def _group(name, parameters, section, fields) -> Group:
+    unknown = set(fields) - set(_OWN) - {"name", "pattern", "beta1", "beta2", "epsilon"}
+    assert not unknown, f"group {name} has unknown keys {unknown}"
+    optimizer = fields.get("optimizer", section.name)
+
+    def pick(key):
+        return fields.get(key, getattr(section, key, None))
+
+    options = {argument: pick(key) for argument, key in _OPTIONS[optimizer].items() if pick(key) is not None}
+    return Group(
+        name=name,
+        parameters=parameters,
+        optimizer=optimizer,
+        learning_rate=pick("learning_rate") * fields.get("lr_mult", 1.0),
+        weight_decay=pick("weight_decay") * fields.get("wd_mult", 1.0),
+        schedule=fields.get("schedule", True),
+        clip_global_norm=pick("clip_global_norm"),
+        options=options,
+    )
+
+
+class Optimizers:
+    """The groups of a run with their `gluon.Trainer`s: one update at a time.
+
+    Parameters
+    ----------
+    groups : list of Group
+        From `split`; their parameters are initialised.
+    devices : list of Context
+        Where the parameters live; gradients are summed over them.
+    """
+
+    def __init__(self, groups: list[Group], devices: list):
+        self.groups = groups
+        self._devices = len(devices)
+        self._trainers = [self._trainer(group) for group in groups]
+
+    def _trainer(self, group):
+        arguments = dict(group.options, learning_rate=group.learning_rate, wd=group.weight_decay)
+        optimizer = mx.optimizer.create(_NAMES[group.optimizer].lower(), **arguments)
+        return mx.gluon.Trainer(
+            list(group.parameters.values()),
+            optimizer,
+            kvstore="device" if self._devices > 1 else None,
+            update_on_kvstore=False if self._devices > 1 else None,
+        )
+
+    def update(self, batch_size: int, factor: float) -> None:
+        """Apply the gradients, a sum over `batch_size` samples, at the learning rates times `factor`."""
+        for group, trainer in zip(self.groups, self._trainers):
+            trainer.set_learning_rate(group.learning_rate * (factor if group.schedule else 1.0))
+            if self._devices > 1:
+                trainer.allreduce_grads()
+            if group.clip_global_norm:
+                self._clip(group, batch_size)
+            trainer.update(batch_size)
+
+    def _clip(self, group, batch_size):
+        for device in range(self._devices):
+            gradients = [p.list_grad()[device] for p in group.parameters.values()]
+            squares = [mx.nd.sum(mx.nd.square(gradient)) for gradient in gradients]
+            norm = mx.nd.sqrt(mx.nd.add_n(*squares)) / batch_size
+            scale = mx.nd.minimum(group.clip_global_norm / (norm + 1e-12), 1.0)
+            for gradient in gradients:
+                mx.nd.broadcast_mul(gradient, scale.reshape((1,) * gradient.ndim), out=gradient)
+
+    def state(self) -> tuple[dict, dict]:
+        """Everything that the optimizers remember.
+
+        Returns
+        -------
+        arrays : dict of str to NDArray
+            `<group>/<parameter>/<k>`: the k-th array of that parameter's state (a momentum, Adam's two moments).
+        counts : dict
+            group -> parameter -> number of updates, which Adam's bias correction needs.
+        """
+        arrays, counts = {}, {}
+        for group, trainer in zip(self.groups, self._trainers):
+            states = trainer._updaters[0].states
+            done = trainer._optimizer._index_update_count
+            counts[group.name] = {name: done[i] for i, name in enumerate(group.parameters) if i in done}
+            for i, name in enumerate(group.parameters):
+                for k, array in enumerate(_as_tuple(states.get(i))):
+                    arrays[f"{group.name}/{name}/{k}"] = array
+        return arrays, counts
+
+    def load_state(self, arrays: dict, counts: dict) -> None:
+        """Restore what `state` returned; `ValueError` where it does not fit these groups."""
+        expected = {f"{group.name}/{name}" for group in self.groups for name in group.parameters}
+        foreign = sorted({key.rpartition("/")[0] for key in arrays} - expected)
+        if foreign:
+            raise ValueError(
+                f"optimizer: state must belong to the groups {', '.join(g.name for g in self.groups)}, "
+                f"got {', '.join(foreign)}. Resume with the config that the checkpoint was written with."
+            )
+        for group, trainer in zip(self.groups, self._trainers):
+            optimizer = trainer._optimizer
+            updates = {i: counts[group.name][n] for i, n in enumerate(group.parameters) if n in counts[group.name]}
+            for position, updater in enumerate(trainer._updaters):
+                optimizer._set_current_context(position)
+                optimizer._index_update_count.update(updates)
+                for i, (name, parameter) in enumerate(group.parameters.items()):
+                    if i in updates:
+                        updater.states[i] = self._restored(arrays, group, i, name, parameter, position, optimizer)
+                        updater.states_synced[i] = True
+            optimizer._set_current_context(0)
+            optimizer.num_update = max(updates.values(), default=0)
+
+    @staticmethod
+    def _restored(arrays, group, index, name, parameter, position, optimizer):
+        weight = parameter.list_data()[position]
+        fresh = optimizer.create_state_multi_precision(index, weight)
+        for k, array in enumerate(_as_tuple(fresh)):
+            key = f"{group.name}/{name}/{k}"
+            if key not in arrays or arrays[key].shape != array.shape:
+                raise ValueError(
+                    f"optimizer: state of {name} must have the shape {array.shape} of group {group.name}, got "
+                    f"{arrays[key].shape if key in arrays else 'none'}. Resume with the checkpoint's own config."
+                )
+            array[:] = arrays[key].as_in_context(array.context)
+        return fresh
+
+
+def _as_tuple(state) -> tuple:
+    if state is None:
+        return ()
+    return tuple(state) if isinstance(state, (tuple, list)) else (state,)

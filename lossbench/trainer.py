@@ -1,0 +1,350 @@
+"""One step, one epoch, the loop. Takes built objects; knows no file and no config.
+
+The whole step runs as one static graph (backbone, head, regularizers and their sum), and nothing in it waits for a value:
+sums of loss and right answers and the first bad step stay on the device and are read every `CHECK_EVERY` steps.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Callable, Optional
+
+import numpy as np
+
+from lossbench import _mxnet
+from lossbench._mxnet import mx
+
+CHECK_EVERY = 50
+_IN_FLIGHT = 4
+_NO_STEP = 1e9
+
+
+class NonFiniteLoss(FloatingPointError):
+    """The loss became nan or infinite; the message says where and with which settings."""
+
+
+class Objective(mx.gluon.HybridBlock):
+    r"""What is minimised: the head's loss times its weight plus the regularizers' penalties.
+
+    Inputs: image (B, channels, H, W), label (B,). Outputs: loss (B,), and right (B,), 1 where the largest logit is the
+    label's. With `loss_weight=0` the head gives logits only, and no gradient flows from it.
+    """
+
+    def __init__(self, backbone, head, regularizers=(), *, loss_weight=1.0, class_weights=None, **kwargs):
+        super().__init__(**kwargs)
+        self._loss_weight = loss_weight
+        with self.name_scope():
+            self.backbone = backbone
+            self.head = head
+            self.regularizers = mx.gluon.nn.HybridSequential(prefix="")
+            for regularizer in regularizers:
+                self.regularizers.add(regularizer)
+            self.class_weights = None
+            if class_weights is not None:
+                values = mx.nd.array(class_weights)
+                self.class_weights = self.params.get_constant("class_weights", values)
+
+    def hybrid_forward(self, F, image, label, class_weights=None):
+        embedding = self.backbone(image)
+        loss, logits = self.head(embedding, label)
+        if class_weights is not None:
+            loss = loss * F.take(class_weights, label)
+        loss = loss * self._loss_weight if self._loss_weight else F.zeros_like(F.BlockGrad(loss))
+        for regularizer in self.regularizers:
+            loss = loss + regularizer(embedding, label)
+        right = F.BlockGrad(F.broadcast_equal(F.argmax(logits, axis=1), F.cast(label, "float32")))
+        return loss, right
+
+    def named_parameters(self) -> dict:
+        """`backbone.…`, `head.…`, `regularizers.<name>.…` -> Parameter: the names that patterns and checkpoints use."""
+        named = {f"backbone.{n}": p for n, p in self.backbone._collect_params_with_prefix().items()}
+        named.update((f"head.{n}", p) for n, p in self.head._collect_params_with_prefix().items())
+        for regularizer in self.regularizers:
+            own = regularizer._collect_params_with_prefix().items()
+            named.update((f"regularizers.{regularizer.config_name}.{n}", p) for n, p in own)
+        return named
+
+
+@dataclass
+class Position:
+    """Where a run is: all that a checkpoint must remember besides parameters and optimizer state."""
+
+    epoch: int = 1
+    """The epoch that the next step belongs to, from 1."""
+    epoch_step: int = 0
+    """Updates done in it."""
+    loss_sum: float = 0.0
+    right: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    """Time spent in this epoch, also before an interruption."""
+    best: Optional[dict] = None
+    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far."""
+    stopped_early: bool = False
+
+    def next_epoch(self) -> Position:
+        return Position(epoch=self.epoch + 1, best=self.best, stopped_early=self.stopped_early)
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+
+class Trainer:
+    """The training step of one model.
+
+    Parameters
+    ----------
+    objective : Objective
+        Initialised on `devices`; it is hybridised here.
+    optimizers : Optimizers
+        What applies the gradients.
+    devices : list of Context
+        A batch is split over them.
+    rate_factor : callable
+        step -> factor on the learning rates.
+    scheduled : dict of str to callable
+        Path (`head.margin`, `regularizers.center.loss_weight`) -> step -> value.
+    accumulate_steps : int, default 1
+        Batches whose gradients are summed into one update.
+    seed : int
+        The run's seed; MXNet's generator is seeded from (seed, epoch, step) before every step.
+
+    Attributes
+    ----------
+    step : int
+        Updates done.
+    """
+
+    def __init__(self, objective, optimizers, devices, *, rate_factor, scheduled, accumulate_steps=1, seed=0):
+        self.objective, self.optimizers, self.devices = objective, optimizers, devices
+        self.rate_factor, self.scheduled = rate_factor, scheduled
+        self.accumulate_steps, self.seed = accumulate_steps, seed
+        self.step = 0
+        self._blocks = {"head": objective.head}
+        self._blocks.update((f"regularizers.{r.config_name}", r) for r in objective.regularizers)
+        self._set = {}
+        self._in_flight = collections.deque()
+        self._checked = False
+        objective.hybridize(static_alloc=True, static_shape=True)
+        self._trainable = {n: p for n, p in objective.named_parameters().items() if p.grad_req != "null"}
+        if accumulate_steps > 1:
+            for parameter in self._trainable.values():
+                parameter.grad_req = "add"
+        self.reset_sums()
+
+    def learning_rate(self, step: int) -> float:
+        """Of the first group."""
+        group = self.optimizers.groups[0]
+        return group.learning_rate * (self.rate_factor(step) if group.schedule else 1.0)
+
+    def scheduled_values(self, step: int) -> dict:
+        """Path -> value, for every scheduled value."""
+        return {path: value(step) for path, value in self.scheduled.items()}
+
+    def reset_sums(self, loss: float = 0.0, right: float = 0.0) -> None:
+        """Start the epoch's sums of loss and right answers at what an interrupted part of it left."""
+        self._sums = [mx.nd.zeros((2,), ctx=device) for device in self.devices]
+        self._sums[0][:] = mx.nd.array([loss, right])
+        self._first_bad = [mx.nd.full((1,), _NO_STEP, ctx=device) for device in self.devices]
+        self._since = 0
+
+    def apply_schedules(self) -> None:
+        """Set every scheduled value to that of the current step."""
+        for path, value in self.scheduled_values(self.step).items():
+            if self._set.get(path) != value:
+                block, _, name = path.rpartition(".")
+                self._blocks[block].set_scheduled(name, value)
+                self._set[path] = value
+
+    def update(self, batches: list, epoch: int, epoch_step: int) -> int:
+        """One update from `accumulate_steps` batches of (images, labels) arrays; returns the number of images in it."""
+        self.apply_schedules()
+        _mxnet.seed(self.seed, epoch, epoch_step)
+        images = 0
+        for image, label in batches:
+            images += len(label)
+            self._backward(image, label)
+        if not self._checked:
+            self._refuse_untrained()
+        self.optimizers.update(images, self.rate_factor(self.step))
+        if self.accumulate_steps > 1:
+            for parameter in self._trainable.values():
+                parameter.zero_grad()
+        self.step += 1
+        self._since += 1
+        return images
+
+    def _backward(self, image, label):
+        images, labels = self._split(image), self._split(label)
+        with mx.autograd.record():
+            outputs = [self.objective(x, y) for x, y in zip(images, labels)]
+        mx.autograd.backward([loss for loss, _ in outputs])
+        for k, (loss, right) in enumerate(outputs):
+            total = mx.nd.sum(loss)
+            self._sums[k] += mx.nd.concat(total.reshape((1,)), mx.nd.sum(right).reshape((1,)), dim=0)
+            finite = mx.nd.abs(total).reshape((1,)) <= np.finfo(np.float32).max
+            self._first_bad[k] = mx.nd.minimum(self._first_bad[k], finite * _NO_STEP + self._since)
+        self._in_flight.append(outputs[-1][0])
+        if len(self._in_flight) > _IN_FLIGHT:
+            self._in_flight.popleft().wait_to_read()
+
+    def _split(self, array):
+        if len(self.devices) == 1:
+            return [mx.nd.array(array, ctx=self.devices[0], dtype=array.dtype)]
+        parts = np.array_split(array, len(self.devices))
+        return [mx.nd.array(part, ctx=device, dtype=part.dtype) for part, device in zip(parts, self.devices)]
+
+    def _refuse_untrained(self):
+        """A parameter that got no gradient looks alive and is not: say so at the first step."""
+        stale = [
+            name
+            for name, parameter in self._trainable.items()
+            if not all(data._fresh_grad for data in parameter.list_data())
+            or (not name.startswith("backbone.") and not any(g.asnumpy().any() for g in parameter.list_grad()))
+        ]
+        if stale:
+            raise ValueError(
+                f"trainer: every trainable parameter must get a gradient, got none for {', '.join(stale)}. "
+                "List it under `freeze`, or give it a part in the loss."
+            )
+        self._checked = True
+
+    def read_sums(self, epoch: int, epoch_step: int) -> tuple[float, float]:
+        """The epoch's sums of loss and right answers; waits for the device.
+
+        Raises
+        ------
+        NonFiniteLoss
+            A loss since the last reading was nan or infinite; names the first such step.
+        """
+        totals = np.sum([sums.asnumpy().astype(np.float64) for sums in self._sums], axis=0)
+        first = min(float(bad.asscalar()) for bad in self._first_bad)
+        if first < _NO_STEP:
+            back = self._since - int(first)
+            value = "nan" if math.isnan(totals[0]) else "infinite"
+            rate = self.learning_rate(self.step - back)
+            raise NonFiniteLoss(
+                f"trainer: loss is {value} at epoch {epoch}, step {epoch_step - back + 1} "
+                f"(learning_rate {rate:g}, head {self.objective.head.config_name})."
+            )
+        self._since = 0
+        for bad in self._first_bad:
+            bad[:] = _NO_STEP
+        return float(totals[0]), float(totals[1])
+
+
+@dataclass
+class Hooks:
+    """What the loop calls; everything that touches files, validation or the screen is behind these.
+
+    `epoch_started(position, steps)`, `advanced(position)` after every update (sums are fresh when it is read),
+    `epoch_ended(row)`, `validate(epoch) -> dict` of further entries of the row, `checkpoint(position)` writes, and
+    `interrupted() -> bool` asks the loop to save and stop.
+    """
+
+    epoch_started: Callable = field(default=lambda position, steps: None)
+    advanced: Callable = field(default=lambda position, fresh: None)
+    epoch_ended: Callable = field(default=lambda row: None)
+    validate: Callable = field(default=lambda epoch: {})
+    checkpoint: Callable = field(default=lambda position: None)
+    interrupted: Callable = field(default=lambda: False)
+
+
+def fit(trainer, batches, position, *, epochs, hooks, checkpoint_every_epochs=1, checkpoint_every_steps=None, patience=None):
+    """Train to the end of epoch `epochs`, to an early stop or to an interruption.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    batches : data.Batches
+        `epoch(number, start)` yields (images, labels); `len()` is the number of batches in an epoch.
+    position : Position
+        Where to start.
+    epochs : int
+    hooks : Hooks
+    checkpoint_every_epochs : int, default 1
+        The last epoch and one that is the best so far are always saved.
+    checkpoint_every_steps : int, optional
+        Also save within an epoch.
+    patience : int, optional
+        Stop after this many epochs without a better validation accuracy.
+
+    Returns
+    -------
+    Position
+        After the last finished step. Its epoch is `epochs + 1` when the training is complete.
+    """
+    while position.epoch <= epochs and not position.stopped_early:
+        position, finished = _epoch(trainer, batches, position, hooks, checkpoint_every_steps)
+        if not finished:
+            hooks.checkpoint(position)
+            return position
+        row = _row(trainer, position)
+        row.update(hooks.validate(position.epoch))
+        accuracy = row.get("validation_accuracy")
+        is_best = accuracy is not None and (position.best is None or accuracy > position.best["accuracy"])
+        if is_best:
+            position.best = {"epoch": position.epoch, "step": trainer.step, "accuracy": accuracy}
+        since_best = position.epoch - position.best["epoch"] if position.best else 0
+        position.stopped_early = patience is not None and since_best >= patience
+        hooks.epoch_ended(row)
+        position = position.next_epoch()
+        done = position.epoch > epochs or position.stopped_early
+        if is_best or done or (position.epoch - 1) % checkpoint_every_epochs == 0:
+            hooks.checkpoint(position)
+        if hooks.interrupted() and not done:
+            hooks.checkpoint(position)
+            return position
+    return position
+
+
+def _epoch(trainer, batches, position, hooks, checkpoint_every_steps):
+    """Run what is left of the position's epoch; returns the new position and whether the epoch is finished."""
+    steps = len(batches) // trainer.accumulate_steps
+    began = time.perf_counter() - position.seconds
+    trainer.reset_sums(position.loss_sum, position.right)
+    hooks.epoch_started(position, steps)
+
+    def read():
+        position.loss_sum, position.right = trainer.read_sums(position.epoch, position.epoch_step)
+        position.seconds = time.perf_counter() - began
+
+    stream = batches.epoch(position.epoch, start=position.epoch_step * trainer.accumulate_steps)
+    try:
+        while position.epoch_step < steps:
+            chunk = list(itertools.islice(stream, trainer.accumulate_steps))
+            position.images += trainer.update(chunk, position.epoch, position.epoch_step)
+            position.epoch_step += 1
+            fresh = position.epoch_step % CHECK_EVERY == 0 or position.epoch_step == steps
+            if fresh:
+                read()
+            hooks.advanced(position, fresh)
+            if position.epoch_step == steps:
+                break
+            if hooks.interrupted():
+                read()
+                return position, False
+            if checkpoint_every_steps and position.epoch_step % checkpoint_every_steps == 0:
+                read()
+                hooks.checkpoint(position)
+    finally:
+        stream.close()
+    return position, True
+
+
+def _row(trainer, position) -> dict:
+    """One row of the history. The learning rate and scheduled values are those of the epoch's last step."""
+    return {
+        "epoch": position.epoch,
+        "step": trainer.step,
+        "loss": position.loss_sum / position.images,
+        "accuracy": position.right / position.images,
+        "learning_rate": trainer.learning_rate(trainer.step - 1),
+        "images_per_second": position.images / position.seconds,
+        "seconds": position.seconds,
+        **trainer.scheduled_values(trainer.step - 1),
+    }

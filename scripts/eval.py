@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""`eval.py --help` explains the arguments."""
+
+import sys
+
+from lossbench.cli import evaluate
+
+if __name__ == "__main__":
+    sys.exit(evaluate())

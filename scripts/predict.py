@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""`predict.py --help` explains the arguments."""
+
+import sys
+
+from lossbench.cli import predict
+
+if __name__ == "__main__":
+    sys.exit(predict())
