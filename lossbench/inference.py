@@ -73,5 +73,5 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
 
 def _forward(backbone, head, images, device):
     with mx.autograd.pause(train_mode=False):
-        embedding = backbone(mx.nd.array(images, ctx=device, dtype="float32"))
+        embedding = backbone(mx.nd.from_numpy(images).as_in_context(device))
         return embedding, head.predict(embedding)

@@ -64,10 +64,21 @@ def knn(
     >>> knn([[0.0], [1.0], [5.0], [6.0]], [0, 0, 1, 1], [[0.4], [5.4]], k=2)
     array([0, 1])
     """
-    index, distance = nearest(
-        train_embedding, embedding, k, exclude_self, metric=metric, max_memory_bytes=max_memory_bytes
-    )
+    train_embedding, embedding = checks.embeddings("knn", train_embedding=train_embedding, embedding=embedding)
     (train_label,) = checks.labels("knn", len(train_embedding), train_label=train_label)
+    available = len(train_embedding) - bool(exclude_self)
+    if k != int(k) or k < 1:
+        raise ValueError(f"knn: `k` must be a whole number from 1 on, got {k}.")
+    if k > available:
+        raise checks.Unavailable(f"knn: `k` must be at most the number of neighbours ({available}), got {k}.")
+    if exclude_self and len(embedding) != len(train_embedding):
+        raise ValueError(
+            f"knn: `embedding` must be the {len(train_embedding)} training embeddings where exclude_self is True, "
+            f"got {len(embedding)} rows."
+        )
+    index, distance = nearest(
+        in_metric(train_embedding, metric), in_metric(embedding, metric), int(k), exclude_self, max_memory_bytes
+    )
     return _vote(train_label[index], distance)
 
 
@@ -102,12 +113,13 @@ def centers(
     >>> centers([[0.0, 2.0], [3.0, 1.0]], [[9.0, 0.0], [0.0, 1.0]], metric="cosine")
     array([1, 0])
     """
+    embedding, prototypes = checks.embeddings("centers", embedding=embedding, prototypes=prototypes)
+    checks.not_empty("centers", prototypes=prototypes)
     if metric != "density":
-        index, _ = nearest(prototypes, embedding, 1, metric=metric, max_memory_bytes=max_memory_bytes, where="centers")
-        return index[:, 0]
+        reference, query = in_metric(prototypes, metric), in_metric(embedding, metric)
+        return nearest(reference, query, 1, max_memory_bytes=max_memory_bytes)[0][:, 0]
     if score is None:
         raise ValueError("centers: `score` must be a callable where metric is density, got None.")
-    embedding, prototypes = checks.embeddings("centers", embedding=embedding, prototypes=prototypes)
     rows = max(1, int(max_memory_bytes // (64 * sum(prototypes.shape))))
     best = []
     for start in range(0, len(embedding), rows):
@@ -152,11 +164,12 @@ def class_means(
     >>> class_means([[0.0], [2.0], [6.0]], [0, 0, 3], [[3.0], [4.0]])
     array([0, 3])
     """
-    (train_embedding,) = checks.embeddings("class_means", train_embedding=train_embedding)
+    train_embedding, embedding = checks.embeddings("class_means", train_embedding=train_embedding, embedding=embedding)
+    checks.not_empty("class_means", train_embedding=train_embedding)
     (train_label,) = checks.labels("class_means", len(train_embedding), train_label=train_label)
-    classes, means = mean_per_class(_in_metric(train_embedding, metric), train_label)
-    index, _ = nearest(means, embedding, 1, metric=metric, max_memory_bytes=max_memory_bytes, where="class_means")
-    return classes[index[:, 0]]
+    classes, means = mean_per_class(in_metric(train_embedding, metric), train_label)
+    reference, query = in_metric(means, metric), in_metric(embedding, metric)
+    return classes[nearest(reference, query, 1, max_memory_bytes=max_memory_bytes)[0][:, 0]]
 
 
 def mean_per_class(embedding: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -175,15 +188,32 @@ def mean_per_class(embedding: np.ndarray, label: np.ndarray) -> tuple[np.ndarray
     return classes, means
 
 
+def in_metric(embedding, metric):
+    """Return the rows (N, D) as they are, or as unit vectors for cosine; a zero row stays zero.
+
+    Examples
+    --------
+    >>> in_metric(np.array([[3.0, 4.0], [0.0, 0.0]]), "cosine")
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    if metric not in METRICS:
+        raise ValueError(f"neighbors: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
+    if metric == "euclidean":
+        return embedding
+    # Dividing by the largest entry first keeps the squares of tiny and of huge rows in range.
+    largest = np.abs(embedding).max(axis=1, keepdims=True, initial=0)
+    scaled = embedding / np.where(largest > 0, largest, 1)
+    norm = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))[:, None]
+    return (scaled / np.where(norm > 0, norm, 1)).astype(embedding.dtype)
+
+
 def nearest(
     reference,
     query,
     k: int,
     exclude_self: bool = False,
-    *,
-    metric: str = "euclidean",
     max_memory_bytes: int = MAX_MEMORY_BYTES,
-    where: str = "knn",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
 
@@ -195,48 +225,31 @@ def nearest(
     ----------
     reference : (M, D) array
     query : (N, D) array
+        Both floating point and finite.
     k : int
+        1 to M, or to M - 1 with `exclude_self`.
     exclude_self : bool
         True if `query` is `reference`: query i then leaves out row i.
-    metric : {"euclidean", "cosine"}
     max_memory_bytes : int
-    where : str
-        Name that error messages start with.
+        Bound on the arrays made on the way; the result does not depend on it.
 
     Returns
     -------
     index : (N, k) int64 array
     distance : (N, k) float64 array
 
-    Raises
-    ------
-    Unavailable
-        If a row is NaN or infinite, or there are fewer than k neighbours.
-
     Examples
     --------
-    >>> nearest([[0.0], [3.0], [3.0]], [[2.0]], k=2)
+    >>> nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2)
     (array([[1, 2]]), array([[1., 1.]]))
     """
-    reference, query = checks.embeddings(where, reference=reference, embedding=query)
-    if exclude_self and len(query) != len(reference):
-        raise ValueError(
-            f"{where}: `embedding` must be the {len(reference)} training embeddings where exclude_self is True, "
-            f"got {len(query)} rows."
-        )
-    available = len(reference) - bool(exclude_self)
-    if k != int(k) or k < 1:
-        raise ValueError(f"{where}: `k` must be a whole number from 1 on, got {k}.")
-    if k > available:
-        raise checks.Unavailable(f"{where}: `k` must be at most the number of neighbours ({available}), got {k}.")
-    reference, query = _in_metric(reference, metric), _in_metric(query, metric)
     index = np.empty((len(query), k), np.int64)
     distance = np.empty((len(query), k))
     if len(query) == 0:
         return index, distance
 
     proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
-    search = NearestNeighbors(n_neighbors=proposed, algorithm="brute").fit(reference)
+    search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
     tolerance = _rounding(reference, query)
     rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
     for start in range(0, len(query), rows):
@@ -251,26 +264,29 @@ def nearest(
         index[part] = np.take_along_axis(candidate, order, axis=1)
         squared = np.take_along_axis(squared, order, axis=1)
         if proposed < len(reference):
-            for row in np.flatnonzero(squared[:, -1] + tolerance[part] >= farthest):
-                index[start + row], squared[row] = _nearest_by_all(
-                    reference, query[start + row], k, None if own is None else own[row], max_memory_bytes
-                )
+            unsure = np.flatnonzero(squared[:, -1] + tolerance[part] >= farthest)
+            for row, found in zip(
+                unsure, _nearest_by_all(reference, query[part][unsure], k + bool(exclude_self), max_memory_bytes)
+            ):
+                kept = np.flatnonzero(found[0] != own[row])[:k] if exclude_self else slice(k)
+                index[start + row], squared[row] = found[0][kept], found[1][kept]
         distance[part] = np.sqrt(squared)
     return index, distance
 
 
-def _nearest_by_all(reference, query, k, own, max_memory_bytes):
-    """Return index and squared distance of the k nearest rows to one query from the distances to all rows."""
-    squared = np.empty(len(reference))
+def _nearest_by_all(reference, query, k, max_memory_bytes):
+    """Return index and squared distance of each query's k nearest rows by all distances; equal queries once."""
     rows = max(1, int(max_memory_bytes // (8 * reference.shape[1] * 3)))
-    for start in range(0, len(reference), rows):
-        squared[start : start + rows] = _squared_distance(reference[start : start + rows], query)
-    if own is not None:
-        squared[own] = np.inf
-    bound = np.partition(squared, k - 1)[k - 1]
-    within = np.flatnonzero(squared <= bound)
-    within = within[np.argsort(squared[within], kind="stable")[:k]]
-    return within, squared[within]
+    found = []
+    distinct, which = np.unique(query, axis=0, return_inverse=True)
+    for one in distinct:
+        squared = np.empty(len(reference))
+        for start in range(0, len(reference), rows):
+            squared[start : start + rows] = _squared_distance(reference[start : start + rows], one)
+        within = np.flatnonzero(squared <= np.partition(squared, k - 1)[k - 1])
+        within = within[np.argsort(squared[within], kind="stable")[:k]]
+        found.append((within, squared[within]))
+    return [found[entry] for entry in which.ravel()]
 
 
 def _squared_distance(a, b):
@@ -283,19 +299,6 @@ def _rounding(reference, query):
     largest = np.sqrt(np.einsum("nd,nd->n", reference, reference, dtype=np.float64).max())
     norm = np.sqrt(np.einsum("nd,nd->n", query, query, dtype=np.float64))
     return 4 * (reference.shape[1] + 8) * np.finfo(np.float64).eps * (norm + largest) ** 2
-
-
-def _in_metric(embedding, metric):
-    """Return the rows as they are, or as unit vectors for cosine; a zero row stays zero."""
-    if metric not in METRICS:
-        raise ValueError(f"neighbors: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
-    if metric == "euclidean":
-        return embedding
-    # Dividing by the largest entry first keeps the squares of tiny and of huge rows in range.
-    largest = np.abs(embedding).max(axis=1, keepdims=True, initial=0)
-    scaled = embedding / np.where(largest > 0, largest, 1)
-    norm = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))[:, None]
-    return (scaled / np.where(norm > 0, norm, 1)).astype(embedding.dtype)
 
 
 def _vote(label, distance):
