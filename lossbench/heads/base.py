@@ -28,7 +28,8 @@ class Predictor(mx.gluon.HybridBlock):
 class Head(ops.LossBlock):
     """Class parameters that turn an embedding into class scores and a loss.
 
-    A head is an ordinary Gluon block: ``loss, logits = head(embedding, label)``, eager or hybridised, alone or inside another block.
+    A head is an ordinary Gluon block: ``loss, logits = head(embedding, label)``, eager or hybridised, alone or inside
+    another block.
 
     Parameters
     ----------
@@ -41,10 +42,12 @@ class Head(ops.LossBlock):
 
     Notes
     -----
-    Inputs: embedding (B, D), float16, float32 or float64; label (B,), int32, int64 or float32. Outputs: loss (B,), one per sample; logits (B, C), which
-    contain no margin and need no label. A row whose label is outside [0, C) has loss NaN.
+    Inputs: embedding (B, D), float16, float32 or float64; label (B,), int32, int64 or float32. Outputs: loss (B,), one
+    per sample; logits (B, C), which contain no margin and need no label. A row whose label is outside [0, C) has loss
+    NaN.
 
-    A subclass registers its parameters and writes ``logits(F, embedding, <parameters>)`` and ``loss(F, embedding, label, <parameters>)``.
+    A subclass registers its parameters and writes ``logits(F, embedding, <parameters>)`` and ``loss(F, embedding,
+    label, <parameters>)``.
     """
 
     metric = "euclidean"

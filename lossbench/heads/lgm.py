@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lossbench import ops
@@ -16,10 +18,12 @@ CENTRE_CLASSES = 32
 class LGM(Head):
     r"""Large-margin Gaussian mixture loss (L-GM).
 
-    Every class is a Gaussian with mean :math:`\mu_k` and a variance; a class score is its log density but for a constant.
+    Every class is a Gaussian with mean :math:`\mu_k` and a variance; a class score is its log density but for a
+    constant.
 
     .. math::
-        d_k = \tfrac12 \sum_i \frac{(x_i - \mu_{ki})^2}{\sigma^2_{ki}}, \quad h_k = \tfrac12 \sum_i \log \sigma^2_{ki}, \quad z_k = -d_k - h_k
+        d_k = \tfrac12 \sum_i \frac{(x_i - \mu_{ki})^2}{\sigma^2_{ki}}, \quad
+        h_k = \tfrac12 \sum_i \log \sigma^2_{ki}, \quad z_k = -d_k - h_k
 
         L = CE(z - \alpha d_y 1_y, y) + \lambda (d_y + h_y)
 
@@ -36,7 +40,7 @@ class LGM(Head):
     variance : str, default "identity"
         ``identity`` (all 1), ``isotropic`` (one per class) or ``diagonal`` (C, D).
     log_variance_floor : float, default -4
-        Below 0. No log variance gets below it.
+        In [-50, 0). No log variance gets below it.
     variance_lr_mult : float, default 0.01
         Learning rate multiplier of the variance, >= 0.
     mean_lr_mult : float, default 1
@@ -51,11 +55,13 @@ class LGM(Head):
     Notes
     -----
     Learns ``mean`` (C, D) and, unless the variance is the identity, ``raw_log_variance`` (C, 1) or (C, D), where
-    ``log variance = log_variance_floor + softplus(raw_log_variance)`` starts at 0; `log_variance` and `set_log_variance` speak of the log variance
-    itself. The likelihood has no lower bound as a variance shrinks, hence the floor, and below a hard maximum the gradient would be dead.
+    ``log variance = log_variance_floor + softplus(raw_log_variance)`` starts at 0; `log_variance` and
+    `set_log_variance` speak of the log variance itself. The likelihood has no lower bound as a variance shrinks, hence
+    the floor, and below a hard maximum the gradient would be dead.
 
-    The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix products of embeddings and means
-    that are both shifted by a common centre; the true class's own distance is the exact sum of squares.
+    The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
+    products of embeddings and means that are both shifted by a common centre; the true class's own distance is the
+    exact sum of squares.
 
     Raises
     ------
@@ -64,7 +70,8 @@ class LGM(Head):
 
     References
     ----------
-    W. Wan, Y. Zhong, T. Li, J. Chen. Rethinking Feature Distribution for Loss Functions in Image Classification. CVPR 2018, equations 9 to 16.
+    W. Wan, Y. Zhong, T. Li, J. Chen. Rethinking Feature Distribution for Loss Functions in Image Classification. CVPR
+    2018, arXiv 1803.02988.
 
     Examples
     --------
@@ -121,6 +128,7 @@ class LGM(Head):
             )
         self.variance = variance
         self._floor = float(log_variance_floor)
+        self._scale = 1.0 if variance == "identity" else math.exp(-self._floor)
         msra = mx.init.MSRAPrelu(factor_type="in", slope=0)
         self._class_parameter("mean", weight_initializer, msra, lr_mult=mean_lr_mult, wd_mult=mean_wd_mult)
         if variance != "identity":
@@ -136,62 +144,71 @@ class LGM(Head):
         )
 
     def logits(self, F, embedding, mean, raw_log_variance=None):
-        return self._log_density(F, embedding, mean, self._log_variance(F, raw_log_variance))
+        distance, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
+        return self._log_density(F, distance, half_log_det)
 
     def loss(self, F, embedding, label, mean, margin, likelihood_weight, raw_log_variance=None):
-        log_variance = self._log_variance(F, raw_log_variance)
-        logits = self._log_density(F, embedding, mean, log_variance)
-        distance, half_log_det = self._true_class(F, embedding, label, mean, log_variance)
-        likelihood = -ops.true_class(F, logits, label)
-        # The value is the exact one of the true class, the gradient that of the matrix product.
-        distance = likelihood - half_log_det + F.BlockGrad(distance + half_log_det - likelihood)
-        true_logit = -distance - half_log_det - F.broadcast_mul(margin, distance)
+        distance, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
+        logits = self._log_density(F, distance, half_log_det)
+        true_distance = ops.true_class(F, distance, label)
+        exact = self._exact_distance(F, embedding, label, mean, raw_log_variance)
+        # The value is the exact one, the gradient that of the matrix product.
+        true_distance = true_distance + F.BlockGrad(exact - true_distance)
+        surprise = true_distance
+        if half_log_det is not None:
+            surprise = surprise + F.reshape(F.take(half_log_det, label), shape=(-1,))
+        true_logit = -surprise - F.broadcast_mul(margin, true_distance)
         loss = self.cross_entropy(F, logits, label, true_logit)
-        return loss + F.broadcast_mul(likelihood_weight, distance + half_log_det), logits
+        return loss + F.broadcast_mul(likelihood_weight, surprise), logits
 
-    def _log_variance(self, F, raw):
-        return None if raw is None else F.Activation(raw, act_type="softrelu") + self._floor
+    def _log_density(self, F, distance, half_log_det):
+        if half_log_det is None:
+            return -distance
+        return -(distance + ops.outer(F, ops.ones_column(F, distance), half_log_det, self.num_classes))
 
-    def _log_density(self, F, embedding, mean, log_variance):
+    def _mixture(self, F, embedding, mean, raw):
+        """Return the distances (B, C), at least 0, and half the log-determinants (C, 1), None for the identity."""
         embedding, mean = self._centred(F, embedding, mean)
         if self.variance == "diagonal":
-            precision = F.exp(-log_variance)
+            precision = self._scaled_precision(F, raw)
             scaled_mean = precision * mean
-            product = 0.5 * self._product(F, F.square(embedding), precision) - self._product(F, embedding, scaled_mean)
-            distance = F.broadcast_add(product, 0.5 * self._row_sum(F, scaled_mean * mean))
-            return -F.broadcast_add(F.relu(distance), 0.5 * self._row_sum(F, log_variance))
-        product = -self._product(F, embedding, mean)
-        distance = F.broadcast_add(product, 0.5 * self._row_sum(F, F.square(mean)))
-        distance = F.relu(F.broadcast_add(distance, 0.5 * ops.squared_norm(F, embedding)))
+            bias = ops.row_sums(F, scaled_mean * mean) * (0.5 * self._scale)
+            linear = self._product(F, -self._scale * embedding, scaled_mean, bias)
+            square = ops.inner_product(F, 0.5 * self._scale * F.square(embedding), precision, self.num_classes)
+            half_log_det = 0.5 * ops.row_sums(F, softplus(F, raw)) + 0.5 * self.embedding_size * self._floor
+            return relu(F, linear + square), half_log_det
+        product = self._product(F, -embedding, mean, 0.5 * ops.row_sums(F, F.square(mean)))
+        half_square = 0.5 * ops.row_sums(F, F.square(embedding))
+        distance = relu(F, product + ops.outer(F, half_square, ops.ones_column(F, mean), self.num_classes))
         if self.variance == "identity":
-            return -distance
-        log_variance = F.transpose(log_variance)
-        return -F.broadcast_add(
-            F.broadcast_mul(distance, F.exp(-log_variance)), 0.5 * self.embedding_size * log_variance
-        )
+            return distance, None
+        precision = self._scale * self._scaled_precision(F, raw)
+        distance = distance * ops.outer(F, ops.ones_column(F, embedding), precision, self.num_classes)
+        return distance, 0.5 * self.embedding_size * (softplus(F, raw) + self._floor)
 
-    def _product(self, F, embedding, weight):
-        return F.FullyConnected(embedding, weight, no_bias=True, num_hidden=self.num_classes, flatten=False)
+    def _product(self, F, embedding, weight, bias):
+        return ops.inner_product(F, embedding, weight, self.num_classes, F.reshape(bias, shape=(-1,)))
 
-    def _row_sum(self, F, matrix):
-        """Return the sums of the rows of a (C, D) matrix, as (1, C)."""
-        return F.transpose(F.sum(matrix, axis=1, keepdims=True))
+    def _scaled_precision(self, F, raw):
+        """Return ``1 / variance`` but for the factor ``self._scale``.
+
+        exp(-floor - softplus(raw)) is exp(-floor) sigmoid(-raw), and ``exp`` has no fast kernel on a CPU.
+        """
+        return F.Activation(-raw, act_type="sigmoid")
 
     def _centred(self, F, embedding, mean):
-        """Shift embeddings and means by a common centre, without which the expanded square loses digits far from the origin."""
+        """Shift embeddings and means by a common centre: far from the origin the expanded square loses its digits."""
         some = F.slice_axis(mean, axis=0, begin=0, end=min(CENTRE_CLASSES, self.num_classes))
         centre = F.BlockGrad(F.mean(some, axis=0, keepdims=True))
-        return F.broadcast_sub(embedding, centre), F.broadcast_sub(mean, centre)
+        shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(centre), self.embedding_size)
+        return F.broadcast_sub(embedding, centre), mean - shift
 
-    def _true_class(self, F, embedding, label, mean, log_variance):
-        """Return distance and half the log-determinant of the true class, as (B,): the distance exact and without gradient."""
-        square = F.square(embedding - F.take(F.BlockGrad(mean), label))
-        if log_variance is None:
-            distance = F.BlockGrad(0.5 * F.sum(square, axis=1))
-            return distance, F.zeros_like(distance)
-        own = F.take(log_variance, label)
-        half_log_det = F.sum(0.5 * own, axis=1) * (self.embedding_size if self.variance == "isotropic" else 1)
-        return F.BlockGrad(0.5 * F.sum(F.broadcast_mul(square, F.exp(-own)), axis=1)), half_log_det
+    def _exact_distance(self, F, embedding, label, mean, raw):
+        """Return the true class's distance (B,) as a sum of squares, without gradient."""
+        square = F.square(F.BlockGrad(embedding) - F.take(F.BlockGrad(mean), label))
+        if self.variance != "identity":
+            square = F.broadcast_mul(square, self._scaled_precision(F, F.take(F.BlockGrad(raw), label)))
+        return 0.5 * self._scale * F.reshape(ops.row_sums(F, square), shape=(-1,))
 
     def _raw(self, log_variance):
         """Return the raw log variance that stands for a log variance: the inverse of softplus, shifted by the floor."""
@@ -202,7 +219,7 @@ class LGM(Head):
         """Return the log variance, NDArray (C, D), or (C, 1) if it is one per class (all 0 for ``identity``)."""
         if self.variance == "identity":
             return mx.nd.zeros((self.num_classes, 1), ctx=self.mean.list_ctx()[0], dtype=self._dtype)
-        return self._log_variance(mx.nd, self.raw_log_variance.list_data()[0])
+        return softplus(mx.nd, self.raw_log_variance.list_data()[0]) + self._floor
 
     def set_log_variance(self, log_variance) -> None:
         """Set the log variance, (C, D) or (C, 1), on every context.
@@ -233,6 +250,14 @@ class LGM(Head):
         mean, log_variance = values["mean"].astype(np.float64), self.log_variance().asnumpy()
         extra = {} if self.variance == "identity" else {"log_variance": log_variance}
         return {**extra, "score": lambda embedding: log_density(embedding, mean, log_variance.astype(np.float64))}
+
+
+def softplus(F, x):
+    return F.Activation(x, act_type="softrelu")
+
+
+def relu(F, x):
+    return F.Activation(x, act_type="relu")
 
 
 def log_density(embedding, mean, log_variance):

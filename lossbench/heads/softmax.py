@@ -79,11 +79,10 @@ class Softmax(Head):
                 self.bias = self.params.get("bias", shape=(self.num_classes,), init=mx.init.Zero())
 
     def logits(self, F, embedding, weight, bias=None):
-        if bias is not None:
-            return F.FullyConnected(embedding, weight, bias, num_hidden=self.num_classes, flatten=False)
-        logits = F.FullyConnected(embedding, weight, no_bias=True, num_hidden=self.num_classes, flatten=False)
+        logits = ops.inner_product(F, embedding, weight, self.num_classes, bias)
         if self._normalize_weight:
-            logits = F.broadcast_mul(logits, F.transpose(ops.inverse_norm(F, weight)))
+            inverse_norm = ops.inverse_norm(F, weight)
+            logits = logits * ops.outer(F, ops.ones_column(F, embedding), inverse_norm, self.num_classes)
         return logits
 
     def loss(self, F, embedding, label, weight, bias=None):
