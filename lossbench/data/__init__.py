@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.data import cifar, digits, folder, idx, record, synthetic
 from lossbench.data.batches import Batches
-from lossbench.data.cifar import cifar10, cifar100
 from lossbench.data.dataset import Dataset, Split
-from lossbench.data.digits import digits
-from lossbench.data.folder import folder
-from lossbench.data.idx import fashion_mnist, mnist
-from lossbench.data.record import record
 from lossbench.data.split import stratified_ids
-from lossbench.data.synthetic import synthetic
 
-__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics"]
+__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "stratified_ids"]
 
 # A loader takes the data section of a config and the run's seed, and returns a Dataset.
 SOURCES = {
-    "digits": digits,
-    "mnist": mnist,
-    "fashion_mnist": fashion_mnist,
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "record": record,
-    "folder": folder,
-    "synthetic": synthetic,
+    "digits": digits.load,
+    "mnist": idx.mnist,
+    "fashion_mnist": idx.fashion_mnist,
+    "cifar10": cifar.cifar10,
+    "cifar100": cifar.cifar100,
+    "record": record.load,
+    "folder": folder.load,
+    "synthetic": synthetic.load,
 }
 
 

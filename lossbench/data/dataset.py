@@ -87,6 +87,8 @@ class Dataset:
                 f"Dataset: `class_names` must have {self.num_classes} names, one a class, got {len(self.class_names)}. "
                 "List a name for each class, in the order of the labels."
             )
+        if not len(self.train):
+            raise ValueError("Dataset: `train` must have at least one image, got none. Put images into it.")
         for name in ("train", "validation", "test"):
             self._check(name, getattr(self, name))
 

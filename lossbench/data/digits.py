@@ -11,7 +11,7 @@ from lossbench.data.split import stratified_ids
 _TEST_SEED = 0
 
 
-def digits(config_data, seed):
+def load(config_data, seed):
     """Handwritten digits, a stratified ``test_fraction`` of them held out for the test."""
     from sklearn.datasets import load_digits
 

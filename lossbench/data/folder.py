@@ -15,7 +15,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
 
 
-def folder(config_data, seed):
+def load(config_data, seed):
     """Images in a folder for each class: the shorter side is brought to ``image_size``, the middle square is kept.
 
     Classes are the folders of ``train`` in alphabetical order. Where ``root/validation`` exists, it is the validation

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import mmap
 import struct
 from pathlib import Path
@@ -18,7 +17,7 @@ _ENDS = {b"\xff\xd8": b"\xff\xd9", b"\x89P": b"IEND\xaeB`\x82"}  # JPEG and PNG:
 _WAY_OUT = "Write it again with MXNet's tools/im2rec.py."
 
 
-def record(config_data, seed):
+def load(config_data, seed):
     """Images of two RecordIO files: the shorter side is brought to ``image_size``, the middle square is kept."""
     root = Path(config_data.root or ".").expanduser()
     paths = [root / config_data.train, root / config_data.test]
@@ -94,7 +93,7 @@ def _label(path, number, content, num_classes):
         rule = f"have records of a header of {_HEADER.size} bytes and an image"
         raise files.invalid(path, rule, f"{len(content)} bytes in record {number}", _WAY_OUT)
     flag, label = _HEADER.unpack_from(content)[:2]
-    image = content[_HEADER.size + 4 * flag :]
+    image = _image(content)
     if flag == 1:
         label = struct.unpack_from("<f", content, _HEADER.size)[0]
     if flag > 1 or not (label.is_integer() and 0 <= label < num_classes):
@@ -107,42 +106,56 @@ def _label(path, number, content, num_classes):
     return int(label)
 
 
+def _image(content):
+    return content[_HEADER.size + 4 * _HEADER.unpack_from(content)[0] :]
+
+
 def _decode(path, count, image_size, channels):
+    """All images of a file, in order."""
     from lossbench._mxnet import mx
 
     images = np.empty((count, channels, image_size, image_size), np.uint8)
-    done = 0
     try:
-        reader = mx.io.ImageRecordUInt8Iter(
-            path_imgrec=str(path),
-            data_shape=images.shape[1:],
-            batch_size=min(count, 256),
-            resize=image_size,
-            inter_method=9,  # by area where an image shrinks, cubic where it grows
-            shuffle=False,
-            round_batch=True,
-            verbose=False,
-        )
-        for batch in reader:
-            part = batch.data[0].asnumpy()[: count - done]
-            images[done : done + len(part)] = part
-            done += len(part)
+        # MXNet divides by zero, and the process ends, where it is to resize an image that it cannot decode.
+        # Cutting one pixel out of each image decodes them all without a resize and reports such an image as an error.
+        _fill(path, np.empty((count, 1, 1, 1), np.uint8))
+        _fill(path, images, resize=image_size, inter_method=9)  # by area where an image shrinks, cubic where it grows
     except mx.MXNetError as error:
         number = _first_broken(path)
-        got = str(error).strip().splitlines()[-1] if number is None else f"one that is none in record {number}"
+        got = str(error).strip().splitlines()[-1] if number is None else f"one that it does not in record {number}"
         raise files.invalid(path, "have images that OpenCV decodes", got, _WAY_OUT) from error
-    if done != count:
-        raise files.invalid(path, f"give MXNet's reader {count:,} images", f"{done:,}", _WAY_OUT)
     return images
 
 
+def _fill(path, images, **options):
+    """Decode as many images as the array has room for, in its shape."""
+    from lossbench._mxnet import mx
+
+    reader = mx.io.ImageRecordUInt8Iter(
+        path_imgrec=str(path),
+        data_shape=images.shape[1:],
+        batch_size=min(len(images), 256),
+        shuffle=False,
+        round_batch=True,
+        verbose=False,
+        **options,
+    )
+    done = 0
+    for batch in reader:
+        part = batch.data[0].asnumpy()[: len(images) - done]
+        images[done : done + len(part)] = part
+        done += len(part)
+    if done != len(images):
+        raise files.invalid(path, f"give MXNet's reader {len(images):,} images", f"{done:,}", _WAY_OUT)
+
+
 def _first_broken(path):
-    from PIL import Image
+    """The number of the first record whose image MXNet cannot decode, or None."""
+    from lossbench._mxnet import mx
 
     for number, content in enumerate(_records(path)):
-        flag = _HEADER.unpack_from(content)[0]
         try:
-            Image.open(io.BytesIO(content[_HEADER.size + 4 * flag :])).load()
-        except (OSError, SyntaxError, ValueError):
+            mx.image.imdecode(_image(content)).wait_to_read()
+        except (mx.MXNetError, ValueError):  # ValueError: no bytes at all
             return number
     return None

@@ -10,8 +10,8 @@ _CELLS = 4  # a pattern is this many squares wide and high
 _CONTRAST, _NOISE = 40.0, 40.0
 
 
-def synthetic(config_data, seed):
-    """Images drawn from the seed: 4 x 4 squares of greys or colours, those of the class, plus noise. Balanced classes."""
+def load(config_data, seed):
+    """Images drawn from the seed: the 4 x 4 squares of their class, plus noise. Classes are balanced."""
     rng = np.random.default_rng([seed])
     size, channels, num_classes = config_data.image_size, config_data.channels, config_data.num_classes
     cell = np.arange(size) * _CELLS // size

@@ -1,0 +1,147 @@
+"""RecordIO files written by MXNet itself, or broken on purpose."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from lossbench import data
+from lossbench._mxnet import mx
+from lossbench.data import record
+
+
+def write(path, items):
+    """Records of (label or list of labels, image bytes); MXNet's own packing of a list uses what NumPy deprecates."""
+    writer = mx.recordio.MXRecordIO(str(path), "w")
+    for number, (label, content) in enumerate(items):
+        if isinstance(label, list):
+            header = struct.pack("<IfQQ", len(label), 0, number, 0) + np.array(label, np.float32).tobytes()
+            writer.write(header + content)
+        else:
+            writer.write(mx.recordio.pack(mx.recordio.IRHeader(0, label, number, 0), content))
+    writer.close()
+    return path
+
+
+@pytest.fixture
+def pictures(rng):
+    return rng.integers(0, 256, (300, 6, 6, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def items(pictures, small):
+    return [(number % 4, small.encode(picture)) for number, picture in enumerate(pictures)]
+
+
+def test_reads_back_in_file_order(tmp_path, pictures, items, small):
+    write(tmp_path / "a.rec", items)
+    write(tmp_path / "b.rec", items[:7])
+    section = small.section(
+        "record", root=str(tmp_path), train="a.rec", test="b.rec", image_size=6, num_classes=4, validation_fraction=0
+    )
+    dataset = data.load(section, 0)
+    assert np.array_equal(dataset.train.images, pictures.transpose(0, 3, 1, 2))
+    assert np.array_equal(dataset.train.labels, np.arange(300) % 4)
+    assert np.array_equal(dataset.test.images, dataset.train.images[:7])
+    assert set(dataset.checksums) == {"a.rec", "b.rec"}
+    assert dataset.num_classes == 4
+
+
+@pytest.mark.parametrize("count", [1, 2, 255, 256, 257, 300])
+def test_every_record_once_whatever_the_last_batch(tmp_path, pictures, items, count):
+    split = record.read(write(tmp_path / "a.rec", items[:count]), 6, 3, 4)
+    assert np.array_equal(split.images, pictures[:count].transpose(0, 3, 1, 2))
+
+
+def test_grey(tmp_path, pictures, items):
+    split = record.read(write(tmp_path / "a.rec", items[:9]), 6, 1, 4)
+    assert split.images.shape == (9, 1, 6, 6)
+    assert abs(split.images[:, 0] - pictures[:9] @ [0.299, 0.587, 0.114]).max() <= 1
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_keeps_the_middle_square(tmp_path, small, transposed):
+    wide = np.zeros((12, 36, 3), np.uint8)
+    wide[:, 12:24] = 200
+    if transposed:
+        wide = np.ascontiguousarray(wide.transpose(1, 0, 2))
+    split = record.read(write(tmp_path / "a.rec", [(0, small.encode(wide))]), 6, 3, 4)
+    assert np.all(split.images == 200)
+
+
+def test_a_record_with_the_magic_word_inside(tmp_path, pictures, items, small):
+    """MXNet stores it in parts; the word is where only an image's comment has it."""
+    word = struct.pack("<I", record._MAGIC)
+    jpeg = small.encode(np.full((6, 6, 3), 90, np.uint8), "JPEG")
+    content = jpeg[:2] + b"\xff\xfe" + struct.pack(">H", 14) + word * 3 + jpeg[2:]
+    for pad in range(4):
+        content = content[:4] + struct.pack(">H", 14 + pad) + b"x" * pad + content[6:]
+        path = write(tmp_path / "a.rec", [items[0], (1, content), items[2]])
+        split = record.read(path, 6, 3, 4)
+        assert list(split.labels) == [0, 1, 2]
+        assert np.all(abs(split.images[1].astype(int) - 90) <= 2)
+        assert np.array_equal(split.images[2], pictures[2].transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 100, 1000])
+def test_truncated(tmp_path, items, cut):
+    path = write(tmp_path / "a.rec", items[:20])
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(ValueError, match=rf"data: {path} must .* got .*record \d+"):
+        record.read(path, 6, 3, 4)
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html>", bytes(4096), b"\x0a"])
+def test_foreign(tmp_path, content):
+    path = tmp_path / "a.rec"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"data: {path} must have the word ced7230a before each record, got something"):
+        record.read(path, 6, 3, 4)
+
+
+def test_empty_and_absent(tmp_path):
+    path = tmp_path / "a.rec"
+    with pytest.raises(ValueError, match=f"data: {path} must be a readable RecordIO file, got No such file"):
+        record.read(path, 6, 3, 4)
+    path.write_bytes(b"")
+    with pytest.raises(ValueError, match=f"data: {path} must hold at least one record, got none"):
+        record.read(path, 6, 3, 4)
+
+
+@pytest.mark.parametrize("label", [4, -1, 0.5, float("nan"), float("inf")])
+def test_label_out_of_range(tmp_path, items, label):
+    path = write(tmp_path / "a.rec", [*items[:5], (label, items[5][1])])
+    with pytest.raises(ValueError, match=rf"one label from 0 to 3 in each record .*, got {label:g} in record 5"):
+        record.read(path, 6, 3, 4)
+
+
+def test_labels_as_an_array(tmp_path, items):
+    path = write(tmp_path / "a.rec", [([3.0], items[0][1])])
+    assert list(record.read(path, 6, 3, 4).labels) == [3]
+    path = write(tmp_path / "a.rec", [([1.0, 2.0], items[0][1])])
+    with pytest.raises(ValueError, match="got 2 labels in record 0"):
+        record.read(path, 6, 3, 4)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image at all", b"\x89PNG\r\n\x1a\nIEND\xaeB`\x82"])
+def test_what_is_no_image_is_named(tmp_path, items, content):
+    path = write(tmp_path / "a.rec", [*items[:5], (1, content), *items[5:9]])
+    with pytest.raises(ValueError, match=f"data: {path} must have images that OpenCV decodes, got .* in record 5"):
+        record.read(path, 6, 3, 4)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_an_image_that_is_cut_off_is_named(tmp_path, items, small, rng, form):
+    whole = small.encode(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8), form)
+    path = write(tmp_path / "a.rec", [*items[:5], (1, whole[:-300])])
+    with pytest.raises(ValueError, match="must have whole images, got one that is cut off in record 5"):
+        record.read(path, 6, 3, 4)
+
+
+def test_a_record_without_a_header(tmp_path, items):
+    path = tmp_path / "a.rec"
+    writer = mx.recordio.MXRecordIO(str(path), "w")
+    writer.write(b"short")
+    writer.close()
+    with pytest.raises(ValueError, match="header of 24 bytes and an image, got 5 bytes in record 0"):
+        record.read(path, 6, 3, 4)
