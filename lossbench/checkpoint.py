@@ -16,6 +16,7 @@ import shutil
 
 import numpy as np
 
+from lossbench import atomic
 from lossbench._mxnet import mx
 
 FORMAT = 1
@@ -24,40 +25,6 @@ _STEP = re.compile(r"step-(\d{8,})")
 
 class Damaged(ValueError):
     """A checkpoint that is incomplete or whose files are not what was written."""
-
-
-def write_atomically(path, content) -> None:
-    """Write text or bytes to `path` so that a reader sees the old content or the new one, never a part."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
-def write_json(path, value) -> None:
-    """`write_atomically` of a JSON document; NumPy scalars and arrays become numbers and lists."""
-    write_atomically(path, json.dumps(value, indent=2, default=_plain) + "\n")
-
-
-def _plain(value):
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _sync_folder(folder) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checksum(path) -> str:
@@ -106,13 +73,13 @@ def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
     try:
         for stem, named in arrays.items():
             _save_arrays(partial / f"{stem}.params", named)
-        write_json(partial / "state.json", dict(state, format=FORMAT, step=step))
-        write_json(partial / "checksums.json", {p.name: _checksum(p) for p in sorted(partial.iterdir())})
-        _sync_folder(partial)
+        atomic.write_json(partial / "state.json", dict(state, format=FORMAT, step=step))
+        atomic.write_json(partial / "checksums.json", {p.name: _checksum(p) for p in sorted(partial.iterdir())})
+        atomic.sync_folder(partial)
         if final.exists():
             shutil.rmtree(final)
         os.replace(partial, final)
-        _sync_folder(folder)
+        atomic.sync_folder(folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return final
@@ -166,7 +133,9 @@ def load(path) -> tuple[dict, dict]:
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
         raise Damaged(f"checkpoint {path}: checksums.json must be the JSON it was written as.") from error
     if state["format"] != FORMAT:
-        raise Damaged(f"checkpoint {path}: format must be {FORMAT}, got {state['format']}. Use the version that wrote it.")
+        raise Damaged(
+            f"checkpoint {path}: format must be {FORMAT}, got {state['format']}. Use the version that wrote it."
+        )
     files = [name for name in checksums if name.endswith(".params")]
     arrays = {name[: -len(".params")]: mx.nd.load(str(path / name)) for name in files}
     return {stem: named if isinstance(named, dict) else {} for stem, named in arrays.items()}, state

@@ -53,7 +53,9 @@ def _parser(prog, description, examples="") -> argparse.ArgumentParser:
 
 
 def _add_device(parser):
-    parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu, gpu, or several: gpu:0,1 (default: auto)")
+    parser.add_argument(
+        "--device", default="auto", metavar="D", help="auto, cpu, gpu, or several: gpu:0,1 (default: auto)"
+    )
 
 
 def _add_run(parser):
@@ -105,7 +107,9 @@ def train(arguments):
     parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
-    parser.add_argument("--show", action="store_true", help="print the resolved config and parameter groups, train nothing")
+    parser.add_argument(
+        "--show", action="store_true", help="print the resolved config and parameter groups, train nothing"
+    )
     _add_device(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
     options = parser.parse_intermixed_args(arguments)
@@ -124,9 +128,13 @@ def train(arguments):
         settings, run_dir, resume=options.resume, device=options.device, hint=_shorter_config(options.config)
     )
     if result.finished_before:
-        print(f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR.")
+        print(
+            f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR."
+        )
     elif result.signal:
-        print(f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr)
+        print(
+            f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr
+        )
         return 128 + result.signal
     _print_metrics(result.metrics)
     return DONE
@@ -162,31 +170,39 @@ def evaluate(arguments):
     parser.add_argument("--json", metavar="FILE", help="also write the values there")
     options = parser.parse_args(arguments)
 
-    from lossbench import checkpoint, experiment
+    from lossbench import atomic, experiment
 
     opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
     for sentence in opened.damage:
         print(f"Passed over: {sentence}", file=sys.stderr)
     methods = options.method or list(opened.model.settings.evaluation.methods)
     measured = opened.measure(options.split, methods, show=sys.stderr.isatty(), per_class=options.per_class)
-    print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {options.split}:")
+    print(
+        f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {options.split}:"
+    )
     names = opened.model.dataset.class_names if options.per_class else None
     _print_table(measured, names)
     if options.json:
-        checkpoint.write_json(options.json, measured)
+        atomic.write_json(options.json, measured)
 
 
 @_guarded
 def predict(arguments):
-    parser = _parser("predict.py", "Predict the class of images with a trained run: class, score, and for L-GM the likelihood.")
+    parser = _parser(
+        "predict.py", "Predict the class of images with a trained run: class, score, and for L-GM the likelihood."
+    )
     _add_run(parser)
-    parser.add_argument("images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size")
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
+    )
     parser.add_argument("--csv", metavar="FILE", help="also write a table there")
     options = parser.parse_args(arguments)
 
     from lossbench import experiment
 
-    rows = experiment.predict(experiment.open_run(options.run, options.checkpoint, device=options.device), options.images)
+    rows = experiment.predict(
+        experiment.open_run(options.run, options.checkpoint, device=options.device), options.images
+    )
     columns = list(rows[0])
     text = [[_cell(row[column]) for column in columns] for row in rows]
     _print_columns([columns, *text])
@@ -199,7 +215,9 @@ def predict(arguments):
 
 @_guarded
 def embed(arguments):
-    parser = _parser("embed.py", "Write the embeddings of a split: arrays embedding (N, D), logits (N, C), label (N,), prototypes.")
+    parser = _parser(
+        "embed.py", "Write the embeddings of a split: arrays embedding (N, D), logits (N, C), label (N,), prototypes."
+    )
     _add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")

@@ -254,7 +254,9 @@ class Hooks:
     interrupted: Callable = field(default=lambda: False)
 
 
-def fit(trainer, batches, position, *, epochs, hooks, checkpoint_every_epochs=1, checkpoint_every_steps=None, patience=None):
+def fit(
+    trainer, batches, position, *, epochs, hooks, checkpoint_every_epochs=1, checkpoint_every_steps=None, patience=None
+):
     """Train to the end of epoch `epochs`, to an early stop or to an interruption.
 
     Parameters

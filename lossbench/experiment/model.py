@@ -61,7 +61,9 @@ class Model:
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""
         declared = []
-        for prefix, block in [("head.", self.head)] + [(f"regularizers.{r.config_name}.", r) for r in self.regularizers]:
+        for prefix, block in [("head.", self.head)] + [
+            (f"regularizers.{r.config_name}.", r) for r in self.regularizers
+        ]:
             for group in getattr(block, "default_groups", list)():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
         return split(self.parameters(), self.settings.optimizer, declared)

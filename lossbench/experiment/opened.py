@@ -9,7 +9,7 @@ import numpy as np
 
 from lossbench import _mxnet, checkpoint, config, data
 from lossbench.experiment.model import Model, measure
-from lossbench.run_folder import RunFolder
+from lossbench.experiment.run_folder import RunFolder
 
 
 @dataclass
@@ -68,7 +68,9 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
         path = pathlib.Path(which) if pathlib.Path(which).is_dir() else folder.checkpoints / which
         if not path.is_dir():
             known = ", ".join(p.name for p in checkpoint.steps(folder.checkpoints))
-            raise ValueError(f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}.")
+            raise ValueError(
+                f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
+            )
         which = path.name
     if which != "last":
         arrays, state = checkpoint.load(path)

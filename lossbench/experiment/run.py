@@ -9,11 +9,11 @@ import threading
 from dataclasses import dataclass
 from typing import Optional
 
-from lossbench import _mxnet, checkpoint, config, data
+from lossbench import _mxnet, atomic, checkpoint, config, data
 from lossbench.experiment.model import Model
+from lossbench.experiment.progress import Progress
+from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.training import Training
-from lossbench.progress import Progress
-from lossbench.run_folder import RunFolder
 
 RESUMABLE_CHANGES = ("trainer.epochs", "trainer.progress", "trainer.keep_checkpoints")
 
@@ -28,7 +28,9 @@ class Result:
     finished_before: bool = False
 
 
-def run(settings, run_dir, *, resume=False, device="auto", heads=None, backbones=None, data_sources=None, hint="") -> Result:
+def run(
+    settings, run_dir, *, resume=False, device="auto", heads=None, backbones=None, data_sources=None, hint=""
+) -> Result:
     """Train what a config describes, in a run folder, then evaluate it on the test set.
 
     Parameters
@@ -75,7 +77,7 @@ def run(settings, run_dir, *, resume=False, device="auto", heads=None, backbones
         devices = _mxnet.devices(device)
         dataset = data.load(settings.data, settings.seed, data_sources or {})
         model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones)
-        checkpoint.write_atomically(folder.config, config.dump(settings))
+        atomic.write_atomically(folder.config, config.dump(settings))
         folder.write_environment(
             device=[str(d) for d in devices],
             threads=_mxnet.thread_count(),

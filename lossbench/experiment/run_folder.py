@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from lossbench import __version__, _mxnet
-from lossbench.checkpoint import write_atomically, write_json
+from lossbench.atomic import write_atomically, write_json
 
 
 class RunFolder:
@@ -40,7 +40,9 @@ class RunFolder:
     def require_run(self) -> None:
         """`ValueError` where this is not a run folder."""
         if not self.config.is_file():
-            raise ValueError(f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote.")
+            raise ValueError(
+                f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote."
+            )
 
     def history(self) -> list[dict]:
         """Rows of the history, one an epoch."""
