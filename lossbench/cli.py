@@ -41,6 +41,16 @@ Methods, all of them accuracies unless another is named:
                normalised heads, by density for L-GM). What center-loss ports call "KNN search" is this.
   class_means  the nearest mean of the training embeddings of a class
 """
+_PREDICT = """\
+Name the class of images with a trained run.
+
+A row per image: class, probability (softmax of the logits) and, for L-GM, the log density of the likeliest class, which
+is low for images unlike any that was trained on.
+"""
+_EMBED = """\
+Write the embeddings of a split as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class
+prototypes (C, D).
+"""
 
 
 def _parser(prog, description, examples="") -> argparse.ArgumentParser:
@@ -70,7 +80,7 @@ def _add_run(parser):
 
 
 def _guarded(command):
-    """Turn a command's outcome into an exit status: 2 the user's mistake, 1 a failed run; a traceback only for a bug."""
+    """Turn a command's outcome into an exit status, and errors that are no bugs into one line."""
 
     def main(arguments=None) -> int:
         arguments = sys.argv[1:] if arguments is None else arguments
@@ -108,7 +118,7 @@ def train(arguments):
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
     parser.add_argument(
-        "--show", action="store_true", help="print the resolved config and parameter groups, train nothing"
+        "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
     )
     _add_device(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
@@ -188,9 +198,7 @@ def evaluate(arguments):
 
 @_guarded
 def predict(arguments):
-    parser = _parser(
-        "predict.py", "Predict the class of images with a trained run: class, score, and for L-GM the likelihood."
-    )
+    parser = _parser("predict.py", _PREDICT)
     _add_run(parser)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
@@ -215,9 +223,7 @@ def predict(arguments):
 
 @_guarded
 def embed(arguments):
-    parser = _parser(
-        "embed.py", "Write the embeddings of a split: arrays embedding (N, D), logits (N, C), label (N,), prototypes."
-    )
+    parser = _parser("embed.py", _EMBED)
     _add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")

@@ -1,4 +1,4 @@
-"""Parameter groups, each with its own optimizer, learning rate, multipliers, clipping and schedule, over `gluon.Trainer`.
+"""Parameter groups, each with its own optimizer, rate, multipliers, clipping and schedule, over `gluon.Trainer`.
 
 `gluon.Trainer` knows one optimizer; a head's means, a variance or the centres of the center loss want others. A group's
 state leaves and enters as plain arrays: `gluon.Trainer.save_states` would write a pickle.

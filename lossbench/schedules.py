@@ -1,7 +1,7 @@
 """Pure functions of the step: the learning rate's factor, and every scheduled value of a head or regularizer.
 
-A step is one update of the parameters, counted from 0 before the first one. Nothing here holds state, so a resumed run
-continues exactly where it stopped, and a block that runs once per device or during validation cannot advance a schedule.
+A step is one update of the parameters, counted from 0. Nothing here holds state, so a resumed run continues exactly
+where it stopped, and a block that runs once per device or during validation cannot advance a schedule.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def learning_rate_factor(section, base: float, steps_per_epoch: int, epochs: int
     Returns
     -------
     callable
-        step -> factor. During the warm-up :math:`[0, w)` a linear warm-up rises from `warmup_learning_rate` to the value
-        after it, a constant one stays at it. After it, with :math:`p` the share of the remaining steps that is done:
+        step -> factor. A linear warm-up rises from `warmup_learning_rate` to the value after it, a constant one stays
+        at it. After it, with :math:`p` the share of the remaining steps that is done:
 
         - constant: 1
         - step: `factor` to the number of `epochs` passed (counted from the start of the training)

@@ -1,6 +1,6 @@
 """One step, one epoch, the loop. Takes built objects; knows no file and no config.
 
-The whole step runs as one static graph (backbone, head, regularizers and their sum), and nothing in it waits for a value:
+The whole step runs as one static graph (backbone, head, regularizers and their sum) and waits for no value:
 sums of loss and right answers and the first bad step stay on the device and are read every `CHECK_EVERY` steps.
 """
 

@@ -25,7 +25,7 @@ class OpenedRun:
     damage: list
 
     def measure(self, split: str, methods, *, per_class=False, show=False) -> dict:
-        """Evaluate a split (`test`, `validation`, `train`) by the named methods and merge the values into `metrics.json`."""
+        """Evaluate a split by the named methods and merge the values into `metrics.json`."""
         measured = measure(self.model, split, methods, per_class=per_class, show=show)
         self.folder.merge_metrics(self.checkpoint, self.epoch, self.step, split, measured)
         return measured
@@ -86,8 +86,8 @@ def predict(opened: OpenedRun, paths) -> list[dict]:
     Returns
     -------
     list of dict
-        A row per image: `image`, `class`, `probability` (softmax of the logits) and, for L-GM, `log_likelihood`, the log
-        density of the likeliest class.
+        A row per image: `image`, `class`, `probability` (softmax of the logits) and, for L-GM, `log_density` of the
+        likeliest class (without the constant that all classes share).
     """
     model = opened.model
     images = data.read_images(paths, model.dataset.image_shape)
@@ -101,7 +101,7 @@ def predict(opened: OpenedRun, paths) -> list[dict]:
         best = int(scores.argmax())
         row = {"image": str(path), "class": model.dataset.class_names[best], "probability": float(probability[best])}
         if is_density:
-            row["log_likelihood"] = float(scores[best])
+            row["log_density"] = float(scores[best])
         rows.append(row)
     return rows
 

@@ -79,7 +79,7 @@ class RunFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 raise ValueError(
-                    f"run: {self.path} must not be in use, but another process trains in it. Wait for it, or use another --run-dir."
+                    f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
                 ) from error
             yield
 

@@ -87,8 +87,8 @@ class Training:
         count = sum(int(np.prod(p.shape)) for p in self.model.parameters().values())
         settings, dataset = self.settings, self.model.dataset
         self.progress.say(
-            f"{settings.name}: {count:,} parameters, {len(dataset.train):,} training images, {len(dataset.validation):,} "
-            f"for validation, {len(dataset.test):,} for the test; {settings.trainer.epochs} epochs; {self.folder.path}"
+            f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
+            f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.folder.path}"
         )
         for note in dataset.notes:
             self.progress.say(note)
