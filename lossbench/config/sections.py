@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from lossbench.config.anneal import Anneal
 from lossbench.config.backbones import Backbone
-from lossbench.config.data import Data
+from lossbench.config.data import Data, FolderData, OwnData
 from lossbench.config.errors import did_you_mean
 from lossbench.config.heads import Head, OwnHead
 from lossbench.config.optimization import ConstantSchedule, Optimizer, Schedule, StepSchedule
@@ -163,7 +163,8 @@ def _freezes_head(pattern: str) -> bool:
 
 
 def _stopping(config: Config) -> None:
-    if config.trainer.early_stopping_epochs and not config.data.validation_fraction:
+    brings_its_own = isinstance(config.data, (FolderData, OwnData))  # the source may hold a validation split
+    if config.trainer.early_stopping_epochs and not config.data.validation_fraction and not brings_its_own:
         raise rule(
             "must be > 0 with trainer.early_stopping_epochs, got 0. Stopping early is judged on validation images alone",
             key="data.validation_fraction",
