@@ -81,7 +81,9 @@ install_from() {
     [ "$state" != "$(cat "$stamp" 2>/dev/null)" ] || return 0
     echo "setup: installing what $1 names into .venv (minutes, the first time)"
     .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$1"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+    # compat: a plain path entry, which a folder named lossbench beside the user's script cannot hide
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
+        --config-settings editable_mode=compat --editable .
     echo "$state" >"$stamp"
 }
 

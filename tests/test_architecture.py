@@ -1,0 +1,111 @@
+"""Holds the imports of the package to its design: stages are strangers, and only `experiment` knows them all."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lossbench
+
+PACKAGE = Path(lossbench.__file__).parent
+
+SHARED = {"_mxnet", "ops", "atomic"}  # what any stage may import; they import no stage
+COMPOSERS = {
+    "experiment": "every stage",
+    "benchmarks": "every stage",
+    "sweep": {"config", "experiment"},
+    "cli": {"config", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
+}
+WITHOUT_MXNET = {"config", "schedules", "evaluation", "plots", "report", "atomic"}
+
+
+def imported(tree):
+    """Yield the dotted name of each module that the source imports, inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{name.name}" for name in node.names)
+
+
+def violations(package):
+    """Return what the files of a package import against the design, as lines `file: reason`."""
+    rooms = {path.name.split(".")[0] for path in package.iterdir()}
+    found = []
+    for path in sorted(package.rglob("*.py")):
+        where = path.relative_to(package)
+        room = where.parts[0].split(".")[0]
+        for name in imported(ast.parse(path.read_text(encoding="utf-8"))):
+            reason = complaint(room, name.split("."), rooms)
+            if reason:
+                found.append(f"{where}: {reason}")
+    return found
+
+
+def complaint(room, name, rooms):
+    if name[0] == "":
+        return "relative import; write the full name"
+    if name[0] == "mxnet" and room != "_mxnet":
+        return "imports mxnet itself instead of lossbench._mxnet"
+    if name[0] == "importlib" and room not in ("__init__", "_mxnet"):
+        return "imports by string"
+    if name[0] in ("pickle", "cPickle", "dill", "joblib", "shelve"):
+        return f"imports {name[0]}, which loads code from data"
+    if name[0] != "lossbench" or name[1] not in rooms or name[1] == room:
+        return None
+    other = name[1]
+    if other == "_mxnet" and room in WITHOUT_MXNET:
+        return "must do without MXNet"
+    if other in SHARED:
+        return None
+    allowed = COMPOSERS.get(room, set())
+    if other in COMPOSERS and not (isinstance(allowed, set) and other in allowed) and room != "benchmarks":
+        return f"imports {other}, which stands above it"
+    if allowed == "every stage" or other in allowed:
+        return None
+    return f"imports {other}, a stranger"
+
+
+def test_imports_follow_the_design():
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "reason"),
+    [
+        ("trainer.py", "from lossbench.heads import LGM", "imports heads, a stranger"),
+        ("heads/lgm.py", "from lossbench import ops, regularizers", "imports regularizers, a stranger"),
+        ("heads/lgm.py", "def f():\n    import lossbench.checkpoint", "imports checkpoint, a stranger"),
+        ("evaluation/knn.py", "from lossbench._mxnet import mx", "must do without MXNet"),
+        ("config/a.py", "from lossbench import _mxnet", "must do without MXNet"),
+        ("inference.py", "import mxnet.ndarray as nd", "imports mxnet itself instead of lossbench._mxnet"),
+        ("ops.py", "from lossbench.heads.base import Head", "imports heads, a stranger"),
+        ("heads/lgm.py", "from .base import Head", "relative import; write the full name"),
+        ("trainer.py", "from lossbench.experiment import run", "imports experiment, which stands above it"),
+        ("experiment/run.py", "from lossbench.cli import main", "imports cli, which stands above it"),
+        ("cli.py", "from lossbench.trainer import Trainer", "imports trainer, a stranger"),
+        ("data/cifar.py", "import pickle", "imports pickle, which loads code from data"),
+        ("heads/__init__.py", "import importlib", "imports by string"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path, file, source, reason):
+    for room in ("cli", "ops", "trainer", "checkpoint", "inference", "_mxnet"):
+        (tmp_path / f"{room}.py").touch()
+    for room in ("config", "data", "heads", "regularizers", "evaluation", "experiment"):
+        (tmp_path / room).mkdir()
+    assert violations(tmp_path) == []
+    (tmp_path / file).write_text(source)
+    assert violations(tmp_path) == [f"{file}: {reason}"]
+
+
+def test_the_rooms_without_mxnet_and_the_command_line_do_not_load_it():
+    rooms = [room for room in sorted(WITHOUT_MXNET | {"cli"}) if list(PACKAGE.glob(f"{room}*"))]
+    code = "\n".join(f"import lossbench.{room}" for room in rooms) + "\nimport sys; assert 'mxnet' not in sys.modules"
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=PACKAGE.parent, timeout=120)
+
+
+def test_a_module_says_what_it_is_for():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
