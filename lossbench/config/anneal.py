@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Optional
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lossbench.config.section import Section, choice, known_name, rule
 
@@ -51,7 +51,7 @@ class DoublingAnneal(AnnealSection):
             got = "neither" if self.every_steps is None else "both"
             raise rule(f"must have either every_steps or every_epochs, got {got}")
         if self.cap < self.start:
-            raise rule(f"must be at least start ({self.start}), got {self.cap}. Swap the two?", key="cap")
+            raise rule(f"must be at least start ({self.start}), got {self.cap}. Swap the two?", "cap")
         return self
 
     def reached(self) -> dict[str, float]:
@@ -85,6 +85,8 @@ class InversePowerAnneal(AnnealSection):
 
 class UnknownAnneal(AnnealSection):
     """Only here to refuse a kind."""
+
+    model_config = ConfigDict(extra="allow")
 
     kind: str = Field(description="kind of movement")
 

@@ -12,7 +12,13 @@ class ConfigError(ValueError):
 
 
 def nearest(word: Any, known: Iterable[str]) -> Optional[str]:
-    """The known word that looks most like `word`, or None when none does."""
+    """The known word that looks most like `word`, or None when none does.
+
+    Examples
+    --------
+    >>> nearest("margn", ["scale", "margin"])
+    'margin'
+    """
     found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
     return found[0] if found else None
 

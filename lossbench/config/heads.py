@@ -1,4 +1,4 @@
-"""Options of every head, with the ranges that the heads themselves check: here so that a mistake shows before MXNet loads."""
+"""Options of every head, with the ranges that the heads check, too: here a mistake shows before MXNet is loaded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SoftmaxHead(HeadSection):
     @model_validator(mode="after")
     def _no_bias_beside_unit_weights(self) -> SoftmaxHead:
         if self.normalize_weight and self.use_bias:
-            raise rule("must be false with use_bias, got true. Choose one of the two", key="normalize_weight")
+            raise rule("must be false with use_bias, got true. Choose one of the two", "normalize_weight")
         return self
 
 

@@ -1,8 +1,7 @@
-"""From a file, its base and the command line to a config, and back to YAML."""
+"""From a file, its base and the command line to a config."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Union
@@ -15,9 +14,9 @@ from lossbench.config.backbones import BACKBONES
 from lossbench.config.data import SOURCES
 from lossbench.config.errors import ConfigError, one_line
 from lossbench.config.heads import HEADS
-from lossbench.config.merging import Origins, assign, merge, split_key
-from lossbench.config.mistakes import problems
-from lossbench.config.sections import Config, flat, plain
+from lossbench.config.merging import Layers
+from lossbench.config.mistakes import mistakes
+from lossbench.config.sections import Config
 
 COMMAND_LINE = "command line"
 
@@ -53,34 +52,21 @@ def load(
 
     Notes
     -----
-    Mappings are merged key by key, everything else is replaced. Where a section's `name` (`source`, `kind`) changes, the
-    base's keys that belong to the former name alone are dropped. `null` removes an entry of `anneal`.
+    Mappings are merged key by key, everything else is replaced. Where a section's `name` (`source`, `kind`) changes,
+    the base's keys that belong to the former name alone are dropped. `null` removes an entry of `anneal`.
     """
     path = Path(path)
     own = {"heads": tuple(heads), "backbones": tuple(backbones), "data": tuple(data)}
     _refuse_taken(own)
-    raw, origins = _read(path)
-    for key, value in _parse(overrides):
-        assign(raw, key, value, COMMAND_LINE, origins)
-    raw.setdefault("name", path.stem)
+    layers = _read(path)
+    for keys, value in _parse(overrides):
+        layers.assign(keys, value, COMMAND_LINE)
+    settings = {"name": path.stem, **layers.settings}
     try:
-        return Config.model_validate(raw, context=own)
+        return Config.model_validate(settings, context=own)
     except ValidationError as error:
-        found = problems(error, raw)
-    raise one_line([(origins.of(place, str(path)), key, text) for place, key, text in found])
-
-
-def dump(config: Config) -> str:
-    """The resolved config as YAML, every key in it; `load` reads it back equal."""
-    return yaml_file.write(plain(config))
-
-
-def differences(a: Config, b: Config) -> list[str]:
-    """Dotted keys whose values differ, in the order of the file."""
-    first, second = flat(plain(a)), flat(plain(b))
-    missing = object()
-    keys = list(first) + [key for key in second if key not in first]
-    return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
+        found = mistakes(error)
+    raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found])
 
 
 def _refuse_taken(own: dict[str, tuple[str, ...]]) -> None:
@@ -90,13 +76,16 @@ def _refuse_taken(own: dict[str, tuple[str, ...]]) -> None:
                 raise ConfigError(f"{kind}: name must not be one that lossbench has, got {name!r}. Choose another")
 
 
-def _read(path: Path) -> tuple[dict[str, Any], Origins]:
-    own = yaml_file.read(path)
-    origins = Origins()
-    if "base" not in own:
-        origins.record((), own, str(path))
-        return own, origins
-    named = own.pop("base")
+def _read(path: Path) -> Layers:
+    layers, own = Layers(), yaml_file.read(path)
+    if "base" in own:
+        base_path, base = _read_base(path, own.pop("base"))
+        layers.lay(base, str(base_path))
+    layers.lay(own, str(path))
+    return layers
+
+
+def _read_base(path: Path, named: Any) -> tuple[Path, dict[str, Any]]:
     if not isinstance(named, str):
         raise ConfigError(f"config {path}: base: must be the path of a file, relative to this one, got {named!r}")
     base_path = path.parent / named
@@ -104,13 +93,10 @@ def _read(path: Path) -> tuple[dict[str, Any], Origins]:
         base = yaml_file.read(base_path)
     except ConfigError as error:
         raise ConfigError(f"config {path}: base: {error}") from None
-    for key, why in (("base", "inheritance goes one level"), ("name", "the experiment has the name")):
+    for key, why in (("base", "inheritance goes one level"), ("name", "an experiment has the name")):
         if key in base:
-            raise ConfigError(
-                f"config {base_path}: {key}: must not be in a base file, got {base[key]!r}; {why}. Remove it"
-            )
-    origins.record((), base, str(base_path))
-    return merge(base, own, Config, (), str(path), origins), origins
+            raise ConfigError(f"config {base_path}: {key}: must not be in a base, got {base[key]!r}: {why}. Remove it")
+    return base_path, base
 
 
 def _parse(overrides: Iterable[str]) -> list[tuple[list[str], Any]]:
@@ -122,14 +108,18 @@ def _parse(overrides: Iterable[str]) -> list[tuple[list[str], Any]]:
     parsed = []
     for override in overrides:
         key, equals, text = override.partition("=")
-        if not equals or not all(part.strip() for part in key.split(".")):
+        keys = [part.strip() for part in key.split(".")]
+        if not equals or not all(keys):
             raise ConfigError(f"{COMMAND_LINE}: must be key=value, got {override!r}. Example: trainer.epochs=3")
+        if keys == ["base"]:
+            raise ConfigError(f"{COMMAND_LINE}: base: must stand in the file, got {text!r}. Choose another file")
         try:
-            value = yaml_file.parse(text)
+            parsed.append((keys, yaml_file.parse(text)))
         except yaml.YAMLError as error:
             reason = " ".join(yaml_file.explain(error).split())
             raise ConfigError(f"{COMMAND_LINE}: {key}: must be a YAML value, got {text!r}; {reason}") from None
-        if key.strip() == "base":
-            raise ConfigError(f"{COMMAND_LINE}: base: must stand in the file, got {text!r}. Choose another --config")
-        parsed.append((split_key(key.strip()), copy.deepcopy(value)))
-    return sorted(parsed, key=lambda pair: (pair[0][-1] not in ("name", "source", "kind"), 0))
+    return sorted(parsed, key=lambda pair: not _chooses_a_model(pair[0]))
+
+
+def _chooses_a_model(keys: list[str]) -> bool:
+    return keys[-1] in ("name", "source", "kind") and (len(keys) == 2 or keys[0] == "anneal")

@@ -11,131 +11,110 @@ from lossbench.config.sections import Config
 Path = tuple[Any, ...]
 
 
-class Origins:
-    """Remembers which file, or the command line, each value came from."""
+class Layers:
+    """Settings as plain mappings, with the file (or the command line) that each value came from."""
 
     def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
         self._source: dict[Path, str] = {}
 
-    def record(self, path: Path, value: Any, source: str) -> None:
-        """Everything under `path` comes from `source`."""
-        self._source[path] = source
-        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, inner in members:
-            self.record((*path, key), inner, source)
+    def lay(self, layer: dict[str, Any], source: str) -> None:
+        """Merge mappings key by key; replace everything else."""
+        self.settings = self._merged(self.settings, layer, Config, (), source)
 
-    def of(self, path: Path, default: str) -> str:
-        """The source of the value there, or of the nearest section around it."""
+    def assign(self, keys: list[str], value: Any, source: str) -> None:
+        """Lay a single value over the settings; list members go by index or name."""
+        self.settings = self._assigned(self.settings, keys, value, Config, (), source)
+
+    def source(self, path: Path, default: str) -> str:
+        """Where the value there came from, or else the nearest section around it."""
         while path:
             if path in self._source:
                 return self._source[path]
             path = path[:-1]
         return default
 
+    def _merged(self, held: Any, layer: Any, shape: Any, path: Path, source: str) -> Any:
+        if not isinstance(held, dict) or not isinstance(layer, dict):
+            self._forget(path)
+            self._record(path, layer, source)
+            return layer
+        if isinstance(shape, Choice):
+            held, shape = _without_former_keys(held, layer, shape)
+        merged = dict(held)
+        for key, value in layer.items():
+            if value is None and isinstance(shape, Many) and shape.by_key:
+                merged.pop(key, None)
+            else:
+                merged[key] = self._merged(merged.get(key), value, _within(shape, key), (*path, key), source)
+        return merged
 
-def merge(base: Any, own: Any, node: Any, path: Path, source: str, origins: Origins) -> Any:
-    """`own` over `base`, where `node` is the shape of both (see `section.shape`)."""
-    if not isinstance(base, dict) or not isinstance(own, dict):
-        origins.record(path, own, source)
-        return own
-    model = node
-    if isinstance(node, Choice):
-        base, model = _without_former_options(base, own, node)
-    result = dict(base)
-    for key, value in own.items():
-        inner = _inner(model, key)
-        if isinstance(node, Many) and node.by_key and value is None:
-            result.pop(key, None)
-        elif key in result:
-            result[key] = merge(result[key], value, inner, (*path, key), source, origins)
-        else:
-            result[key] = value
-            origins.record((*path, key), value, source)
-    return result
+    def _assigned(self, held: Any, keys: list[str], value: Any, shape: Any, path: Path, source: str) -> Any:
+        if not keys:
+            return self._merged(held, value, shape, path, source)
+        if isinstance(held, list):
+            index = _index(held, keys[0], path, source)
+            members = list(held)
+            members[index] = self._assigned(held[index], keys[1:], value, _within(shape, index), (*path, index), source)
+            return members
+        if held is not None and not isinstance(held, dict):
+            key, owner = ".".join([*map(str, path), *keys]), ".".join(map(str, path))
+            raise ConfigError(f"{source}: {key}: must be a key that exists, got one below {owner}, which is {held!r}")
+        held = held or {}
+        key, rest = _first_key(held, keys, value, shape)
+        if not rest:
+            return self._merged(held, {key: value}, shape, path, source)
+        model = shape.model(held) if isinstance(shape, Choice) else shape
+        inner = self._assigned(held.get(key), rest, value, _within(model, key), (*path, key), source)
+        self._source.setdefault((*path, key), source)
+        return {**held, key: inner}
+
+    def _record(self, path: Path, value: Any, source: str) -> None:
+        self._source[path] = source
+        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, inner in members:
+            self._record((*path, key), inner, source)
+
+    def _forget(self, path: Path) -> None:
+        self._source = {place: source for place, source in self._source.items() if place[: len(path)] != path}
 
 
-def _without_former_options(base: dict[str, Any], own: dict[str, Any], node: Choice) -> tuple[dict[str, Any], Any]:
-    """The base without the keys that mean something only under the name that `own` replaces; and the model that counts."""
-    model = node.model({**base, **own})
-    former = node.model(base)
-    if own.get(node.key, base.get(node.key)) == base.get(node.key):
-        return base, model
-    kept = {key: value for key, value in base.items() if _means_the_same(former, model, key)}
-    return kept, model
+def _without_former_keys(held: dict[str, Any], layer: dict[str, Any], shape: Choice) -> tuple[dict[str, Any], Any]:
+    """What is held, without the keys that only the name that `layer` replaces knows; and the model that now counts."""
+    former, model = shape.model(held), shape.model({**held, **layer})
+    if layer.get(shape.key, held.get(shape.key)) == held.get(shape.key):
+        return held, model
+    return {key: value for key, value in held.items() if _same_meaning(former, model, key)}, model
 
 
-def _means_the_same(former: Any, model: Any, key: str) -> bool:
+def _same_meaning(former: Any, model: Any, key: str) -> bool:
     owner = declared_by(former, key)
     return owner is not None and owner is declared_by(model, key)
 
 
-def _inner(model: Any, key: Any) -> Any:
-    if isinstance(model, Many):
-        return model.member
-    return shapes(model).get(key) if isinstance(model, type) else None
+def _within(shape: Any, key: Any) -> Any:
+    if isinstance(shape, Many):
+        return shape.member
+    return shapes(shape).get(key) if isinstance(shape, type) else None
 
 
-def split_key(key: str) -> list[str]:
-    """Parts of a dotted key."""
-    return [part.strip() for part in key.split(".")]
-
-
-def assign(raw: dict[str, Any], keys: list[str], value: Any, source: str, origins: Origins) -> None:
-    """Put one override into the settings."""
-    raw.update(_assigned(raw, keys, value, Config, (), source, origins))
-
-
-def _assigned(held: Any, keys: list[str], value: Any, node: Any, path: Path, source: str, origins: Origins) -> Any:
-    if isinstance(held, list) and keys:
-        index = _index(held, keys[0], path)
-        member = node.member if isinstance(node, Many) else None
-        new = list(held)
-        if len(keys) == 1 and not isinstance(value, dict):
-            new[index] = value
-            origins.record((*path, index), value, source)
-        else:
-            new[index] = _assigned(held[index], keys[1:], value, member, (*path, index), source, origins)
-        return new
-    if not keys:
-        return merge(held, value, node, path, source, origins)
-    if held is None:
-        held = {}
-    if not isinstance(held, dict):
-        shown = ".".join(map(str, path))
-        raise ConfigError(
-            f"{source}: {'.'.join([shown, *keys])}: must be a key that exists; {shown} is a value, {held!r}"
-        )
-    key, rest = _first_key(held, keys, value, node)
-    if not rest:
-        return merge(held, {key: value}, node, path, source, origins)
-    model = node.model(held) if isinstance(node, Choice) else node
-    if isinstance(node, Choice) and rest == [] and key == node.key:
-        return merge(held, {key: value}, node, path, source, origins)
-    inner = _inner(model, key)
-    new = _assigned(held.get(key), rest, value, inner, (*path, key), source, origins)
-    if (*path, key) not in origins._source:
-        origins.record((*path, key), None, source)
-    return {**held, key: new}
-
-
-def _first_key(held: dict[str, Any], keys: list[str], value: Any, node: Any) -> tuple[str, list[str]]:
+def _first_key(held: dict[str, Any], keys: list[str], value: Any, shape: Any) -> tuple[str, list[str]]:
     """The next key and the rest; a key of `anneal` holds dots itself."""
-    if not (isinstance(node, Many) and node.by_key):
+    if not (isinstance(shape, Many) and shape.by_key):
         return keys[0], keys[1:]
-    whole, head = ".".join(keys), ".".join(keys[:-1])
-    if whole in held or isinstance(value, dict) or value is None or len(keys) < 2:
+    whole, all_but_last = ".".join(keys), ".".join(keys[:-1])
+    if whole in held or isinstance(value, dict) or value is None or len(keys) == 1:
         return whole, []
-    return head, keys[-1:]
+    return all_but_last, keys[-1:]
 
 
-def _index(held: list[Any], key: str, path: Path) -> int:
+def _index(held: list[Any], key: str, path: Path, source: str) -> int:
     names = [item.get("name") if isinstance(item, dict) else None for item in held]
     if key in names:
         return names.index(key)
     if key.isdigit() and int(key) < len(held):
         return int(key)
-    shown = ".".join(map(str, path))
-    there = ", ".join(str(name) if name else str(index) for index, name in enumerate(names)) or "none"
-    raise ConfigError(
-        f"command line: {shown}.{key}: must be a member of {shown} ({there}), got {key!r}. Replace the list: {shown}=[...]"
-    )
+    owner = ".".join(map(str, path))
+    there = ", ".join(name or str(index) for index, name in enumerate(names)) or "none"
+    way_out = f"Replace the whole list: {owner}=[...]"
+    raise ConfigError(f"{source}: {owner}.{key}: must be a member of {owner} ({there}), got {key!r}. {way_out}")

@@ -1,14 +1,15 @@
-"""From what pydantic found to lines that a user can act on."""
+"""From what pydantic found to texts that a user can act on."""
 
 from __future__ import annotations
 
-import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Optional
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lossbench.config.errors import nearest
+from lossbench.config.errors import did_you_mean, nearest
 from lossbench.config.section import OTHER, Choice, Many, Section, shapes
 from lossbench.config.sections import Config
 
@@ -21,155 +22,123 @@ _RULES = {
     "string_type": "be text",
     "tuple_type": "be a list such as [1, 2]",
     "model_type": "be a mapping of keys",
-    "model_attributes_type": "be a mapping of keys",
     "dict_type": "be a mapping of keys",
     "string_too_short": "be text of at least one letter",
     "string_pattern_mismatch": "be letters, digits, `_`, `-` and `.`",
-    "greater_than": "be > {gt}",
-    "greater_than_equal": "be >= {ge}",
-    "less_than": "be < {lt}",
-    "less_than_equal": "be <= {le}",
+    "greater_than": "be > {gt:g}",
+    "greater_than_equal": "be >= {ge:g}",
+    "less_than": "be < {lt:g}",
+    "less_than_equal": "be <= {le:g}",
 }
 
 
-def problems(error: ValidationError, raw: dict[str, Any]) -> list[tuple[tuple[Any, ...], str, str]]:
-    """Path in `raw`, key as shown, and text of every mistake; a missing key that was merely misspelt counts once."""
-    found = [_problem(details, raw) for details in error.errors(include_url=False)]
-    misspelt = {(path[:-1], meant) for path, _, _, meant in found if meant}
-    kept: dict[tuple[Any, ...], tuple[tuple[Any, ...], str, str]] = {}
-    for (path, key, text, meant), details in zip(found, error.errors(include_url=False)):
-        if details["type"] == "missing" and not meant and (path[:-1], path[-1]) in misspelt:
-            continue
-        kept.setdefault(path, (path, key, text))
-    return list(kept.values())
+@dataclass(frozen=True)
+class Mistake:
+    """What is wrong where; `meant` is the key that an unknown one was taken for."""
+
+    path: tuple[Any, ...]
+    text: str
+    meant: Optional[str] = None
+
+    def shown(self, settings: Any) -> str:
+        """The path with dots, list members by their name where it is theirs alone."""
+        return ".".join(_named(self.path, settings))
 
 
-def _problem(details: ErrorDetails, raw: dict[str, Any]) -> tuple[tuple[Any, ...], str, str, Optional[str]]:
+def mistakes(error: ValidationError) -> list[Mistake]:
+    """Every mistake once; a missing key that was merely misspelt is one mistake, not two."""
+    found = [_mistake(details) for details in error.errors(include_url=False)]
+    misspelt = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
+    return [mistake for mistake in found if mistake.path not in misspelt]
+
+
+def _mistake(details: ErrorDetails) -> Mistake:
     path, owner = _locate(details["loc"])
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "rule":
-        path = (*path, *_split(context["key"], path)) if context["key"] else path
-        return path, _shown(path, raw), details["msg"], None
+        return Mistake((*path, *context["path"]), context["text"])
     if kind == "extra_forbidden":
-        text, meant = _unknown(path, owner)
-        return path, _shown(path, raw), text, meant
-    description = _describe(owner, path)
+        return _unknown(path, owner)
     if kind == "missing":
-        for key in difflib.get_close_matches(path[-1], _strays(value, owner), n=1):
-            return (
-                (*path[:-1], key),
-                _shown((*path[:-1], key), raw),
-                f"unknown key; did you mean `{path[-1]}`?",
-                path[-1],
-            )
-        return path, _shown(path, raw), f"must be given, got nothing{description}", None
+        return _missing(path, owner, value)
     if kind == "literal_error":
-        allowed = _literals(context["expected"])
-        return (
-            path,
-            _shown(path, raw),
-            f"must be one of {', '.join(allowed)}, got {_short(value)}{_meant(value, allowed)}",
-            None,
-        )
-    text = _RULES.get(kind)
-    text = f"must {text.format(**context)}" if text else details["msg"]
-    return path, _shown(path, raw), f"{text}, got {_short(value)}{description}", None
+        allowed = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        text = f"must be one of {', '.join(allowed)}, got {_short(value)}{did_you_mean(value, allowed)}"
+        return Mistake(path, text)
+    text = _RULES[kind].format(**context) if kind in _RULES else f"be valid ({details['msg']})"
+    return Mistake(path, f"must {text}, got {_short(value)}{_described(owner, path)}")
+
+
+def _unknown(path: tuple[Any, ...], owner: type[Section]) -> Mistake:
+    known = list(owner.model_fields)
+    found = nearest(path[-1], known)
+    if found:
+        return Mistake(path, f"unknown key; did you mean `{found}`?", found)
+    places = _places()
+    place = places.get(path[-1]) or places.get(nearest(path[-1], places) or "")
+    hint = f"; did you mean `{place}`?" if place and place != ".".join(map(str, path)) else "."
+    return Mistake(path, f"unknown key{hint} Known here: {', '.join(known)}")
+
+
+def _missing(path: tuple[Any, ...], owner: type[Section], value: Any) -> Mistake:
+    if owner.model_config.get("extra") == "allow" and isinstance(value, dict):
+        stray = nearest(path[-1], (key for key in value if key not in owner.model_fields))
+        if stray:
+            return Mistake((*path[:-1], stray), f"unknown key; did you mean `{path[-1]}`?", path[-1])
+    return Mistake(path, f"must be given, got nothing{_described(owner, path)}")
 
 
 def _locate(loc: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
     """The path without pydantic's tags, and the section class that the last key belongs to."""
-    node: Any = Config
-    path: list[Any] = []
+    shape: Any = Config
     owner: Any = None
+    path: list[Any] = []
     for step in loc:
-        if isinstance(node, Choice):
-            node = node.other if step == OTHER else node.table[step]
-            continue
-        if node is None:
-            if isinstance(step, int):
-                path.append(step)
-            continue  # a member of a list of plain values, or a branch of a union
-        path.append(step)
-        if isinstance(node, Many):
-            node = node.member
-        else:
-            owner, node = node, shapes(node).get(step)
+        if isinstance(shape, Choice):  # the step is a tag
+            shape = shape.other if step == OTHER else shape.table[step]
+        elif isinstance(shape, Many):
+            path.append(step)
+            shape = shape.member
+        elif shape is not None:
+            path.append(step)
+            owner, shape = shape, shapes(shape).get(step)
+        elif isinstance(step, int):  # a member of a list of plain values
+            path.append(step)
     return tuple(path), owner
 
 
-def _split(key: str, path: tuple[Any, ...]) -> tuple[str, ...]:
-    if not path and key.startswith("anneal."):  # the path in between holds dots itself
-        rest = key[len("anneal.") :]
-        for end in (".start", ".end", ".cap", ".floor", ".base"):
-            if rest.endswith(end) and rest.count(".") >= 2 and not rest == f"head{end}":
-                return ("anneal", rest[: -len(end)], end[1:])
-        return ("anneal", rest)
-    return tuple(key.split("."))
-
-
-def _shown(path: tuple[Any, ...], raw: Any) -> str:
-    """The path with dots, list members by their name where they have one of their own."""
-    parts: list[str] = []
-    value = raw
+def _named(path: tuple[Any, ...], settings: Any) -> Iterator[str]:
     for step in path:
-        part = str(step)
-        if isinstance(value, list) and isinstance(step, int) and step < len(value):
-            names = [item.get("name") if isinstance(item, dict) else None for item in value]
-            if isinstance(names[step], str) and names.count(names[step]) == 1:
-                part = names[step]
-        parts.append(part)
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            value = None
-    return ".".join(parts)
+        name = str(step)
+        if isinstance(settings, list):
+            names = [member.get("name") if isinstance(member, dict) else None for member in settings]
+            unique = isinstance(names[step], str) and names.count(names[step]) == 1
+            name = names[step] if unique else name
+        yield name
+        inside = isinstance(settings, list) or (isinstance(settings, dict) and step in settings)
+        settings = settings[step] if inside else None
 
 
-def _unknown(path: tuple[Any, ...], owner: type[Section]) -> tuple[str, Optional[str]]:
-    known = list(owner.model_fields)
-    found = nearest(path[-1], known)
-    if found:
-        return f"unknown key; did you mean `{found}`?", found
-    elsewhere = _elsewhere()
-    full = elsewhere.get(str(path[-1])) or elsewhere.get(nearest(path[-1], elsewhere) or "")
-    hint = f"; did you mean `{full}`?" if full and full != ".".join(map(str, path)) else ""
-    return f"unknown key{hint or '.'} Known here: {', '.join(known)}", None
-
-
-def _elsewhere() -> dict[str, str]:
-    """Where each key of the fixed sections lives."""
+def _places() -> dict[str, str]:
+    """Where each key below the top has its (first) place."""
     places: dict[str, str] = {}
 
-    def walk(node: Any, path: str) -> None:
-        models = [*node.table.values()] if isinstance(node, Choice) else [node] if isinstance(node, type) else []
+    def walk(shape: Any, path: str) -> None:
+        models = shape.table.values() if isinstance(shape, Choice) else [shape] if isinstance(shape, type) else []
         for model in models:
             for key, inner in shapes(model).items():
-                places.setdefault(key, f"{path}{key}")
+                places.setdefault(key, path + key)
                 walk(inner, f"{path}{key}.")
 
-    for key, node in shapes(Config).items():
-        walk(node, f"{key}.")
+    for section, shape in shapes(Config).items():
+        walk(shape, f"{section}.")
     return places
 
 
-def _strays(value: Any, owner: type[Section]) -> list[str]:
-    free = isinstance(value, dict) and owner.model_config.get("extra") == "allow"
-    return [key for key in value if key not in owner.model_fields] if free else []
-
-
-def _describe(owner: Any, path: tuple[Any, ...]) -> str:
-    key = next((step for step in reversed(path) if isinstance(step, str)), "")
-    field = owner.model_fields.get(key) if owner is not None else None
+def _described(owner: type[Section], path: tuple[Any, ...]) -> str:
+    key = next(step for step in reversed(path) if isinstance(step, str))
+    field = owner.model_fields.get(key)
     return f" ({field.description})" if field is not None and field.description else ""
-
-
-def _literals(expected: str) -> list[str]:
-    return [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-
-
-def _meant(value: Any, allowed: list[str]) -> str:
-    found = nearest(value, allowed) if isinstance(value, str) else None
-    return f"; did you mean `{found}`?" if found else ""
 
 
 def _short(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Optional
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from lossbench.config.section import Items, Pattern, Section, choice, known_name, rule
 
@@ -30,9 +30,7 @@ class Group(Section):
     @model_validator(mode="after")
     def _adam_has_no_momentum(self) -> Group:
         if self.optimizer == "adam" and self.momentum is not None:
-            raise rule(
-                f"must be null with adam, got {self.momentum}. Leave it out, or choose nag or sgd", key="momentum"
-            )
+            raise rule(f"must be null with adam, got {self.momentum}. Leave it out, or choose nag or sgd", "momentum")
         return self
 
 
@@ -77,6 +75,8 @@ class AdamOptimizer(OptimizerSection):
 class UnknownOptimizer(OptimizerSection):
     """Only here to refuse a name."""
 
+    model_config = ConfigDict(extra="allow")
+
     name: str = Field(description="name of the optimizer")
 
     @field_validator("name")
@@ -105,12 +105,12 @@ class ScheduleSection(Section):
         if self.warmup_epochs == 0 and self.warmup_learning_rate is not None:
             raise rule(
                 f"must be null without a warm-up, got {self.warmup_learning_rate}. Set warmup_epochs",
-                key="warmup_learning_rate",
+                "warmup_learning_rate",
             )
         if self.warmup_epochs > 0 and self.warmup == "constant" and not self.warmup_learning_rate:
             raise rule(
                 f"must be > 0 in a constant warm-up, got {self.warmup_learning_rate}. Say what rate to hold",
-                key="warmup_learning_rate",
+                "warmup_learning_rate",
             )
         return self
 
@@ -156,13 +156,15 @@ class OneCycleSchedule(ScheduleSection):
         if self.warmup_epochs:
             raise rule(
                 f"must be 0, got {self.warmup_epochs}. one_cycle rises by itself: see peak_fraction",
-                key="warmup_epochs",
+                "warmup_epochs",
             )
         return self
 
 
 class UnknownSchedule(ScheduleSection):
     """Only here to refuse a name."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str = Field(description="name of the schedule")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal, Union
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from lossbench.config.section import Section, choice, known_name, rule
 
@@ -46,6 +46,8 @@ class RingSection(RegularizerSection):
 
 class UnknownRegularizer(RegularizerSection):
     """Only here to refuse a name."""
+
+    model_config = ConfigDict(extra="allow")
 
     name: str = Field(description="name of the regularizer")
 

@@ -24,10 +24,9 @@ class Section(BaseModel):
     )
 
 
-def rule(text: str, key: str = "", **values: Any) -> PydanticCustomError:
-    """An error whose text reads `must ..., got .... <way out>`; `key` says where, if not at the validated value itself."""
-    context = {"key": key, **values}
-    return PydanticCustomError("rule", text.replace("{", "{{").replace("}", "}}"), context)
+def rule(text: str, *path: str) -> PydanticCustomError:
+    """An error that reads `must ..., got .... <way out>`; `path` says where, seen from the validated value."""
+    return PydanticCustomError("rule", "{text}", {"text": text, "path": path})
 
 
 def _as_tuple(value: Any) -> Any:

@@ -1,0 +1,87 @@
+"""Rules that hold between the sections of a config."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+
+from lossbench.config.data import FolderData, OwnData
+from lossbench.config.errors import did_you_mean
+from lossbench.config.heads import OwnHead
+from lossbench.config.optimization import StepSchedule
+from lossbench.config.section import Section, rule
+
+
+def check(config: Any) -> None:
+    """Raise the first disagreement."""
+    _anneal(config)
+    _schedule(config)
+    _untrained_head(config)
+    _early_stopping(config)
+    _class_weights(config)
+
+
+def annealable(config: Any) -> dict[str, Section]:
+    """Every path that `anneal` may name, with the section that holds the value."""
+    blocks = {"head": config.head, **{f"regularizers.{block.name}": block for block in config.regularizers}}
+    return {f"{path}.{value}": block for path, block in blocks.items() for value in block.scheduled()}
+
+
+def _anneal(config: Any) -> None:
+    known = annealable(config)
+    for path, course in config.anneal.items():
+        if path in known:
+            _in_range(known[path], path, course)
+        elif not (isinstance(config.head, OwnHead) and path.startswith("head.")):  # that only the own head itself knows
+            here = f"here: {', '.join(known)}" if known else "here there is none"
+            text = f"must name a value that a schedule may move ({here}), got {path!r}{did_you_mean(path, known)}"
+            raise rule(text, "anneal", path)
+
+
+def _in_range(section: Section, path: str, course: Any) -> None:
+    option = path.rsplit(".", 1)[1]
+    for key, value in course.reached().items():
+        try:
+            type(section).model_validate({**section.model_dump(), option: value})
+        except ValidationError:
+            description = type(section).model_fields[option].description
+            text = f"must be a value that {path} may take, got {value:g}. {path}: {description}"
+            raise rule(text, "anneal", path, key) from None
+
+
+def _schedule(config: Any) -> None:
+    schedule, epochs = config.schedule, config.trainer.epochs
+    way_out = "Change one of the two"
+    if isinstance(schedule, StepSchedule) and schedule.epochs[-1] >= epochs:
+        got = list(schedule.epochs)
+        raise rule(f"must be below trainer.epochs ({epochs}), got {got}. {way_out}", "schedule", "epochs")
+    if schedule.warmup_epochs > epochs:
+        text = f"must be at most trainer.epochs ({epochs}), got {schedule.warmup_epochs:g}. {way_out}"
+        raise rule(text, "schedule", "warmup_epochs")
+
+
+def _untrained_head(config: Any) -> None:
+    if config.head.loss_weight > 0:
+        return
+    if not any(re.search(pattern, f"head.{name}") for pattern in config.freeze for name in ("weight", "mean")):
+        text = "must be > 0 unless the head is frozen, got 0. Add a pattern such as ^head to freeze"
+        raise rule(text, "head", "loss_weight")
+    if not config.regularizers:
+        text = "must be > 0 without regularizers, got 0. Otherwise nothing would be trained"
+        raise rule(text, "head", "loss_weight")
+
+
+def _early_stopping(config: Any) -> None:
+    brings_its_own = isinstance(config.data, (FolderData, OwnData))  # the source may hold a validation split
+    if config.trainer.early_stopping_epochs and not config.data.validation_fraction and not brings_its_own:
+        text = "must be > 0 with trainer.early_stopping_epochs, got 0. Only validation images tell when to stop"
+        raise rule(text, "data", "validation_fraction")
+
+
+def _class_weights(config: Any) -> None:
+    weights, classes = config.trainer.class_weights, config.data.classes()
+    if weights is not None and classes is not None and len(weights) != classes:
+        text = f"must be one number for each of {classes} classes, got {len(weights)}. Take null for equal weights"
+        raise rule(text, "trainer", "class_weights")

@@ -1,0 +1,87 @@
+"""From a config back to YAML, and what differs between two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from lossbench.config import yaml_file
+from lossbench.config.section import Section
+from lossbench.config.sections import Config
+
+_CHOOSING = ("name", "source", "kind")
+_COMMENT_COLUMN = 40
+
+
+def dump(config: Config, *, comments: bool = False) -> str:
+    """The resolved config as YAML, every key in it; `load` reads it back equal. `comments` describes each key."""
+    if comments:
+        return "\n".join(_commented(config, "")) + "\n"
+    return yaml_file.write(_plain(config))
+
+
+def differences(a: Config, b: Config) -> list[str]:
+    """Dotted keys whose values differ, in the order of the file."""
+    first, second = _flat(_plain(a)), _flat(_plain(b))
+    missing = object()
+    keys = [*first, *(key for key in second if key not in first)]
+    return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
+
+
+def _members(section: Section) -> dict[str, Any]:
+    """Keys and values; the key that chooses a model comes first."""
+    members = {key: getattr(section, key) for key in type(section).model_fields}
+    members.update(section.model_extra or {})
+    return {key: members[key] for key in sorted(members, key=lambda key: key not in _CHOOSING)}
+
+
+def _plain(value: Any) -> Any:
+    """Mappings, lists and values as YAML has them."""
+    if isinstance(value, (Section, dict)):
+        members = _members(value) if isinstance(value, Section) else value
+        return {key: _plain(inner) for key, inner in members.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    return value
+
+
+def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Values by dotted key; list members go by their name, as in an override."""
+    if isinstance(value, dict) and value:
+        members = list(value.items())
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        members = [
+            (item.get("name", index) if isinstance(item, dict) else index, item) for index, item in enumerate(value)
+        ]
+    else:
+        return {".".join(path): value}
+    return {key: inner for name, item in members for key, inner in _flat(item, (*path, str(name))).items()}
+
+
+def _commented(section: Section, indent: str) -> Iterator[str]:
+    for key, value in _members(section).items():
+        field = type(section).model_fields.get(key)
+        yield from _entry(key, value, field.description if field else None, indent)
+
+
+def _entry(key: str, value: Any, description: Optional[str], indent: str) -> Iterator[str]:
+    comment = f"# {description}" if description else ""
+    if isinstance(value, Section):
+        yield _beside(f"{indent}{key}:", comment)
+        yield from _commented(value, indent + "  ")
+    elif isinstance(value, dict) and any(isinstance(inner, Section) for inner in value.values()):
+        yield _beside(f"{indent}{key}:", comment)
+        for path, inner in value.items():
+            yield from _entry(path, inner, None, indent + "  ")
+    elif isinstance(value, tuple) and any(isinstance(item, Section) for item in value):
+        yield _beside(f"{indent}{key}:", comment)
+        for item in value:
+            first, *rest = _commented(item, indent + "    ")
+            yield from (f"{indent}  - {first.lstrip()}", *rest)
+    else:
+        first, *rest = yaml_file.write({key: _plain(value)}).splitlines()
+        yield from (_beside(indent + first, comment), *(indent + line for line in rest))
+
+
+def _beside(text: str, comment: str) -> str:
+    return f"{text.ljust(_COMMENT_COLUMN)}  {comment}" if comment else text

@@ -1,0 +1,58 @@
+"""The training loop, and what is measured."""
+
+from __future__ import annotations
+
+from typing import Literal, Optional
+
+from pydantic import Field, field_validator
+
+from lossbench.config.section import Items, Section, rule
+
+
+class TrainerSection(Section):
+    """The loop."""
+
+    epochs: int = Field(ge=1, description="passes over the training images, >= 1")
+    class_weights: Optional[Items[float]] = Field(None, description="factor on the loss per class, >= 0; null: all 1")
+    accumulate_steps: int = Field(1, ge=1, description="batches whose gradients are summed into one update, >= 1")
+    early_stopping_epochs: Optional[int] = Field(
+        None, ge=1, description="stop after so many epochs without a better validation accuracy, >= 1; null: never"
+    )
+    checkpoint_every_epochs: int = Field(1, ge=1, description="epochs between checkpoints, >= 1")
+    checkpoint_every_steps: Optional[int] = Field(None, ge=1, description="also every so many steps, >= 1; null: not")
+    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints that are kept beside the best, >= 1")
+    progress: Literal["auto", "bar", "lines", "none"] = Field(
+        "auto", description="auto: a bar on a terminal, else one line an epoch"
+    )
+
+    @field_validator("class_weights")
+    @classmethod
+    def _weights(cls, weights: Optional[tuple]) -> Optional[tuple]:
+        if weights is not None and (any(weight < 0 for weight in weights) or not any(weights)):
+            raise rule(f"must be numbers >= 0, not all 0, got {list(weights)}. Take null for equal weights")
+        return weights
+
+
+class EvaluationSection(Section):
+    """What is measured."""
+
+    methods: Items[Literal["softmax", "knn", "centers", "class_means"]] = Field(
+        ("softmax", "knn", "centers", "class_means"), description="ways to classify an embedding"
+    )
+    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1")
+    batch_size: int = Field(256, ge=1, description="images at a time, >= 1")
+    test_every_epochs: Optional[int] = Field(
+        None,
+        ge=1,
+        description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
+    )
+    embeddings_every_epochs: Optional[int] = Field(
+        1, ge=1, description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never"
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _unique(cls, methods: tuple) -> tuple:
+        if not methods or len(set(methods)) < len(methods):
+            raise rule(f"must be different methods, at least one, got {list(methods)}. Name each once")
+        return methods
