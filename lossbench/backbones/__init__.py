@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 
 from lossbench._mxnet import mx
+from lossbench.backbones.convnet import ConvNet
 from lossbench.backbones.lenet import LeNet
 from lossbench.backbones.resnet import CifarResNet
+from lossbench.backbones.zoo import Zoo
 
 BACKBONES = {
     "lenet": LeNet,
@@ -14,6 +16,8 @@ BACKBONES = {
     "resnet32": functools.partial(CifarResNet, 32),
     "resnet56": functools.partial(CifarResNet, 56),
     "resnet110": functools.partial(CifarResNet, 110),
+    "convnet": ConvNet,
+    "zoo": Zoo,
 }
 
 
@@ -27,8 +31,8 @@ def build(config, image_shape, backbones=None):
     image_shape : tuple of int
         Channels, height and width of one image.
     backbones : dict, optional
-        More backbones by name, as callables ``(image_shape=..., embedding_size=..., **options)`` that return a HybridBlock with an
-        ``embedding_size``.
+        More backbones by name, as callables ``(image_shape=..., embedding_size=..., **options)`` that return a
+        HybridBlock with an ``embedding_size``.
 
     Raises
     ------
@@ -45,8 +49,9 @@ def build(config, image_shape, backbones=None):
 def initializer(name: str):
     """Return the initialiser of a backbone's weights by its config name.
 
-    ``xavier`` is uniform with variance ``2 / (fan in + fan out)`` (Glorot and Bengio 2010), ``msra`` normal with variance ``2 / fan in``
-    (He et al. 2015). Biases start at 0, batch normalisation at the identity, PReLU slopes at 0.25, whatever is chosen.
+    ``xavier`` is uniform with variance ``2 / (fan in + fan out)`` (Glorot and Bengio 2010), ``msra`` normal with
+    variance ``2 / fan in`` (He et al. 2015). Biases start at 0, batch normalisation at the identity, PReLU slopes at
+    0.25, whatever is chosen.
     """
     table = {
         "xavier": lambda: mx.init.Xavier(rnd_type="uniform", factor_type="avg", magnitude=3),

@@ -4,40 +4,16 @@ from __future__ import annotations
 
 from lossbench._mxnet import mx
 from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.layers import PReLU
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
-
-
-class PReLU(HybridBlock):
-    """Parametric rectifier with one slope per channel, in operators that oneDNN is fast at.
-
-    .. math:: y = a x + (1 - a) \\max(x, 0)
-
-    which is x where x > 0 and :math:`a x` elsewhere. MXNet's own PReLU takes more than half of the network's training step. Here both
-    products with a slope are 1x1 convolutions of single channels, so that nothing leaves the layout of the convolutions around.
-
-    Parameters
-    ----------
-    channels : int
-        Number of channels, each with a slope :math:`a` that starts at 0.25 and is not decayed (``wd_mult`` 0).
-    """
-
-    def __init__(self, channels: int, **kwargs):
-        super().__init__(**kwargs)
-        self._each_channel = {"kernel": (1, 1), "num_filter": channels, "num_group": channels, "no_bias": True}
-        with self.name_scope():
-            self.slope = self.params.get("slope", shape=(channels, 1, 1, 1), init=mx.init.Constant(0.25), wd_mult=0.0)
-
-    def hybrid_forward(self, F, x, slope):
-        positive = F.Activation(x, act_type="relu")
-        return F.Convolution(x, slope, **self._each_channel) + F.Convolution(positive, 1 - slope, **self._each_channel)
 
 
 class LeNet(HybridBlock):
     """LeNet++, from image to embedding.
 
-    Three blocks of two 5x5 convolutions (padding 2; 32, 64, 128 channels), each with a PReLU, every block ending in a 2x2 max-pooling; then a
-    linear embedding without activation.
+    Three blocks of two 5x5 convolutions (padding 2; 32, 64, 128 channels), each with a PReLU, every block ending in a
+    2x2 max-pooling; then a linear embedding without activation.
 
     Parameters
     ----------
@@ -48,8 +24,9 @@ class LeNet(HybridBlock):
 
     Notes
     -----
-    Inputs (B, channels, height, width), output (B, ``embedding_size``). A PReLU has one slope per channel, starting at 0.25; as its
-    authors advise, slopes are not decayed. Odd sizes lose their last row and column in pooling: 28x28 ends as 3x3.
+    Inputs (B, channels, height, width), output (B, ``embedding_size``). A PReLU has one slope per channel, starting at
+    0.25; as its authors advise, slopes are not decayed. Odd sizes lose their last row and column in pooling: 28x28 ends
+    as 3x3.
 
     Raises
     ------
@@ -58,7 +35,8 @@ class LeNet(HybridBlock):
 
     References
     ----------
-    Y. Wen, K. Zhang, Z. Li, Y. Qiao: A discriminative feature learning approach for deep face recognition. ECCV 2016, table 1.
+    Y. Wen, K. Zhang, Z. Li, Y. Qiao: A discriminative feature learning approach for deep face recognition. ECCV 2016,
+    table 1.
     K. He, X. Zhang, S. Ren, J. Sun: Delving deep into rectifiers. ICCV 2015, section 2.1 (PReLU).
 
     Examples

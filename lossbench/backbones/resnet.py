@@ -4,28 +4,9 @@ from __future__ import annotations
 
 from lossbench._mxnet import mx
 from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.layers import GlobalMean
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
-
-
-class GlobalMean(HybridBlock):
-    """Mean over height and width, without a pooling layer.
-
-    A pooling layer would make oneDNN choose a layout for its gradient that the batch normalisation before it has no fast kernel for. The sum is
-    scaled by a constant instead of using ``mean``, which does not export to current ONNX.
-
-    Parameters
-    ----------
-    channels, height, width : int
-        Shape of one input. Another one is refused at the call (a reshape fails).
-    """
-
-    def __init__(self, channels: int, height: int, width: int, **kwargs):
-        super().__init__(**kwargs)
-        self._shape = (0, channels, height * width)
-
-    def hybrid_forward(self, F, x):
-        return F.sum(F.reshape(x, shape=self._shape), axis=2) * (1.0 / self._shape[2])
 
 
 def conv3x3(channels: int, stride: int, in_channels: int) -> HybridBlock:
@@ -62,7 +43,8 @@ class BasicBlock(HybridBlock):
 class CifarResNet(HybridBlock):
     """CIFAR ResNet of ``depth = 6 n + 2`` layers, from image to embedding.
 
-    One 3x3 convolution with 16 channels, then three stages of n basic blocks with 16, 32 and 64 channels; the second and third halve height and width.
+    One 3x3 convolution with 16 channels, then three stages of n basic blocks with 16, 32 and 64 channels; the second
+    and third halve height and width.
 
     Parameters
     ----------
@@ -78,9 +60,10 @@ class CifarResNet(HybridBlock):
     Inputs (B, channels, height, width), output (B, ``embedding_size``).
 
     Layout and parameter names are those of gluoncv's ``cifar_resnet<depth>_v1``, so that
-    ``load_parameters(file, ignore_extra=True)`` reads its files (the extra is their output layer) and gives the same features. Like
-    there, and unlike the paper, the first batch normalisation has no activation after it, and a shortcut that changes the shape is a
-    1x1 convolution with batch normalisation (the paper's option B), not zero padding (its option A).
+    ``load_parameters(file, ignore_extra=True)`` reads its files (the extra is their output layer) and gives the same
+    features. Like there, and unlike the paper, the first batch normalisation has no activation after it, and a shortcut
+    that changes the shape is a 1x1 convolution with batch normalisation (the paper's option B), not zero padding (its
+    option A).
 
     Raises
     ------

@@ -1,0 +1,53 @@
+"""Layers that several backbones share."""
+
+from __future__ import annotations
+
+from lossbench._mxnet import mx
+
+HybridBlock = mx.gluon.HybridBlock
+
+
+class GlobalMean(HybridBlock):
+    """Mean over height and width, (B, channels, height, width) to (B, channels), without a pooling layer.
+
+    A pooling layer makes oneDNN choose a layout for its gradient that the batch normalisation before it has no fast
+    kernel for. A sum times a constant is used instead of ``mean``, which does not export to current ONNX.
+
+    Parameters
+    ----------
+    channels, height, width : int
+        Shape of one input. Another one is refused at the call (a reshape fails).
+    """
+
+    def __init__(self, channels: int, height: int, width: int, **kwargs):
+        super().__init__(**kwargs)
+        self._shape = (0, channels, height * width)
+
+    def hybrid_forward(self, F, x):
+        return F.sum(F.reshape(x, shape=self._shape), axis=2) * (1.0 / self._shape[2])
+
+
+class PReLU(HybridBlock):
+    """Parametric rectifier with one slope per channel, in operators that oneDNN is fast at.
+
+    .. math:: y = a x + (1 - a) \\max(x, 0)
+
+    which is x where x > 0 and :math:`a x` elsewhere. MXNet's own PReLU would take more than half of a training step of
+    LeNet++. Here both products with a slope are 1x1 convolutions of single channels, so that nothing leaves the layout
+    of the convolutions around.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels, each with a slope :math:`a` that starts at 0.25 and is not decayed (``wd_mult`` 0).
+    """
+
+    def __init__(self, channels: int, **kwargs):
+        super().__init__(**kwargs)
+        self._each_channel = {"kernel": (1, 1), "num_filter": channels, "num_group": channels, "no_bias": True}
+        with self.name_scope():
+            self.slope = self.params.get("slope", shape=(channels, 1, 1, 1), init=mx.init.Constant(0.25), wd_mult=0.0)
+
+    def hybrid_forward(self, F, x, slope):
+        positive = F.Activation(x, act_type="relu")
+        return F.Convolution(x, slope, **self._each_channel) + F.Convolution(positive, 1 - slope, **self._each_channel)
