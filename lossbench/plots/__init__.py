@@ -1,0 +1,12 @@
+"""Figures: each function takes NumPy arrays or plain rows and returns a matplotlib Figure; `save` writes it.
+
+Nothing here imports MXNet or pyplot.
+"""
+
+from lossbench.plots.confusion import confusion_matrix
+from lossbench.plots.curves import training_curves
+from lossbench.plots.embeddings import decision_regions, scatter
+from lossbench.plots.projection import Projection, tsne
+from lossbench.plots.style import save
+
+__all__ = ["Projection", "confusion_matrix", "decision_regions", "save", "scatter", "training_curves", "tsne"]

@@ -1,0 +1,83 @@
+"""What a training did over its epochs."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from lossbench.plots import style
+
+ACCURACIES = {"accuracy": "train", "validation_accuracy": "validation", "test_accuracy": "test"}
+
+
+def training_curves(rows, *, title: str) -> Figure:
+    """Return panels of loss, accuracy, learning rate and every scheduled value over the epochs.
+
+    Parameters
+    ----------
+    rows : sequence of dict
+        The rows of a run's `history.jsonl`: `epoch`, and of `loss`, `accuracy`, `validation_accuracy`,
+        `test_accuracy`, `learning_rate` and scheduled values (keys with a dot, like `head.margin`) what there is.
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+    """
+    rows = list(rows)
+    if not rows:
+        raise ValueError("training_curves: `rows` must have at least one epoch, got none.")
+    present = list(dict.fromkeys(key for row in rows for key in row))
+    panels = [("loss", "loss (mean per image)", {"loss": "train"})]
+    panels.append(("accuracy", "accuracy (%)", ACCURACIES))
+    panels.append(("learning rate", "learning rate", {"learning_rate": ""}))
+    panels += [(_spoken(key), _spoken(key), {key: ""}) for key in present if "." in key]
+    if "log_variance_min" in present:
+        panels.append(("log variance", "log variance", {"log_variance_min": "smallest", "log_variance_max": "largest"}))
+    panels = [(name, unit, {k: v for k, v in keys.items() if k in present}) for name, unit, keys in panels]
+    panels = [panel for panel in panels if panel[2]]
+
+    columns = min(2, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = style.figure(4.6 * columns, 0.5 + 2.7 * lines)
+    figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
+    for number, (name, unit, keys) in enumerate(panels):
+        axes = figure.add_subplot(lines, columns, number + 1)
+        style.dress(axes, name, "epoch", unit)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _draw(axes, rows, keys, 100 if keys.keys() & ACCURACIES.keys() else 1)
+        style.legend(axes)
+    return figure
+
+
+def _draw(axes, rows, keys, factor):
+    drawn = []
+    for number, (key, text) in enumerate(keys.items()):
+        points = [(row["epoch"], row[key]) for row in rows if row.get(key) is not None]
+        epoch, value = np.array(points, dtype=np.float64).T
+        marker = "o" if len(points) < 40 else None
+        line = ("-", "--", ":")[number % 3]
+        axes.plot(
+            epoch,
+            factor * value,
+            line,
+            color=style.color(2 * number),
+            marker=marker,
+            markersize=3.5,
+            label=text or None,
+        )
+        drawn.append(value[np.isfinite(value)])
+    values = np.concatenate(drawn)
+    # A range that a linear axis would flatten; accuracies stay linear.
+    if factor == 1 and len(values) and values.min() > 0 and values.max() > 50 * values.min():
+        axes.set_yscale("log")
+
+
+def _spoken(key):
+    return key.replace(".", " ").replace("_", " ")

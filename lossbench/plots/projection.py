@@ -1,0 +1,70 @@
+"""Embeddings of more than two dimensions brought to the plane."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+
+# t-SNE of more rows takes minutes.
+MAX_TSNE_ROWS = 5_000
+
+
+class Projection:
+    """The plane of largest variance of some embeddings, principal component analysis.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+        The embeddings that fix the plane, usually those of the training split; D >= 2.
+
+    Attributes
+    ----------
+    axis_labels : pair of str
+        For the figures: which component, and its share of the variance.
+
+    Examples
+    --------
+    >>> projection = Projection(np.array([[0.0, 0.0, 5.0], [4.0, 0.0, 5.0], [0.0, 2.0, 5.0], [4.0, 2.0, 5.0]]))
+    >>> projection.axis_labels
+    ('principal component 1 (80 % of the variance)', 'principal component 2 (20 % of the variance)')
+    >>> np.abs(projection(np.array([[2.0, 1.0, 9.0]]))).round(6)
+    array([[0., 0.]])
+    """
+
+    def __init__(self, embedding):
+        embedding = np.asarray(embedding, np.float64)
+        if embedding.ndim != 2 or min(embedding.shape) < 2:
+            raise ValueError(f"Projection: `embedding` must be (N, D) with N, D >= 2, got {embedding.shape}.")
+        self._pca = PCA(2, svd_solver="covariance_eigh" if embedding.shape[1] <= 2048 else "randomized", random_state=0)
+        self._pca.fit(embedding)
+        share = 100 * np.nan_to_num(self._pca.explained_variance_ratio_)
+        self.axis_labels = tuple(f"principal component {i + 1} ({share[i]:.0f} % of the variance)" for i in range(2))
+
+    def __call__(self, embedding):
+        """Return embeddings, or prototypes, of D dimensions in the plane: (N, 2) float64."""
+        return self._pca.transform(np.asarray(embedding, np.float64))
+
+
+def tsne(embedding, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return which rows were chosen (at most 5,000) and their places in the plane by t-SNE.
+
+    Distances between far apart points mean nothing in such a picture, and points that were not chosen cannot be added.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+    seed : int
+        Of the choice of rows and of the start.
+
+    Returns
+    -------
+    rows : (M,) int64 array, ascending
+    place : (M, 2) float32 array
+    """
+    embedding = np.asarray(embedding)
+    if len(embedding) < 4:
+        raise ValueError(f"tsne: `embedding` must have at least 4 rows, got {len(embedding)}.")
+    rows = np.sort(np.random.default_rng(seed).permutation(len(embedding))[:MAX_TSNE_ROWS])
+    perplexity = min(30.0, (len(rows) - 1) / 3)
+    return rows, TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(embedding[rows])

@@ -1,0 +1,111 @@
+"""What all figures share: colors, fonts, titles, files. No pyplot, so that nothing leaks into the caller's figures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import matplotlib.colors
+import numpy as np
+from matplotlib import patheffects
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+# Ten colors that people with color-vision deficiencies tell apart: M. A. Petroff, "Accessible color sequences for data
+# visualization", arXiv 2107.02270. More classes repeat them with other markers.
+COLORS = (
+    "#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd",
+)  # fmt: skip
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+
+TEXT = "#222222"
+GRID = "#dddddd"
+FONT_SIZE = 11
+DOTS_PER_INCH = 150
+HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
+
+
+def figure(width: float = 6.4, height: float = 5.2) -> Figure:
+    """Return an empty figure of that many inches, drawn without a display."""
+    empty = Figure(figsize=(width, height), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained")
+    FigureCanvasAgg(empty)
+    return empty
+
+
+def dress(axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
+    """Give axes a title, labels and this package's look."""
+    axes.set_title(title, fontsize=FONT_SIZE + 1, color=TEXT)
+    axes.set_xlabel(xlabel, fontsize=FONT_SIZE, color=TEXT)
+    axes.set_ylabel(ylabel, fontsize=FONT_SIZE, color=TEXT)
+    axes.tick_params(labelsize=FONT_SIZE - 1, color=GRID, labelcolor=TEXT)
+    axes.grid(True, color=GRID, linewidth=0.6)
+    axes.set_axisbelow(True)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        axes.spines[side].set_color("#999999")
+
+
+def legend(axes, **where) -> None:
+    """Show what is labelled in the axes, if anything is."""
+    if axes.get_legend_handles_labels()[1]:
+        axes.legend(fontsize=FONT_SIZE - 1, framealpha=0.85, edgecolor=GRID, labelcolor=TEXT, **where)
+
+
+def color(number: int) -> str:
+    """Return the color of the class or line with that number.
+
+    Examples
+    --------
+    >>> color(0) == color(10)
+    True
+    """
+    return COLORS[number % len(COLORS)]
+
+
+def marker(number: int) -> str:
+    """Return the marker of a class; classes of one color have different ones.
+
+    Examples
+    --------
+    >>> marker(0) == marker(9), marker(0) == marker(10)
+    (True, False)
+    """
+    return MARKERS[number // len(COLORS) % len(MARKERS)]
+
+
+def mixed(number: int, other: str, share: float) -> tuple:
+    """Return a class's color mixed with a share of another color."""
+    own, added = (np.array(matplotlib.colors.to_rgb(name)) for name in (color(number), other))
+    return tuple((1 - share) * own + share * added)
+
+
+def names(class_names, num_classes: int) -> list[str]:
+    """Return the class names as text, the class ids where there are none."""
+    return [str(name) for name in (range(num_classes) if class_names is None else class_names)]
+
+
+def save(figure: Figure, path, dpi: int = DOTS_PER_INCH) -> Path:
+    """Write a figure to a file, whole or not at all; the ending names the format.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    path : path
+        Ends in .png, .svg or .pdf.
+    dpi : int
+        Dots per inch of a .png.
+
+    Returns
+    -------
+    Path
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        figure.savefig(unfinished, dpi=dpi)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+
+from lossbench import plots
+
+
+def rows(count):
+    for epoch in range(1, count + 1):
+        row = {"epoch": epoch, "step": 10 * epoch, "loss": 2.0 / epoch, "accuracy": 0.5, "learning_rate": 0.1**epoch}
+        row.update({"images_per_second": 500.0, "head.likelihood_weight": 0.01 * epoch})
+        if epoch % 2 == 0:
+            row["test_accuracy"] = 0.6
+        yield row
+
+
+def test_panels_hold_the_rows():
+    figure = plots.training_curves(rows(6), title="run a, seed 0")
+    panels = {axes.get_title(): axes for axes in figure.axes}
+    assert list(panels) == ["loss", "accuracy", "learning rate", "head likelihood weight"]
+    assert figure.get_suptitle() == "run a, seed 0"
+    assert all(axes.get_xlabel() == "epoch" for axes in figure.axes)
+    (loss,) = panels["loss"].lines
+    np.testing.assert_allclose(loss.get_xydata(), [(e, 2 / e) for e in range(1, 7)])
+    train, test = panels["accuracy"].lines
+    assert (train.get_label(), test.get_label()) == ("train", "test")
+    np.testing.assert_allclose(train.get_ydata(), 50)
+    np.testing.assert_allclose(test.get_xydata(), [(2, 60), (4, 60), (6, 60)])
+    assert panels["accuracy"].get_ylabel() == "accuracy (%)"
+    assert panels["learning rate"].get_yscale() == "log"
+    assert panels["loss"].get_yscale() == "linear"
+
+
+def test_one_epoch_and_few_keys():
+    figure = plots.training_curves([{"epoch": 1, "loss": 1.5}], title="t")
+    assert [axes.get_title() for axes in figure.axes] == ["loss"]
+    figure = plots.training_curves([{"epoch": 1, "loss": 0.0, "learning_rate": 0.0, "log_variance_min": -1.0,
+                                     "log_variance_max": 0.5, "accuracy": 0.0}], title="t")  # fmt: skip
+    assert [axes.get_title() for axes in figure.axes][-1] == "log variance"
+    figure.draw_without_rendering()
+
+
+def test_a_loss_that_is_not_finite_is_drawn_around():
+    figure = plots.training_curves([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": float("nan")}], title="t")
+    figure.draw_without_rendering()
+
+
+def test_no_rows():
+    with pytest.raises(ValueError, match="training_curves: `rows` must have at least one epoch, got none"):
+        plots.training_curves([], title="t")

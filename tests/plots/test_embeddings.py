@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from matplotlib.collections import PathCollection
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Ellipse
+
+from lossbench import plots
+from lossbench.plots import style
+
+MEANS = np.array([[0.0, 4.0], [3.0, -2.0], [-4.0, -1.0]])
+
+
+@pytest.fixture
+def split(rng):
+    label = np.repeat(np.arange(3), 40)
+    return MEANS[label] + rng.standard_normal((120, 2)), label
+
+
+def texts(axes):
+    return {text.get_text(): np.array(text.xy) for text in axes.texts}
+
+
+def drawn_points(axes):
+    return [c for c in axes.collections if isinstance(c, PathCollection)]
+
+
+def test_every_point_in_its_class_color(split):
+    embedding, label = split
+    (axes,) = plots.scatter(embedding, label, title="train").axes
+    (points,) = drawn_points(axes)
+    offsets, colors = np.asarray(points.get_offsets()), points.get_facecolors()[:, :3]
+    order, expected = np.lexsort(offsets.T), np.lexsort(embedding.T)
+    np.testing.assert_allclose(offsets[order], embedding[expected])
+    np.testing.assert_allclose(colors[order], [to_rgb(style.color(c)) for c in label[expected]])
+    assert axes.get_title() == "train"
+    assert axes.get_xlabel() == "embedding dimension 1"
+    for c in range(3):
+        np.testing.assert_allclose(texts(axes)[str(c)], np.median(embedding[label == c], axis=0))
+
+
+@pytest.mark.parametrize(
+    ("extra", "deviation"),
+    [
+        ({}, np.ones((3, 2))),
+        ({"log_variance": np.log([[4.0], [1.0], [0.25]])}, np.array([[2.0, 2.0], [1.0, 1.0], [0.5, 0.5]])),
+        ({"log_variance": np.log([[4.0, 1.0]] * 3)}, np.array([[2.0, 1.0]] * 3)),
+    ],
+)
+def test_a_density_has_ellipses_of_one_and_two_standard_deviations(split, extra, deviation):
+    description = {"prototypes": MEANS, "metric": "density", **extra}
+    (axes,) = plots.scatter(*split, description, title="t").axes
+    ellipses = [patch for patch in axes.patches if isinstance(patch, Ellipse)]
+    drawn = sorted((*e.center, e.width / 2, e.height / 2) for e in ellipses)
+    expected = sorted((*m, *(count * s)) for m, s in zip(MEANS, deviation) for count in (1, 2))
+    np.testing.assert_allclose(drawn, expected)
+    for x, y, width, height in drawn:  # nothing is cut off
+        assert axes.get_xlim()[0] <= x - width < x + width <= axes.get_xlim()[1]
+        assert axes.get_ylim()[0] <= y - height < y + height <= axes.get_ylim()[1]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
+        "1 standard deviation",
+        "2 standard deviations",
+        "class mean",
+    ]
+
+
+def test_centers_are_points_and_cosine_prototypes_rays(split):
+    (axes,) = plots.scatter(*split, {"prototypes": MEANS, "metric": "euclidean"}, title="t").axes
+    np.testing.assert_allclose(drawn_points(axes)[-1].get_offsets(), MEANS)
+    for description, options in (
+        ({"prototypes": 9 * MEANS, "metric": "cosine"}, {}),
+        ({"prototypes": 9 * MEANS, "metric": "euclidean"}, {"directions": True}),
+    ):
+        (axes,) = plots.scatter(*split, description, title="t", **options).axes
+        ends = np.array([line.get_xydata()[1] for line in axes.lines if len(line.get_xydata()) == 2])
+        unit = ends / np.linalg.norm(ends, axis=1, keepdims=True)
+        np.testing.assert_allclose(unit, MEANS / np.linalg.norm(MEANS, axis=1, keepdims=True))
+        assert np.ptp(np.linalg.norm(ends, axis=1)) < 1e-9
+        assert len(drawn_points(axes)) == 1
+
+
+def test_class_names_do_not_cover_each_other():
+    embedding = np.zeros((6, 2)) + [[1e-3 * c, 0] for c in range(6)]
+    figure = plots.scatter(embedding, np.arange(6), title="t", class_names=["automobile"] * 6)
+    figure.draw_without_rendering()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    for i, box in enumerate(boxes):
+        assert not any(box.shrunk(0.98, 0.98).overlaps(other) for other in boxes[i + 1 :])
+
+
+def test_many_classes_and_a_class_without_members(rng):
+    embedding, label = rng.standard_normal((500, 2)), rng.permutation(500) % 100
+    (axes,) = plots.scatter(embedding, label, title="t").axes
+    assert len(drawn_points(axes)) == 10  # markers
+    assert sum(len(points.get_offsets()) for points in drawn_points(axes)) == 500
+    assert len(axes.texts) == 0
+    (axes,) = plots.scatter(embedding, np.where(label > 50, 4, 1), title="t").axes
+    assert set(texts(axes)) == {"1", "4"}
+
+
+def test_decision_regions(split):
+    embedding, label = split
+    figure = plots.decision_regions(lambda x: x @ MEANS.T, embedding, label, title="t", resolution=80)
+    (axes,) = figure.axes
+    regions = axes.images[0]
+    left, right, bottom, top = regions.get_extent()
+    assert left <= embedding[:, 0].min() < embedding[:, 0].max() <= right
+    assert bottom <= embedding[:, 1].min() < embedding[:, 1].max() <= top
+    pixels = np.asarray(regions.get_array())
+    assert regions.origin == "lower"
+    for point in [(0.0, 3.5), (3.0, -2.0), (-4.0, -1.0)]:
+        column = round((point[0] - left) / (right - left) * 79)
+        row = round((point[1] - bottom) / (top - bottom) * 79)
+        winner = int((np.array(point) @ MEANS.T).argmax())
+        np.testing.assert_allclose(pixels[row, column], style.mixed(winner, "white", 0.65))
+
+
+@pytest.mark.parametrize(
+    ("embedding", "label", "text"),
+    [
+        (np.zeros((4, 3)), np.zeros(4), r"`embedding` must have the shape \(N, 2\), got \(4, 3\).*Project"),
+        (np.zeros((4, 2)), np.zeros(3), r"`label` must have the shape \(4,\), got \(3,\)"),
+        (np.full((4, 2), np.nan), np.zeros(4), "`embedding` must have rows, all finite, got NaN or infinity in 4 rows"),
+        (np.zeros((0, 2)), np.zeros(0), "`embedding` must have rows, all finite, got none"),
+    ],
+)
+def test_errors(embedding, label, text):
+    with pytest.raises(ValueError, match=text):
+        plots.scatter(embedding, label, title="t")
+    with pytest.raises(ValueError, match=text):
+        plots.decision_regions(lambda x: x, embedding, label, title="t")
+
+
+def test_equal_embeddings_are_drawn():
+    plots.scatter(np.ones((5, 2)), np.zeros(5), {"prototypes": np.zeros((1, 2)), "metric": "cosine"}, title="t")
+    plots.decision_regions(lambda x: x, np.ones((5, 2)), np.zeros(5), title="t", resolution=5)
