@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import files
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 
 _PIXELS = 3 * 32 * 32
 _WAY_OUT = "Delete it to have it downloaded again, or put the right file there."
@@ -137,7 +137,6 @@ def _load(form, root):
     train, test = (_join(folder, {name: parts[name] for name in names}) for names in (form.train, form.test))
     return Dataset(
         train=train,
-        validation=empty_like(train),
         test=test,
         num_classes=form.labels[-1],
         class_names=list(form.class_names),

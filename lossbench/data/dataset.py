@@ -59,10 +59,11 @@ class Dataset:
 
     Parameters
     ----------
-    train, validation, test : Split
-        ``validation`` may hold no image.
+    train, test : Split
     num_classes : int
     class_names : list of str
+    validation : Split, optional
+        Without one, :func:`lossbench.data.load` takes its share from ``train``; it may end up with no image.
     mean, std : tuple of float, one a channel, optional
         Of the pixels in [0, 1]; ``None`` lets :func:`lossbench.data.load` measure them on ``train``.
     checksums : dict of str to str
@@ -72,10 +73,10 @@ class Dataset:
     """
 
     train: Split
-    validation: Split
     test: Split
     num_classes: int
     class_names: list
+    validation: Optional[Split] = None
     mean: Optional[tuple] = None
     std: Optional[tuple] = None
     checksums: dict = field(default_factory=dict)
@@ -89,6 +90,8 @@ class Dataset:
             )
         if not len(self.train):
             raise ValueError("Dataset: `train` must have at least one image, got none. Put images into it.")
+        if self.validation is None:
+            object.__setattr__(self, "validation", self.train.take(np.arange(0)))  # the dataclass is frozen
         for name in ("train", "validation", "test"):
             self._check(name, getattr(self, name))
 
@@ -112,8 +115,3 @@ class Dataset:
     def replace(self, **changes):
         """A copy with these fields changed."""
         return replace(self, **changes)
-
-
-def empty_like(split):
-    """A split of the same image shape that holds no image."""
-    return split.take(np.arange(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 from lossbench.data.split import stratified_ids
 
 # One test set for all seeds: else a run that begins with another seed's weights would be tested on images they saw.
@@ -24,7 +24,6 @@ def load(config_data, seed):
     train = everything.take(kept)
     return Dataset(
         train=train,
-        validation=empty_like(train),
         test=everything.take(held_out),
         num_classes=10,
         class_names=[str(digit) for digit in range(10)],

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from lossbench.data import files
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
@@ -31,7 +32,6 @@ def load(config_data, seed):
         splits[part], checksums[f"{part}/"] = _read(part, root, found, config_data)
         if ignored:
             notes.append(f"{part}: {ignored} files that are no images were left out")
-    splits.setdefault("validation", empty_like(splits["train"]))
     return Dataset(**splits, num_classes=len(class_names), class_names=class_names, checksums=checksums, notes=notes)
 
 
@@ -83,14 +83,12 @@ def _read(part, root, found, config_data):
 
 def _picture(path, size, channels):
     """One image (channels, size, size) and the checksum of its file."""
-    import io
-
     from PIL import Image
 
     content = files.contents(path)
     try:
         with Image.open(io.BytesIO(content)) as image:
-            image = image.convert("L" if channels == 1 else "RGB")
+            image = _eight_bits(image).convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         way_out = "Replace it or take it out of the folder."
         raise files.invalid(path, "be an image that Pillow decodes", str(error), way_out) from error
@@ -102,3 +100,18 @@ def _picture(path, size, channels):
         image = image.resize((width, height), Image.BILINEAR).crop((left, top, left + size, top + size))
     pixels = np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
     return pixels, hashlib.sha256(content).hexdigest()
+
+
+def _eight_bits(image):
+    """The image upright, and with 8 bits where it has 16, which Pillow would clip at 255."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if not 0 <= values.min() <= values.max() < 1 << 16:
+            raise ValueError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise ValueError("floating-point pixels")
+    return image

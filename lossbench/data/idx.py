@@ -11,7 +11,7 @@ import zlib
 import numpy as np
 
 from lossbench.data import files
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 
 _CLASSES = {
     "mnist": [str(digit) for digit in range(10)],
@@ -140,7 +140,6 @@ def _load(name, root):
     mean, std = _PIXELS[name]
     return Dataset(
         train=train,
-        validation=empty_like(train),
         test=test,
         num_classes=10,
         class_names=list(_CLASSES[name]),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import files
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 
 _MAGIC = 0xCED7230A
 _HEADER = struct.Struct("<IfQQ")  # flag (number of labels that follow, 0: the one here), label, two ids
@@ -20,15 +20,17 @@ _WAY_OUT = "Write it again with MXNet's tools/im2rec.py."
 def load(config_data, seed):
     """Images of two RecordIO files: the shorter side is brought to ``image_size``, the middle square is kept."""
     root = Path(config_data.root or ".").expanduser()
-    paths = [root / config_data.train, root / config_data.test]
-    train, test = (read(path, config_data.image_size, config_data.channels, config_data.num_classes) for path in paths)
+    paths = {name: root / name for name in (config_data.train, config_data.test)}
+    train, test = (
+        read(paths[name], config_data.image_size, config_data.channels, config_data.num_classes)
+        for name in (config_data.train, config_data.test)
+    )
     return Dataset(
         train=train,
-        validation=empty_like(train),
         test=test,
         num_classes=config_data.num_classes,
         class_names=[str(label) for label in range(config_data.num_classes)],
-        checksums={path.name: files.sha256(path) for path in paths},
+        checksums={name: files.sha256(path) for name, path in paths.items()},
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.data.dataset import Dataset, Split, empty_like
+from lossbench.data.dataset import Dataset, Split
 
 _CELLS = 4  # a pattern is this many squares wide and high
 _CONTRAST, _NOISE = 40.0, 40.0
@@ -20,7 +20,6 @@ def load(config_data, seed):
     train, test = (_draw(patterns, count, rng) for count in (config_data.train_size, config_data.test_size))
     return Dataset(
         train=train,
-        validation=empty_like(train),
         test=test,
         num_classes=num_classes,
         class_names=[str(label) for label in range(num_classes)],

@@ -99,6 +99,7 @@ def normalize(images, mean, std):
     """
     mean = np.asarray(mean, np.float64).reshape(1, -1, 1, 1)
     std = np.asarray(std, np.float64).reshape(1, -1, 1, 1)
-    out = np.multiply(images, (1 / (255 * std)).astype(np.float32), dtype=np.float32)
+    out = images.astype(np.float32)
+    out *= (1 / (255 * std)).astype(np.float32)
     out -= (mean / std).astype(np.float32)
     return out

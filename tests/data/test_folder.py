@@ -73,6 +73,38 @@ def test_every_mode_and_size_becomes_the_square(tree, small):
     assert load(small, root, channels=1).train.images.shape == (17, 1, 6, 6)
 
 
+def test_sixteen_bits_become_eight(tree, small):
+    root, _ = tree
+    values = (np.arange(36).reshape(6, 6) * 1800).astype(np.uint16)
+    for suffix in ("png", "tif"):
+        Image.fromarray(values).save(root / "train" / "ant" / f"0.{suffix}")
+    images = load(small, root, channels=1).train.images[:2, 0]
+    assert np.array_equal(images[0], values >> 8)
+    assert np.array_equal(images[1], values >> 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"), [(np.float32(0.5), "floating-point pixels"), (np.int32(70_000), "from 70000 to 70000")]
+)
+def test_pixels_of_unknown_range_are_refused(tree, small, values, reason):
+    root, _ = tree
+    Image.fromarray(np.full((6, 6), values)).save(root / "train" / "ant" / "x.tif")
+    with pytest.raises(ValueError, match=f"x.tif must be an image that Pillow decodes, got .*{reason}"):
+        load(small, root)
+
+
+def test_the_camera_held_upright(tree, small):
+    root, _ = tree
+    pixels = np.zeros((6, 6, 3), np.uint8)
+    pixels[:3] = 255  # bright above, in the file
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise
+    Image.fromarray(pixels).save(root / "train" / "ant" / "0.png", exif=exif)
+    image = load(small, root).train.images[0]
+    assert np.all(image[:, :, 3:] == 255)
+    assert np.all(image[:, :, :3] == 0)
+
+
 @pytest.mark.parametrize("transposed", [False, True])
 def test_keeps_the_middle_square(tree, small, transposed):
     root, _ = tree
