@@ -56,12 +56,12 @@ install_system_libraries() {
     if ! command -v apt-get >/dev/null; then
         fail "MXNet needs the system libraries libgomp and libquadmath. On Fedora: sudo dnf install libgomp libquadmath"
     elif [ "$(id -u)" != 0 ]; then
-        fail "MXNet needs system libraries. Bring them with: sudo apt-get install $packages"
+        fail "MXNet needs system libraries. Bring them with: sudo apt-get install ${packages% }"
     fi
-    echo "setup: installing $packages"
+    echo "setup: installing ${packages% }"
     export DEBIAN_FRONTEND=noninteractive
     { apt-get -qq update && apt-get -qq install -y --no-install-recommends $packages; } >/dev/null \
-        || fail "apt-get could not install what MXNet needs. Bring it with: apt-get install $packages"
+        || fail "apt-get could not install what MXNet needs. Bring it with: apt-get install ${packages% }"
 }
 
 build_venv() {

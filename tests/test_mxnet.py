@@ -1,0 +1,316 @@
+"""What `import lossbench` prepares, each in a process of its own, since MXNet reads its settings once."""
+
+import ctypes
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lossbench import _mxnet
+from lossbench._mxnet import mx
+
+ROOT = Path(__file__).resolve().parent.parent
+TWO_CORES = len(os.sched_getaffinity(0)) >= 2
+
+
+def python(code, *options, **environment):
+    """Run the code in a new Python and return (exit status, output, errors)."""
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    unset = [name for name, value in settings.items() if value is None]
+    for name in {"OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", *unset} - {*environment} | {*unset}:
+        settings.pop(name, None)
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], env=settings, capture_output=True, text=True, timeout=300
+    )
+    return done.returncode, done.stdout.strip(), done.stderr.strip()
+
+
+THREADS = "import lossbench, os; print(os.environ['OMP_NUM_THREADS'])"
+
+
+def test_importing_lossbench_does_not_import_mxnet():
+    assert python("import lossbench, sys; print('mxnet' in sys.modules)") == (0, "False", "")
+
+
+def test_mx_is_mxnet_and_its_start_up_warnings_are_not_shown():
+    code = "from lossbench._mxnet import mx; import mxnet; print(mx is mxnet, mx.nd.ones(3).sum().asscalar())"
+    assert python(code, "-W", "always") == (0, "True 3.0", "")
+
+
+def test_mxnet_imports_after_lossbench_without_its_help():
+    assert python("import lossbench, mxnet; print(mxnet.nd.ones(3).sum().asscalar())") == (0, "3.0", "")
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'lossbench._mxnet' has no attribute 'my'"):
+        _mxnet.my  # noqa: B018
+
+
+def test_threads_are_the_cores_allowed():
+    assert python(THREADS) == (0, str(_mxnet.thread_count()), "")
+
+
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.skipif(not TWO_CORES, reason="one core"))])
+def test_threads_follow_the_affinity(count):
+    cores = sorted(os.sched_getaffinity(0))[:count]
+    status, output, errors = python(f"import os; os.sched_setaffinity(0, {cores}); {THREADS}")
+    assert (status, errors) == (0, "")
+    assert int(output) <= count
+    assert _mxnet._cgroup_quota() is not None or int(output) == count
+
+
+def test_threads_chosen_by_the_user_stay():
+    assert python(THREADS, OMP_NUM_THREADS="7") == (0, "7", "")
+    code = "import lossbench, os; print(os.environ.get('OMP_NUM_THREADS'))"
+    assert python(code, MXNET_OMP_MAX_THREADS="3") == (0, "None", "")
+
+
+def test_mxnet_runs_as_many_threads_as_it_was_given():
+    code = """
+import lossbench, os
+from lossbench._mxnet import mx
+a = mx.nd.ones((512, 512))
+mx.nd.dot(a, a).wait_to_read()
+print(len(os.listdir("/proc/self/task")))
+"""
+    running = {count: int(python(code, OMP_NUM_THREADS=str(count))[1]) for count in (1, 4)}
+    assert running[4] >= running[1] + 3
+
+
+def test_mxnet_imported_first_works_and_says_once_what_could_not_be_set():
+    code = (
+        "import mxnet\n"
+        "import lossbench\n"
+        "import lossbench, lossbench.ops\n"
+        "from lossbench._mxnet import mx\n"
+        "print(mx is mxnet, mx.nd.ones(3).sum().asscalar())"
+    )
+    # NumPy 1.24 and later lack what MXNet reads, so there MXNet cannot come first unless the user supplies it.
+    alias = "import numpy; vars(numpy).setdefault('bool', bool)\n"
+    status, output, errors = python(alias + code)
+    assert (status, output) == (0, "True 3.0")
+    assert errors.count("MXNet was imported first, so its number of threads stays what MXNet chose") == 1
+    assert "<string>:3: UserWarning: lossbench: " in errors  # it points to the line of the user's import
+    assert python(alias + code, OMP_NUM_THREADS="2") == (0, "True 3.0", "")
+
+
+@pytest.fixture
+def without_mxnet(tmp_path):
+    """The path of a folder that has everything installed here but MXNet, for a Python that sees no other (-S)."""
+    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for item in Path(folder).iterdir():
+            if not item.name.lower().startswith("mxnet"):
+                (tmp_path / item.name).symlink_to(item)
+    return f"{tmp_path}{os.pathsep}{ROOT}"
+
+
+USE = "import lossbench\nfrom lossbench._mxnet import mx"
+
+
+def test_without_mxnet_the_first_use_names_which_to_install(without_mxnet):
+    assert python("import lossbench; print('fine')", "-S", PYTHONPATH=without_mxnet) == (0, "fine", "")
+    status, _, errors = python(USE, "-S", PYTHONPATH=without_mxnet)
+    assert status == 1
+    assert errors.splitlines()[-1] == (
+        "lossbench._mxnet.MXNetUnavailable: lossbench: MXNet must be installed, found none. For the CPU: "
+        "pip install mxnet==1.9.1; for NVIDIA GPUs, in the lossbench checkout: pip install -r requirements-gpu.txt."
+    )
+
+
+def loader_error(library):
+    """The dynamic loader's own words about a library that is not there."""
+    with pytest.raises(OSError, match="libabsent.so.1") as caught:
+        ctypes.CDLL("libabsent.so.1")
+    return OSError(str(caught.value).replace("libabsent.so.1", library))
+
+
+@pytest.mark.parametrize(
+    ("library", "way_out"),
+    [
+        ("libgomp.so.1", "apt-get install libgomp1 libquadmath0"),
+        ("libquadmath.so.0", "apt-get install libgomp1 libquadmath0"),
+        ("libcudart.so.11.0", "pip install -r requirements-gpu.txt"),
+        ("libcudnn.so.8", "pip install -r requirements-gpu.txt"),
+        ("libcuda.so.1", "NVIDIA's driver. Without a GPU: pip uninstall mxnet-cu112, then pip install mxnet==1.9.1"),
+        ("libstrange.so.3", "Install the system package that carries it"),
+    ],
+)
+def test_a_missing_system_library_is_named_with_what_brings_it(library, way_out):
+    message = _mxnet._explain(loader_error(library))
+    assert message.startswith(f"lossbench: MXNet needs the system library {library}, which is missing. ")
+    assert way_out in message
+    assert "\n" not in message
+
+
+def test_a_broken_library_reaches_the_user_as_one_line(tmp_path, without_mxnet):
+    package = tmp_path / "mxnet"
+    package.mkdir()
+    (package / "libmxnet.so").write_bytes(b"not a library")
+    (package / "__init__.py").write_text("import ctypes; ctypes.CDLL(__file__.replace('__init__.py', 'libmxnet.so'))")
+    status, _, errors = python(USE, "-S", PYTHONPATH=without_mxnet)
+    assert status == 1
+    assert re.fullmatch(
+        r"lossbench._mxnet.MXNetUnavailable: lossbench: MXNet could not be imported. OSError: .*libmxnet.so: .+",
+        errors.splitlines()[-1],
+    )
+
+
+def test_missing_distutils_is_explained():
+    message = _mxnet._explain(ModuleNotFoundError("No module named 'distutils'", name="distutils"))
+    assert message.endswith("needs distutils, which setuptools supplies. Run: pip install setuptools.")
+
+
+def test_numpy_2_is_explained(monkeypatch):
+    monkeypatch.setattr(np, "__version__", "2.3.1")
+    message = _mxnet._explain(AttributeError("module 'numpy' has no attribute 'bool'"))
+    assert "MXNet needs NumPy below 2, got 2.3.1. Run: pip install 'numpy<2'." in message
+
+
+def quota(tmp_path, cgroup, mountinfo, files):
+    """The quota read from a made-up /proc and cgroup tree below tmp_path."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "cgroup").write_text(cgroup)
+    (tmp_path / "mountinfo").write_text(mountinfo.format(root=tmp_path))
+    return _mxnet._cgroup_quota(tmp_path)
+
+
+V2 = "31 23 0:28 / {root}/fs rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = "31 23 0:28 / {root}/fs/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+V1_MEMORY = "32 23 0:29 / {root}/fs/memory rw,nosuid - cgroup cgroup rw,memory\n"
+
+
+def test_quota_version_2(tmp_path):
+    files = {"fs/a/b/cpu.max": "max 100000\n", "fs/a/cpu.max": "250000 100000\n", "fs/c/cpu.max": "100000 100000\n"}
+    assert quota(tmp_path, "0::/a/b\n", V2, files) == 2.5
+
+
+def test_quota_version_1(tmp_path):
+    files = {
+        "fs/cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
+        "fs/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+        "fs/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+        "fs/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+        "fs/memory/a/cpu.cfs_quota_us": "1\n",
+        "fs/memory/a/cpu.cfs_period_us": "100000\n",
+    }
+    assert quota(tmp_path, "4:memory:/a\n3:cpu,cpuacct:/a\n0::/\n", V1 + V1_MEMORY, files) == 0.5
+
+
+def test_quota_of_a_container_that_sees_only_its_own_part(tmp_path):
+    mount = "31 23 0:28 /docker/1f {root}/fs ro - cgroup2 cgroup2 rw\n"
+    files = {"fs/cpu.max": "300000 100000\n"}
+    assert quota(tmp_path, "0::/docker/1f\n", mount, files) == 3
+    assert quota(tmp_path, "0::/elsewhere\n", mount, files) == 3
+
+
+def test_no_quota(tmp_path):
+    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "max 100000\n"}) is None
+    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "nonsense\n"}) is None
+    assert _mxnet._cgroup_quota(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(("granted", "threads"), [(None, 4), (8.0, 4), (2.5, 2), (0.5, 1)])
+def test_a_quota_lowers_the_threads_to_whole_cores(monkeypatch, granted, threads):
+    monkeypatch.setattr(_mxnet, "_cgroup_quota", lambda: granted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    assert _mxnet.thread_count() == threads
+
+
+@pytest.fixture
+def one_core_group():
+    """The tasks file of a real cgroup that may use one core in every 100 ms."""
+    base = Path("/sys/fs/cgroup/cpu") if Path("/sys/fs/cgroup/cpu/cgroup.procs").exists() else Path("/sys/fs/cgroup")
+    group = base / f"lossbench-test-{os.getpid()}"
+    try:
+        group.mkdir()
+        if (group / "cpu.cfs_quota_us").exists():
+            (group / "cpu.cfs_period_us").write_text("100000")
+            (group / "cpu.cfs_quota_us").write_text("100000")
+        else:
+            (group / "cpu.max").write_text("100000 100000")
+    except OSError as error:
+        if group.exists():
+            group.rmdir()
+        pytest.skip(f"needs the right to make a cgroup with a quota: {error}")
+    yield group / "cgroup.procs"
+    group.rmdir()
+
+
+def test_threads_follow_a_real_cgroup(one_core_group):
+    code = f"import os; open({str(one_core_group)!r}, 'w').write(str(os.getpid())); {THREADS}"
+    assert python(code) == (0, "1", "")
+
+
+def test_devices():
+    assert _mxnet.devices() == _mxnet.devices("auto")
+    assert _mxnet.devices("cpu") == [mx.cpu(0)]
+    assert _mxnet.devices("cpu:2,0") == [mx.cpu(2), mx.cpu(0)]
+
+
+@pytest.mark.parametrize("gpus", [1, 4])
+def test_devices_with_gpus(monkeypatch, gpus):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: gpus)
+    assert _mxnet.devices("auto") == _mxnet.devices("gpu") == [mx.gpu(0)]
+    assert _mxnet.devices(f"gpu:{gpus - 1}") == [mx.gpu(gpus - 1)]
+    with pytest.raises(
+        ValueError, match=rf"GPUs that MXNet sees \({gpus} here\), got 'gpu:{gpus}'. Numbers start at 0"
+    ):
+        _mxnet.devices(f"gpu:{gpus}")
+
+
+@pytest.mark.parametrize("text", ["", "tpu", "cpu:", "cpu:a", "cpu:0,", "gpu:-1", "cpu 0", "auto:0"])
+def test_a_device_of_another_form_is_refused(text):
+    with pytest.raises(ValueError, match=f"device: `device` must be auto, cpu, gpu or numbered .*, got '{text}'"):
+        _mxnet.devices(text)
+
+
+def test_a_device_named_twice_is_refused():
+    with pytest.raises(ValueError, match="must name each device once, got 'cpu:1,1'"):
+        _mxnet.devices("cpu:1,1")
+
+
+def test_a_gpu_where_there_is_none_is_refused(monkeypatch):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
+    with pytest.raises(ValueError, match=r"GPUs that MXNet sees \(0 here\), got 'gpu'. Use --device cpu."):
+        _mxnet.devices("gpu")
+
+
+def draw(*numbers):
+    _mxnet.seed(*numbers)
+    return mx.nd.random.uniform(shape=8).asnumpy()
+
+
+def test_seed_repeats_and_tells_numbers_apart():
+    np.testing.assert_array_equal(draw(0, 3, 120), draw(np.int64(0), 3, 120))
+    seeds = [(0,), (1,), (0, 0), (0, 1), (1, 0), (12,), (1, 2), (0, 3, 120), (-1,), (2**70,)]
+    assert len({draw(*numbers).tobytes() for numbers in seeds}) == len(seeds)
+
+
+def test_seed_is_the_same_in_every_process():
+    code = "from lossbench._mxnet import mx, seed; seed(7, 8); print(mx.nd.random.uniform(shape=8).asnumpy().tolist())"
+    outputs = {python(code, PYTHONHASHSEED=hashing)[1] for hashing in ("1", "2")}
+    assert outputs == {str(draw(7, 8).tolist())}
+
+
+def test_seed_takes_whole_numbers_only():
+    with pytest.raises(TypeError, match="float"):
+        _mxnet.seed(0.5)
+
+
+def test_cuda_libraries_are_found_beside_the_installed_packages(tmp_path, monkeypatch):
+    files = [tmp_path / "nvidia" / path for path in _mxnet.CUDA_LIBRARIES[:2]]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    loaded = []
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "absent"), str(tmp_path)])
+    monkeypatch.setattr(ctypes, "CDLL", lambda path, mode: loaded.append((path, mode)))
+    _mxnet._load_cuda_libraries()
+    assert loaded == [(str(file), ctypes.RTLD_GLOBAL) for file in files]
