@@ -189,9 +189,37 @@ def outer(F, left, right, num_rows: int):
     return inner_product(F, left, right, num_rows)
 
 
-def inverse_norm(F, x):
-    """Return ``1 / |x|`` of every row of x (N, D), as (N, 1); finite, with a finite gradient, for a zero row."""
-    return F.rsqrt(row_sums(F, F.square(x)) + NORM_EPSILON)
+def flat(F, column):
+    """Turn a column (N, 1) into (N,)."""
+    return F.reshape(column, shape=(-1,))
+
+
+def squared_norm(F, x):
+    """Return ``|x|^2 + NORM_EPSILON`` of every row of x (N, D), as (N, 1): roots of it have a gradient at 0, too."""
+    return row_sums(F, F.square(x)) + NORM_EPSILON
+
+
+def norm(F, x):
+    """Return ``|x|`` of every row of x (N, D), as (N, 1); 1e-6, with gradient 0, for a zero row."""
+    return F.sqrt(squared_norm(F, x))
+
+
+def unit_rows(F, x, size: int, factor=None):
+    """Scale every row of x (N, ``size``) to length 1, or to the length ``factor`` (1,); zero rows stay zero."""
+    inverse = F.rsqrt(squared_norm(F, x))
+    if factor is not None:
+        inverse = F.broadcast_mul(inverse, F.reshape(factor, shape=(1, 1)))
+    ones = F.ones_like(F.transpose(F.slice_axis(x, axis=0, begin=0, end=1)))
+    return x * outer(F, inverse, ones, size)
+
+
+def product_with_unit_rows(F, x, weight, num_rows: int):
+    """Return ``x_i.w_j / |w_j|`` for x (N, D) and weight (num_rows, D), as (N, num_rows).
+
+    The columns of the product are scaled, not the rows of the weight, which are the longer ones where that matters.
+    """
+    inverse = F.rsqrt(squared_norm(F, weight))
+    return inner_product(F, x, weight, num_rows) * outer(F, ones_column(F, x), inverse, num_rows)
 
 
 def true_class(F, values, label):
@@ -199,8 +227,8 @@ def true_class(F, values, label):
     return F.pick(values, label, axis=1)
 
 
-def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, true_logit=None, dtype: str = "float32"):
-    r"""Return the cross-entropy of every row, as (B,), with the true class's logit replaced where one is given.
+def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, shift=None, dtype: str = "float32"):
+    r"""Return the cross-entropy of every row, as (B,), with the true class's logit shifted where asked for.
 
     .. math:: L = \log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j
 
@@ -214,27 +242,25 @@ def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, tr
         C.
     smoothing : float, default 0
         Label smoothing epsilon in [0, 1).
-    true_logit : (B,), optional
-        Takes the place of ``logits[i, label[i]]``.
+    shift : (B,), optional
+        Added to ``logits[i, label[i]]``: what a margin makes of the true class's logit, less that logit.
     dtype : str
         Type of the logits.
 
     Notes
     -----
-    The replaced logit enters the (B, C) array with its gradient blocked, and its gradient ``p_y - target_y`` is
-    attached to a (B,) term of value 0. Neither pass then reduces a (B, C) array for it.
+    The shift enters the (B, C) array with its gradient blocked, and its gradient ``p_y - target_y`` is attached to a
+    (B,) term of value 0. Neither pass then reduces a (B, C) array for it.
     """
-    if true_logit is not None:
-        shift = true_logit - true_class(F, logits, label)
+    if shift is not None:
         one_hot = F.one_hot(label, depth=num_classes, dtype=dtype)
         logits = logits + F.broadcast_mul(one_hot, F.BlockGrad(F.expand_dims(shift, axis=1)))
     log_probability = F.log_softmax(logits, axis=1)
     true_log_probability = true_class(F, log_probability, label)
     loss = -true_log_probability
     if smoothing:
-        loss = (1 - smoothing) * loss - smoothing * F.mean(log_probability, axis=1)
-    if true_logit is not None:
+        loss = (1 - smoothing) * loss - (smoothing / num_classes) * flat(F, row_sums(F, log_probability))
+    if shift is not None:
         target = 1 - smoothing + smoothing / num_classes
-        gradient = F.BlockGrad(F.exp(true_log_probability) - target)
-        loss = loss + gradient * (shift - F.BlockGrad(shift))
+        loss = loss + F.BlockGrad(F.exp(true_log_probability) - target) * (shift - F.BlockGrad(shift))
     return loss

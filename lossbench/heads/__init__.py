@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+from lossbench.heads.a_softmax import ASoftmax, SphereFace
+from lossbench.heads.am_softmax import AMSoftmax, CosFace
+from lossbench.heads.arcface import ArcFace
 from lossbench.heads.base import Head
+from lossbench.heads.l2_softmax import L2Softmax
+from lossbench.heads.l_softmax import LSoftmax
 from lossbench.heads.lgm import LGM
+from lossbench.heads.normface import NormFace
 from lossbench.heads.softmax import Softmax
 
-__all__ = ["HEADS", "LGM", "Head", "Softmax", "build"]
+__all__ = [
+    "HEADS",
+    "LGM",
+    "AMSoftmax",
+    "ASoftmax",
+    "ArcFace",
+    "CosFace",
+    "Head",
+    "L2Softmax",
+    "LSoftmax",
+    "NormFace",
+    "Softmax",
+    "SphereFace",
+    "build",
+]
 
 HEADS = {
     "softmax": Softmax,
+    "l2_softmax": L2Softmax,
+    "normface": NormFace,
+    "am_softmax": AMSoftmax,
+    "cosface": CosFace,
+    "arcface": ArcFace,
+    "l_softmax": LSoftmax,
+    "a_softmax": ASoftmax,
+    "sphereface": SphereFace,
     "lgm": LGM,
 }
 

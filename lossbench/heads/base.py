@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 
 import numpy as np
 
 from lossbench import ops
 from lossbench._mxnet import mx
+from lossbench.heads import bounds
+
+SMALLEST = np.nextafter(0.0, 1.0)  # the lower end of a range that leaves out 0
 
 
 class Predictor(mx.gluon.HybridBlock):
     """Embedding -> logits, from the parameters of a head: a second traced signature of the same weights."""
 
-    def __init__(self, head: Head):
+    def __init__(self, head: Head, cast: bool = True):
         super().__init__(prefix=head.prefix, params=head.params)
         self._logits = head.logits
-        self._embedding_type = head.cast_embedding
+        self._cast_embedding = head.cast_embedding if cast else lambda F, embedding: embedding
         for name in inspect.signature(head.logits).parameters:
             if name in head._reg_params:
                 setattr(self, name, self.params.get(name))
 
     def hybrid_forward(self, F, embedding, **parameters):
-        return self._logits(F, self._embedding_type(F, embedding), **parameters)
+        return self._logits(F, self._cast_embedding(F, embedding), **parameters)
 
 
 class Head(ops.LossBlock):
@@ -113,9 +117,9 @@ class Head(ops.LossBlock):
         """Return the loss (B,) and the scores (B, C)."""
         raise NotImplementedError
 
-    def cross_entropy(self, F, logits, label, true_logit=None):
+    def cross_entropy(self, F, logits, label, shift=None):
         """Return the head's cross-entropy (B,), see `lossbench.ops.cross_entropy`."""
-        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, true_logit, self._dtype)
+        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, shift, self._dtype)
 
     def predict(self, embedding):
         """Return the logits (B, C) of an embedding (B, D); hybridised when the head is."""
@@ -137,7 +141,7 @@ class Head(ops.LossBlock):
 
     def export(self, path: str, epoch: int = 0, remove_amp_cast: bool = True):
         """Write ``predict`` as ``<path>-symbol.json`` and ``<path>-<epoch>.params``, input ``data`` (B, D)."""
-        predictor = Predictor(self)
+        predictor = Predictor(self, cast=False)  # behind a cast, a loaded graph could not tell the type of its input
         predictor.hybridize()
         context = self.collect_params().list_ctx()[0]
         with mx.autograd.pause():
@@ -168,6 +172,74 @@ class Head(ops.LossBlock):
     def __repr__(self):
         scheduled = "".join(f", {name}={value:g}" for name, value in self.scheduled().items())
         return f"{type(self).__name__}(num_classes={self.num_classes}, embedding_size={self.embedding_size}{scheduled})"
+
+
+class ScaledHead(Head):
+    """A head with a factor ``scale`` on unit embeddings: scheduled, or learned where that is asked for."""
+
+    LOWEST_LEARNED_SCALE = 0.01
+
+    def _register_scale(self, scale: float, learn_scale: bool = False) -> None:
+        where, way_out = type(self).__name__, "It multiplies cosines, which lie in [-1, 1]."
+        self._learn_scale = bool(learn_scale)
+        if not learn_scale:
+            self._schedule("scale", scale, SMALLEST, np.inf, "be above 0", way_out)
+            return
+        lowest = self.LOWEST_LEARNED_SCALE
+        rule = f"be at least {lowest} if it is learned"
+        ops.require(ops.is_number(scale, lowest), where, "scale", rule, scale, way_out)
+        with self.name_scope():
+            self.scale = self.params.get("scale", shape=(1,), init=mx.init.Constant(float(scale)), wd_mult=0.0)
+
+    def _effective_scale(self, F, scale):
+        """Keep a learned scale from falling to 0, with the gradient of the scale itself so that it can come back."""
+        if not self._learn_scale:
+            return scale
+        return scale + F.BlockGrad(F.clip(scale, self.LOWEST_LEARNED_SCALE, 1e30) - scale)
+
+    def _current_scale(self) -> float:
+        scale = self._read(self.scale)
+        return max(scale, self.LOWEST_LEARNED_SCALE) if self._learn_scale else scale
+
+
+class CosineHead(ScaledHead):
+    """A head whose logits are ``scale`` times the cosine between embedding and class weight."""
+
+    metric = "cosine"
+
+    def _register(self, scale: float, weight_initializer, learn_scale: bool = False) -> None:
+        self._class_parameter("weight", weight_initializer, mx.init.Xavier())
+        self._register_scale(scale, learn_scale)
+
+    def _bounded_margin(self):
+        """Return the margin, the same in units of the true class's cosine, and the largest that can be met or None."""
+        return 0.0, 0.0, None
+
+    def _warn_of_bounds(self) -> None:
+        scale = float(self.scale.init.value)
+        for sentence in bounds.shortcomings(self.num_classes, self.embedding_size, scale, *self._bounded_margin()):
+            warnings.warn(f"{type(self).__name__}: {sentence}", UserWarning, stacklevel=3)
+
+    def bounds(self) -> str:
+        """Return one line on the lowest loss that this head can reach with its present scale and margin."""
+        scale = self._current_scale()
+        _, cosine_margin, _ = self._bounded_margin()
+        lowest = bounds.lowest_loss(self.num_classes, self.embedding_size, scale, cosine_margin)
+        return (
+            f"{type(self).__name__}: {self.num_classes} classes in {self.embedding_size} dimensions with scale "
+            f"{scale:g} cannot bring the cross-entropy below {lowest:.3g}."
+        )
+
+    def logits(self, F, embedding, weight, scale):
+        scaled = ops.unit_rows(F, embedding, self.embedding_size, self._effective_scale(F, scale))
+        return ops.product_with_unit_rows(F, scaled, weight, self.num_classes)
+
+    def prototypes(self):
+        return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
+
+    def _describe(self, values: dict) -> dict:
+        weight, scale = unit_rows(values["weight"]), self._current_scale()
+        return {"scale": scale, "score": lambda embedding: scale * unit_rows(embedding) @ weight.T}
 
 
 def to_numpy(parameter):

@@ -151,14 +151,13 @@ class LGM(Head):
         distance, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
         logits = self._log_density(F, distance, half_log_det)
         true_distance = ops.true_class(F, distance, label)
-        exact = self._exact_distance(F, embedding, label, mean, raw_log_variance)
-        # The value is the exact one, the gradient that of the matrix product.
-        true_distance = true_distance + F.BlockGrad(exact - true_distance)
+        # Forward the exact distance, backward the gradient of the matrix product.
+        correction = F.BlockGrad(self._exact_distance(F, embedding, label, mean, raw_log_variance) - true_distance)
+        true_distance = true_distance + correction
+        loss = self.cross_entropy(F, logits, label, -F.broadcast_mul(margin, true_distance) - correction)
         surprise = true_distance
         if half_log_det is not None:
-            surprise = surprise + F.reshape(F.take(half_log_det, label), shape=(-1,))
-        true_logit = -surprise - F.broadcast_mul(margin, true_distance)
-        loss = self.cross_entropy(F, logits, label, true_logit)
+            surprise = surprise + ops.flat(F, F.take(half_log_det, label))
         return loss + F.broadcast_mul(likelihood_weight, surprise), logits
 
     def _log_density(self, F, distance, half_log_det):
@@ -187,7 +186,7 @@ class LGM(Head):
         return distance, 0.5 * self.embedding_size * (softplus(F, raw) + self._floor)
 
     def _product(self, F, embedding, weight, bias):
-        return ops.inner_product(F, embedding, weight, self.num_classes, F.reshape(bias, shape=(-1,)))
+        return ops.inner_product(F, embedding, weight, self.num_classes, ops.flat(F, bias))
 
     def _scaled_precision(self, F, raw):
         """Return ``1 / variance`` but for the factor ``self._scale``.
@@ -208,7 +207,7 @@ class LGM(Head):
         square = F.square(F.BlockGrad(embedding) - F.take(F.BlockGrad(mean), label))
         if self.variance != "identity":
             square = F.broadcast_mul(square, self._scaled_precision(F, F.take(F.BlockGrad(raw), label)))
-        return 0.5 * self._scale * F.reshape(ops.row_sums(F, square), shape=(-1,))
+        return 0.5 * self._scale * ops.flat(F, ops.row_sums(F, square))
 
     def _raw(self, log_variance):
         """Return the raw log variance that stands for a log variance: the inverse of softplus, shifted by the floor."""

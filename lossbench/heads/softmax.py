@@ -79,11 +79,9 @@ class Softmax(Head):
                 self.bias = self.params.get("bias", shape=(self.num_classes,), init=mx.init.Zero())
 
     def logits(self, F, embedding, weight, bias=None):
-        logits = ops.inner_product(F, embedding, weight, self.num_classes, bias)
         if self._normalize_weight:
-            inverse_norm = ops.inverse_norm(F, weight)
-            logits = logits * ops.outer(F, ops.ones_column(F, embedding), inverse_norm, self.num_classes)
-        return logits
+            return ops.product_with_unit_rows(F, embedding, weight, self.num_classes)
+        return ops.inner_product(F, embedding, weight, self.num_classes, bias)
 
     def loss(self, F, embedding, label, weight, bias=None):
         logits = self.logits(F, embedding, weight, bias)
@@ -91,7 +89,7 @@ class Softmax(Head):
 
     def prototypes(self):
         weight = self.weight.list_data()[0]
-        return weight * ops.inverse_norm(mx.nd, weight) if self._normalize_weight else weight.copy()
+        return ops.unit_rows(mx.nd, weight, self.embedding_size) if self._normalize_weight else weight.copy()
 
     def _describe(self, values: dict) -> dict:
         weight = unit_rows(values["weight"]) if self._normalize_weight else values["weight"].astype(np.float64)

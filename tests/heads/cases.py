@@ -1,0 +1,85 @@
+"""The heads of the contract suite: every class with the options that change its arithmetic."""
+
+import dataclasses
+
+import numpy as np
+
+from lossbench import heads
+from lossbench._mxnet import mx
+from tests.heads import reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """A head by config name, the options it is built with, and its reference with the options that one needs."""
+
+    name: str
+    options: dict
+    reference: object
+    reference_options: dict = dataclasses.field(default_factory=dict)
+
+    def __str__(self):
+        return "-".join([self.name, *(f"{key}={value}" for key, value in self.options.items())])
+
+    def build(self, num_classes=5, embedding_size=4, **more):
+        return heads.HEADS[self.name](num_classes, embedding_size, **self.options, **more)
+
+    def expected(self, parameters, embedding, label, **more):
+        options = {**self.reference_options, **more}
+        return reference.batch(self.reference, embedding, label, parameters, **options)
+
+
+CASES = [
+    Case("softmax", {}, reference.softmax),
+    Case("softmax", {"use_bias": True}, reference.softmax),
+    Case("softmax", {"normalize_weight": True}, reference.softmax, {"normalize_weight": True}),
+    Case("l2_softmax", {}, reference.l2_softmax),
+    Case("l2_softmax", {"scale": 2.0, "learn_scale": True}, reference.l2_softmax),
+    Case("normface", {}, reference.cosine_head),
+    Case("normface", {"scale": 4.0, "learn_scale": True}, reference.cosine_head),
+    Case("am_softmax", {}, reference.cosine_head, {"true_cosine": reference.additive_cosine}),
+    Case("arcface", {}, reference.cosine_head, {"true_cosine": reference.additive_angle}),
+    Case("arcface", {"scale": 8.0, "margin": 1.5}, reference.cosine_head, {"true_cosine": reference.additive_angle}),
+    Case("arcface", {"easy_margin": True}, reference.cosine_head, {"true_cosine": reference.easy_additive_angle}),
+    *(
+        Case(name, options, reference.multiplied_angle, {"margin": options.get("margin", 4), "unit_weight": unit})
+        for name, unit in (("l_softmax", False), ("a_softmax", True))
+        for options in ({}, {"margin": 1, "beta": 1.0}, {"margin": 2, "beta": 0.5}, {"margin": 3}, {"margin": 7})
+    ),
+    Case("lgm", {}, reference.lgm),
+    Case("lgm", {"margin": 0.0, "likelihood_weight": 0.0}, reference.lgm),
+    Case("lgm", {"variance": "isotropic", "likelihood_weight": 0.5}, reference.lgm),
+    Case("lgm", {"variance": "diagonal", "margin": 1.0}, reference.lgm),
+    Case("lgm", {"variance": "diagonal", "log_variance_floor": -1.0}, reference.lgm, {"log_variance_floor": -1.0}),
+]
+
+
+def randomise(head, rng, spread=1.0):
+    """Give the class parameters of a head random values; its scale and scheduled values stay."""
+    for parameter in head.collect_params().values():
+        if parameter.shape != (1,):
+            values = parameter.data().asnumpy()
+            parameter.set_data(mx.nd.array(values * 0.5 + spread * rng.normal(size=values.shape), dtype=values.dtype))
+
+
+def values(head):
+    """Parameters of a head by attribute name, NumPy float64."""
+    return {name: p.list_data()[0].asnumpy().astype(np.float64) for name, p in head._reg_params.items()}
+
+
+def learned(head):
+    return [name for name, parameter in head._reg_params.items() if parameter.grad_req != "null"]
+
+
+def gradients(head, embedding, label, row_weight=None, logits_weight=None):
+    """Loss, logits and the gradient of every input and learned parameter, as NumPy."""
+    embedding = mx.nd.array(embedding, dtype=embedding.dtype)
+    embedding.attach_grad()
+    label = label if isinstance(label, mx.nd.NDArray) else mx.nd.array(label, dtype="int32")
+    with mx.autograd.record():
+        loss, logits = head(embedding, label)
+        rows = loss if row_weight is None else loss * mx.nd.array(row_weight, dtype=loss.dtype)
+        total = rows if logits_weight is None else (logits * mx.nd.array(logits_weight, dtype=logits.dtype)).sum()
+    total.backward()
+    found = {name: getattr(head, name).grad().asnumpy() for name in learned(head)}
+    return loss.asnumpy(), logits.asnumpy(), {"embedding": embedding.grad.asnumpy(), **found}
