@@ -7,9 +7,10 @@ import numpy as np
 from lossbench.data import cifar, digits, folder, idx, record, synthetic
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
+from lossbench.data.folder import read_images
 from lossbench.data.split import stratified_ids
 
-__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "stratified_ids"]
+__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "read_images", "stratified_ids"]
 
 # A loader takes the data section of a config and the run's seed, and returns a Dataset.
 SOURCES = {

@@ -35,6 +35,28 @@ def load(config_data, seed):
     return Dataset(**splits, num_classes=len(class_names), class_names=class_names, checksums=checksums, notes=notes)
 
 
+def read_images(paths, image_shape):
+    """Image files as a run's network wants them: the shorter side is brought to size, the middle square is kept.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    image_shape : tuple of int
+        (channels, size, size), channels 1 (grey) or 3.
+
+    Returns
+    -------
+    ndarray of uint8, (N, channels, size, size)
+
+    Raises
+    ------
+    ValueError
+        A file that is absent or that Pillow cannot decode; names it.
+    """
+    channels, size, _ = image_shape
+    return np.ascontiguousarray([_picture(path, size, channels)[0] for path in paths])
+
+
 def _class_names(train):
     if not train.is_dir():
         raise files.invalid(train, "be a folder", "none", _LAYOUT)

@@ -53,7 +53,7 @@ def augment(images, rng, pad=0, flip=False, cutout=0, fill=0):
 
 
 def _crop(images, pad, rows, columns, mirrored):
-    """One gather: all crops of the padded batch are strided windows of it, mirrored ones windows of its reverse."""
+    """Copy each image's window of the padded batch, mirrored ones backwards; as fast as one indexed gather."""
     size, channels, height, width = images.shape
     padded = np.zeros((size, channels, height + 2 * pad, width + 2 * pad), np.uint8)
     padded[:, :, pad : pad + height, pad : pad + width] = images

@@ -83,6 +83,29 @@ def test_a_record_with_the_magic_word_inside(tmp_path, pictures, items, small):
         assert np.array_equal(split.images[2], pictures[2].transpose(2, 0, 1))
 
 
+def test_records_are_those_that_mxnet_reads(tmp_path, rng):
+    word = struct.pack("<I", record._MAGIC)
+    path = tmp_path / "a.rec"
+    writer = mx.recordio.MXRecordIO(str(path), "w")
+    for count in range(40):  # the word at every place and alignment, also twice and at the ends
+        parts = [rng.bytes(size) for size in rng.integers(0, 9, size=count % 4 + 1)]
+        writer.write(word.join(parts))
+    writer.close()
+    reader = mx.recordio.MXRecordIO(str(path), "r")
+    want = list(iter(reader.read, None))
+    assert len(want) == 40
+    assert list(record._records(path)) == want
+
+
+@pytest.mark.parametrize("parts", [[3], [2], [1, 1, 3], [1, 0], [0, 3], [1], [1, 2]], ids=str)
+def test_parts_out_of_order(tmp_path, parts):
+    """0 is a whole record; 1 begins one, 2 goes on, 3 ends it."""
+    path = tmp_path / "a.rec"
+    path.write_bytes(b"".join(struct.pack("<II", record._MAGIC, part << 29 | 4) + b"abcd" for part in parts))
+    with pytest.raises(ValueError, match=f"data: {path} must consist of whole records, got .* record [01]"):
+        list(record._records(path))
+
+
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 100, 1000])
 def test_truncated(tmp_path, items, cut):
     path = write(tmp_path / "a.rec", items[:20])
