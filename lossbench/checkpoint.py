@@ -124,13 +124,13 @@ def load(path) -> tuple[dict, dict]:
     path = pathlib.Path(path)
     try:
         checksums = json.loads((path / "checksums.json").read_text())
-        for name, expected in checksums.items():
+        for name, expected in {"state.json": None, **checksums}.items():
             if _checksum(path / name) != expected:
                 raise Damaged(f"checkpoint {path}: {name} must have the checksum it was written with.")
         state = json.loads((path / "state.json").read_text())
     except FileNotFoundError as error:
         raise Damaged(f"checkpoint {path}: {pathlib.Path(error.filename).name} is missing.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, TypeError) as error:
         raise Damaged(f"checkpoint {path}: checksums.json must be the JSON it was written as.") from error
     if state["format"] != FORMAT:
         raise Damaged(

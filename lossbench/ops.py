@@ -36,6 +36,30 @@ def is_count(value, low: int = 1) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= low
 
 
+def check_sizes(where: str, num_classes, embedding_size) -> tuple[int, int]:
+    """Return the two sizes of a class parameter, or raise the ValueError of a bad one."""
+    rule = "be an integer of at least 1"
+    require(is_count(num_classes), where, "num_classes", rule, num_classes, "Count the classes.")
+    require(
+        is_count(embedding_size), where, "embedding_size", rule, embedding_size, "It is the backbone's output size."
+    )
+    return int(num_classes), int(embedding_size)
+
+
+def initializer(where: str, chosen, default):
+    """Return an initialiser: ``default``, or the one chosen by name or as an object."""
+    if chosen is None:
+        return default
+    try:
+        return mx.init.create(chosen)
+    except (AssertionError, ValueError):
+        rule, way_out = (
+            "be an MXNet initializer or the name of one",
+            "xavier, msraprelu, normal, uniform and zeros are.",
+        )
+        require(False, where, "weight_initializer", rule, chosen, way_out)
+
+
 class LossBlock(mx.gluon.HybridBlock):
     """A block with a loss in it: scheduled values, arithmetic in float32 or wider, and checked labels.
 

@@ -10,6 +10,7 @@ import collections
 import itertools
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from typing import Callable, Optional
 
@@ -165,9 +166,12 @@ class Trainer:
         self.apply_schedules()
         _mxnet.seed(self.seed, epoch, epoch_step)
         images = 0
-        for image, label in batches:
-            images += len(label)
-            self._backward(image, label)
+        with warnings.catch_warnings():
+            # the first call traces the network; what it finds unused is refused below, with a way out
+            warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")
+            for image, label in batches:
+                images += len(label)
+                self._backward(image, label)
         if not self._checked:
             self._refuse_untrained()
         self.optimizers.update(images, self.rate_factor(self.step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 from lossbench import _mxnet, backbones, evaluation, heads, inference, regularizers
 from lossbench._mxnet import mx
@@ -25,10 +26,17 @@ class Model:
 
     def __init__(self, settings, dataset, devices, *, own_heads=None, own_backbones=None):
         self.settings, self.dataset, self.devices = settings, dataset, devices
+        self._own_heads, self._own_backbones = own_heads or {}, own_backbones or {}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            self._scorer = self._build_scorer()
+        self.notes = [str(warning.message) for warning in caught]
+        """What the head has to say of its settings, such as a margin that so few dimensions do not allow."""
         _mxnet.seed(settings.seed)
-        self.backbone = backbones.build(settings.backbone, dataset.image_shape, own_backbones or {})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said once, in the notes
+            self.backbone, self.head = self._build()
         size = self.backbone.embedding_size
-        self.head = heads.build(settings.head, dataset.num_classes, size, own_heads or {})
         self.regularizers = regularizers.build(settings.regularizers, dataset.num_classes, size)
         self.objective = Objective(
             self.backbone,
@@ -38,15 +46,40 @@ class Model:
             class_weights=settings.trainer.class_weights,
         )
         self._initialize()
+        self._freeze()
+
+    def _build(self):
+        backbone = backbones.build(self.settings.backbone, self.dataset.image_shape, self._own_backbones)
+        head = heads.build(self.settings.head, self.dataset.num_classes, backbone.embedding_size, self._own_heads)
+        return backbone, head
+
+    def _build_scorer(self):
+        """A second backbone and head, for everything but training.
+
+        oneDNN rearranges a parameter's array in place when a network is used for inference, at a moment that threads
+        decide, and the next training step's last bits depend on the arrangement. So inference never touches the
+        parameters that are trained: runs repeat and resume bit for bit.
+        """
+        backbone, head = self._build()
+        _initialize(backbone, head, self.settings, self.devices)
+        for device in self.devices:
+            head.predict(backbone(mx.nd.zeros((1, *self.dataset.image_shape), ctx=device))).wait_to_read()
+        for block in (backbone, head):
+            block.hybridize(static_alloc=True)
+        return backbone, head
 
     def _initialize(self):
-        self.backbone.initialize(backbones.initializer(self.settings.backbone.initializer), ctx=self.devices)
-        for block in (self.head, *self.regularizers):
-            block.initialize(mx.init.Xavier(), ctx=self.devices)
+        _initialize(self.backbone, self.head, self.settings, self.devices)
+        shapes = _named(self._scorer[0])
+        for name, parameter in _named(self.backbone).items():
+            parameter.shape = shapes[name].shape
+            parameter._finish_deferred_init()
+        for regularizer in self.regularizers:
+            regularizer.initialize(mx.init.Xavier(), ctx=self.devices)
         if self.objective.class_weights is not None:
             self.objective.class_weights.initialize(ctx=self.devices)
-        for device in self.devices:
-            self.backbone(mx.nd.zeros((1, *self.dataset.image_shape), ctx=device)).wait_to_read()
+
+    def _freeze(self):
         for pattern in self.settings.freeze:
             frozen = [p for name, p in self.parameters().items() if re.search(pattern, name)]
             if not frozen:
@@ -61,9 +94,8 @@ class Model:
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""
         declared = []
-        for prefix, block in [("head.", self.head)] + [
-            (f"regularizers.{r.config_name}.", r) for r in self.regularizers
-        ]:
+        blocks = {"head.": self.head, **{f"regularizers.{r.config_name}.": r for r in self.regularizers}}
+        for prefix, block in blocks.items():
             for group in getattr(block, "default_groups", list)():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
         return split(self.parameters(), self.settings.optimizer, declared)
@@ -102,9 +134,9 @@ class Model:
 
     def outputs(self, images, *, show=False) -> dict:
         """Embedding, logits and label of a split, in its order; no label reaches the network."""
+        self._refresh_scorer()
         return inference.outputs(
-            self.backbone,
-            self.head,
+            *self._scorer,
             images,
             self.dataset.mean,
             self.dataset.std,
@@ -112,6 +144,18 @@ class Model:
             devices=self.devices,
             progress=show,
         )
+
+    def training_embedding(self, images):
+        """Embedding of one batch of normalised images as a training step would see it."""
+        self._refresh_scorer()
+        with mx.autograd.train_mode():
+            return self._scorer[0](mx.nd.array(images, ctx=self.devices[0]))
+
+    def _refresh_scorer(self):
+        for scoring, trained in zip(self._scorer, (self.backbone, self.head)):
+            values = _named(trained)
+            for name, parameter in _named(scoring).items():
+                parameter.set_data(values[name]._reduce())
 
     def description(self) -> dict:
         """The head's own; centres that a center loss learned take the place of the head's prototypes."""
@@ -122,6 +166,15 @@ class Model:
         return description
 
 
+def _named(block) -> dict:
+    return block._collect_params_with_prefix()
+
+
+def _initialize(backbone, head, settings, devices):
+    backbone.initialize(backbones.initializer(settings.backbone.initializer), ctx=devices)
+    head.initialize(mx.init.Xavier(), ctx=devices)
+
+
 def measure(model: Model, split: str, methods, *, per_class=False, show=False) -> dict:
     """Metrics of a split by the named evaluation methods, as `metrics.json` holds them."""
     images = model.images(split)
@@ -129,7 +182,6 @@ def measure(model: Model, split: str, methods, *, per_class=False, show=False) -
     tested = train if train and split == "train" else model.outputs(images, show=show)
     metrics = evaluation.evaluate(methods, tested, train, model.description(), k=model.settings.evaluation.k)
     if per_class:
-        metrics["accuracy_per_class"] = classification.per_class(
-            tested["logits"], tested["label"], model.dataset.num_classes
-        )
+        predicted = classification.predict(tested["logits"])
+        metrics["accuracy_per_class"] = classification.per_class(predicted, tested["label"], model.dataset.num_classes)
     return metrics

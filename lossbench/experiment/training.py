@@ -6,8 +6,8 @@ import pathlib
 
 import numpy as np
 
-from lossbench import checkpoint, data, schedules
-from lossbench._mxnet import mx
+from lossbench import checkpoint, data, plots, schedules
+from lossbench.experiment import pictures
 from lossbench.experiment.model import measure
 from lossbench.optimizers import Optimizers
 from lossbench.trainer import Hooks, Position, Trainer, fit
@@ -64,7 +64,7 @@ class Training:
         calibrated = [r for r in self.model.regularizers if getattr(r, "needs_calibration", False)]
         if calibrated:
             images, _ = next(self.batches.epoch(1))
-            embedding = self.model.backbone(mx.nd.array(images, ctx=self.model.devices[0]))
+            embedding = self.model.training_embedding(images)
             for regularizer in calibrated:
                 regularizer.calibrate(embedding)
         self._introduce()
@@ -90,7 +90,7 @@ class Training:
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
             f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.folder.path}"
         )
-        for note in dataset.notes:
+        for note in [*dataset.notes, *self.model.notes]:
             self.progress.say(note)
 
     def restore(self, path, arrays, state):
@@ -177,12 +177,21 @@ class Training:
 
     def evaluate(self):
         """Score the test set once, by the last parameters and by those that were best on validation images."""
+        self.draw()
         best = self.position.best
         self._measure_as("last", self.position.epoch - 1, self.trainer.step)
         if best is not None:
             arrays, _ = checkpoint.load(self.folder.checkpoints / f"step-{best['step']:08d}")
             self.model.load(arrays, "best")
             self._measure_as("best", best["epoch"], best["step"])
+
+    def draw(self):
+        """Write the pictures of the run; one that cannot be drawn does not lose the others."""
+        for name, draw in pictures.of(self.model, self.history).items():
+            try:
+                plots.save(draw(), self.folder.plots / f"{name}.png")
+            except (ValueError, OSError) as error:
+                self.progress.say(f"plots/{name}.png could not be drawn: {error}")
 
     def _measure_as(self, which, epoch, step):
         for split in ("validation", "test"):

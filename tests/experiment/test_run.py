@@ -1,0 +1,333 @@
+"""The real command line on embedded digits: trained, killed, resumed, evaluated, used."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lossbench import checkpoint
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONFIG = """\
+data: {source: digits, batch_size: 64, validation_fraction: 0.1, augment: {pad: 1}}
+backbone: {name: lenet, embedding_size: 2}
+head: {name: lgm, margin: 0.3, likelihood_weight: 0.1, variance: diagonal}
+optimizer: {name: nag, learning_rate: 0.02, weight_decay: 1e-3}
+schedule: {name: one_cycle}
+anneal: {head.margin: {kind: linear, start: 0.03, end: 0.3, epochs: 1}}
+trainer: {epochs: 3}
+"""
+
+
+def command(script, *arguments, cwd, **keys):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, ROOT / "scripts" / f"{script}.py", *map(str, arguments)],
+        cwd=cwd,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **keys,
+    )
+
+
+def call(script, *arguments, cwd, status=0):
+    process = command(script, *arguments, cwd=cwd)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == status, out + err
+    return out, err
+
+
+def train(cwd, *arguments, status=0):
+    return call("train", "--config", "tiny.yaml", *arguments, cwd=cwd, status=status)
+
+
+def final(run):
+    """The parameters and optimizer state of a finished run, and its history without times."""
+    path, arrays, state, _ = checkpoint.newest(run / "checkpoints")
+    plain = {f"{stem}.{n}": a.asnumpy() for stem, named in arrays.items() for n, a in named.items()}
+    rows = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    for row in rows:
+        del row["seconds"], row["images_per_second"]
+    position = {key: value for key, value in state["position"].items() if key != "seconds"}
+    return path.name, plain, rows, position
+
+
+def assert_same(one, other):
+    assert one[0] == other[0]
+    assert one[1].keys() == other[1].keys()
+    for name, value in one[1].items():
+        np.testing.assert_array_equal(value, other[1][name], err_msg=name)
+    assert one[2:] == other[2:]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder with a finished, undisturbed run."""
+    folder = tmp_path_factory.mktemp("finished")
+    (folder / "tiny.yaml").write_text(CONFIG)
+    train(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+RUN = pathlib.Path("runs/tiny/seed-0")
+
+
+def test_a_run_folder_holds_what_it_should(finished):
+    run = finished / RUN
+    assert {p.name for p in run.iterdir()} >= {
+        "config.yaml",
+        "environment.json",
+        "history.jsonl",
+        "metrics.json",
+        "checkpoints",
+        "embeddings",
+    }
+    rows = final(run)[2]
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert rows[-1]["head.margin"] == pytest.approx(0.3)
+    assert rows[-1]["log_variance_min"] <= rows[-1]["log_variance_max"]
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["last"]["epoch"] == 3
+    for which in ("last", "best"):
+        for split in ("validation", "test"):
+            assert set(metrics[which][split]) >= {
+                "accuracy",
+                "accuracy_knn",
+                "accuracy_centers",
+                "accuracy_class_means",
+            }
+    environment = json.loads((run / "environment.json").read_text())
+    assert environment["versions"]["mxnet"] == "1.9.1"
+    assert sorted(p.name for p in (run / "embeddings").iterdir()) == [f"epoch-{n}.npz" for n in (1, 2, 3)]
+
+
+def test_a_finished_run_is_left_alone(finished):
+    before = {p: p.stat().st_mtime_ns for p in (finished / RUN).rglob("*") if p.is_file() and p.name != ".lock"}
+    out, _ = train(finished)
+    assert "finished; nothing to do" in out
+    assert before == {p: p.stat().st_mtime_ns for p in before}
+
+
+def test_the_same_config_and_seed_repeat_the_run(finished, folder):
+    (folder / "again.yaml").write_text((finished / RUN / "config.yaml").read_text())
+    call("train", "--config", "again.yaml", "--run-dir", "again", cwd=folder)
+    assert_same(final(folder / "again"), final(finished / RUN))
+
+
+def test_another_config_in_the_folder_is_refused(finished):
+    _, err = train(finished, "head.margin=0.2", "anneal={}", "--run-dir", RUN, status=2)
+    assert "was started with another config; differing: " in err
+    assert "head.margin" in err
+    assert "--run-dir" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_finished_run_can_be_extended(finished, folder):
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    train(folder, "--resume", "trainer.epochs=4")
+    assert [row["epoch"] for row in final(folder / RUN)[2]] == [1, 2, 3, 4]
+    assert json.loads((folder / RUN / "metrics.json").read_text())["last"]["epoch"] == 4
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_saves_and_says_how_to_go_on(finished, folder, number, status):
+    process = command("train", "--config", "tiny.yaml", "trainer.checkpoint_every_steps=1", cwd=folder)
+    wait_for_checkpoint(folder / RUN, process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == status, out + err
+    assert "--resume" in err
+    assert "Traceback" not in err
+    _, err = train(folder, "trainer.checkpoint_every_steps=1", status=2)
+    assert "unfinished run" in err
+    assert "--resume" in err
+    train(folder, "--resume", "trainer.checkpoint_every_steps=1")
+    assert_same(final(folder / RUN), final(finished / RUN))
+
+
+def wait_for_checkpoint(run, process, count=1):
+    deadline = time.monotonic() + 120
+    while len(checkpoint.steps(run / "checkpoints")) < count and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+def test_kill_9_at_ten_random_moments_changes_nothing(finished, folder, rng):
+    """Killed again and again wherever it is, then left to finish: bit for bit the undisturbed run."""
+    killed = 0
+    while killed < 10:
+        resume = ["--resume"] if (folder / RUN / "config.yaml").exists() else []
+        process = command("train", "--config", "tiny.yaml", *resume, "trainer.checkpoint_every_steps=3", cwd=folder)
+        started = time.monotonic()
+        known = len(checkpoint.steps(folder / RUN / "checkpoints"))
+        while process.poll() is None and not (folder / RUN / "environment.json").exists():
+            time.sleep(0.01)
+        # once a run has begun, its moments lie within start-up and the steps after it
+        delay = rng.uniform(0, 1.0) + (time.monotonic() - started if not known else rng.uniform(1.0, 3.0))
+        time.sleep(delay)
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        killed += 1
+    out, err = call(
+        "train",
+        "--config",
+        "tiny.yaml",
+        *(["--resume"] if killed else []),
+        "trainer.checkpoint_every_steps=3",
+        cwd=folder,
+    )
+    assert killed >= 3, out + err
+    assert_same(final(folder / RUN), final(finished / RUN))
+
+
+def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_is_used(finished, folder):
+    process = command("train", "--config", "tiny.yaml", "trainer.checkpoint_every_steps=2", cwd=folder)
+    wait_for_checkpoint(folder / RUN, process, count=2)
+    process.kill()
+    process.communicate()
+    newest = checkpoint.steps(folder / RUN / "checkpoints")[-1]
+    content = (newest / "optimizer.params").read_bytes()
+    (newest / "optimizer.params").write_bytes(content[:-7])
+    _, err = train(folder, "--resume", "trainer.checkpoint_every_steps=2")
+    assert f"Passed over: checkpoint {RUN}/checkpoints/{newest.name}: optimizer.params" in err
+    assert_same(final(folder / RUN), final(finished / RUN))
+
+
+def test_a_second_training_in_the_same_folder_is_refused(folder):
+    process = command("train", "--config", "tiny.yaml", "trainer.epochs=1000", cwd=folder)
+    wait_for_checkpoint(folder / RUN, process)
+    _, err = train(folder, "trainer.epochs=1000", "--resume", status=2)
+    assert "another process trains in it" in err
+    process.kill()
+    process.communicate()
+
+
+def test_a_diverging_run_stops_with_its_place_and_the_last_good_checkpoint(folder):
+    _, err = train(folder, "optimizer.groups=[{name: d, pattern: head, learning_rate: 1e30}]", status=1)
+    assert "trainer: loss is" in err
+    assert "head lgm" in err
+    assert "Traceback" not in err
+
+
+def test_evaluation_by_every_method_and_of_every_split(finished):
+    out, _ = call("eval", "--run", RUN, "--json", "values.json", cwd=finished)
+    values = json.loads((finished / "values.json").read_text())
+    metrics = json.loads((finished / RUN / "metrics.json").read_text())
+    assert values == metrics["last"]["test"]
+    for name, value in values.items():
+        assert name in out
+        assert f"{value:.4f}" in out
+    call(
+        "eval", "--run", RUN, "--split", "train", "--method", "knn", "--method", "softmax", "--per-class", cwd=finished
+    )
+    metrics = json.loads((finished / RUN / "metrics.json").read_text())
+    assert len(metrics["last"]["train"]["accuracy_per_class"]) == 10
+    assert "accuracy_knn" in metrics["last"]["train"]
+    assert metrics["last"]["test"] == values
+
+
+def test_best_and_named_checkpoints_are_evaluated(finished):
+    out, _ = call("eval", "--run", RUN, "--checkpoint", "best", "--method", "softmax", cwd=finished)
+    metrics = json.loads((finished / RUN / "metrics.json").read_text())
+    assert f"{metrics['best']['test']['accuracy']:.4f}" in out
+    name = checkpoint.steps(finished / RUN / "checkpoints")[-1].name
+    call("eval", "--run", RUN, "--checkpoint", name, "--method", "softmax", cwd=finished)
+    _, err = call("eval", "--run", RUN, "--checkpoint", "step-1", "--method", "softmax", cwd=finished, status=2)
+    assert name in err
+
+
+def test_embeddings_are_written(finished):
+    out, _ = call("embed", "--run", RUN, "--split", "test", "--out", "test.npz", cwd=finished)
+    with np.load(finished / "test.npz") as arrays:
+        assert arrays["embedding"].shape == (len(arrays["label"]), 2)
+        assert arrays["logits"].shape == (len(arrays["label"]), 10)
+        assert arrays["prototypes"].shape == (10, 2)
+        accuracy = (arrays["logits"].argmax(1) == arrays["label"]).mean()
+    metrics = json.loads((finished / RUN / "metrics.json").read_text())
+    assert accuracy == pytest.approx(metrics["last"]["test"]["accuracy"])
+    assert "test.npz" in out
+
+
+def test_images_are_predicted(finished):
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for k in range(3):
+        Image.fromarray((digits.images[k] * 255 / 16).astype(np.uint8)).save(finished / f"{k}.png")
+    out, _ = call("predict", "--run", RUN, "0.png", "1.png", "2.png", "--csv", "predicted.csv", cwd=finished)
+    lines = (finished / "predicted.csv").read_text().splitlines()
+    assert lines[0] == "image,class,probability,log_density"
+    assert len(lines) == 4
+    assert "0.png" in out
+    _, err = call("predict", "--run", RUN, "absent.png", cwd=finished, status=2)
+    assert "absent.png" in err
+
+
+def test_show_prints_the_resolved_config_and_the_groups_and_trains_nothing(folder):
+    out, _ = train(folder, "--show", "head.margin=0.4", "anneal={}")
+    assert "margin: 0.4" in out
+    assert "# parameter groups" in out
+    assert "head.raw_log_variance (lr_mult 0.01, wd_mult 0)" in out
+    assert not (folder / "runs").exists()
+
+
+@pytest.mark.parametrize("script", ["train", "eval", "predict", "embed"])
+def test_help_teaches_and_does_not_import_mxnet(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / "scripts" / f"{script}.py", "--help"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0
+    assert "--debug" in done.stdout
+    assert "mxnet" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--config", "absent.yaml"], "absent.yaml"),
+        (["--config", "tiny.yaml", "head.margn=1"], "did you mean `margin`?"),
+        (["--config", "tiny.yaml", "trainer.epochs=0"], "trainer.epochs"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_without_mxnet(folder, arguments, message):
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / "scripts" / "train.py", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    assert done.returncode == 2
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert "| mxnet" not in done.stderr
+
+
+def test_something_that_is_no_run_is_named(folder):
+    _, err = call("eval", "--run", "nowhere", cwd=folder, status=2)
+    assert "run: nowhere must be a folder that train.py wrote" in err
+    (folder / "empty").mkdir()
+    (folder / "empty" / "config.yaml").write_text("seed: 0")
+    _, err = call("eval", "--run", "empty", cwd=folder, status=2)
+    assert len(err.splitlines()) == 1
