@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from lossbench._mxnet import mx
-from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+nn = mx.gluon.nn
 
 
-class ConvNet(HybridBlock):
+class ConvNet(Backbone):
     """Four convolutions, a mean over what is left of the image, and a linear embedding.
 
     7x7 with 64 channels and stride 2, without activation; 5x5 with 128, ReLU; 2x2 max-pooling; 3x3 with 256 and stride
@@ -47,10 +47,8 @@ class ConvNet(HybridBlock):
     """
 
     def __init__(self, image_shape=(1, 28, 28), embedding_size: int | None = None, **kwargs):
-        where = type(self).__name__
-        in_channels, height, width = check_image_shape(where, image_shape, smallest=3)
-        check_embedding_size(where, embedding_size)
-        super().__init__(**kwargs)
+        super().__init__(image_shape, embedding_size, smallest=3, **kwargs)
+        in_channels, height, width = self.image_shape
         self.embedding_size = embedding_size or 2
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")
@@ -60,7 +58,7 @@ class ConvNet(HybridBlock):
                 nn.MaxPool2D(2, 2),
                 nn.Conv2D(256, 3, 2, 1, in_channels=128, activation="relu"),
                 nn.Conv2D(512, 3, 1, 1, in_channels=256, activation="relu"),
-                GlobalMean(512, *((((size + 1) // 2) // 2 + 1) // 2 for size in (height, width))),
+                GlobalMean(*((((size + 1) // 2) // 2 + 1) // 2 for size in (height, width))),
             )
             self.embedding = nn.Dense(self.embedding_size, in_units=512)
 

@@ -11,20 +11,21 @@ class GlobalMean(HybridBlock):
     """Mean over height and width, (B, channels, height, width) to (B, channels), without a pooling layer.
 
     A pooling layer makes oneDNN choose a layout for its gradient that the batch normalisation before it has no fast
-    kernel for. A sum times a constant is used instead of ``mean``, which does not export to current ONNX.
+    kernel for. A sum times a constant is used instead of ``mean``, which does not export to current ONNX. No operator
+    here would notice another height or width (MXNet's ``reshape`` does not count either): `Backbone` looks at images.
 
     Parameters
     ----------
-    channels, height, width : int
-        Shape of one input. Another one is refused at the call (a reshape fails).
+    height, width : int
+        Size of the inputs.
     """
 
-    def __init__(self, channels: int, height: int, width: int, **kwargs):
+    def __init__(self, height: int, width: int, **kwargs):
         super().__init__(**kwargs)
-        self._shape = (0, channels, height * width)
+        self._factor = 1.0 / (height * width)
 
     def hybrid_forward(self, F, x):
-        return F.sum(F.reshape(x, shape=self._shape), axis=2) * (1.0 / self._shape[2])
+        return F.sum(x, axis=(2, 3)) * self._factor
 
 
 class PReLU(HybridBlock):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from lossbench._mxnet import mx
-from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import PReLU
 
-HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
+nn = mx.gluon.nn
 
 
-class LeNet(HybridBlock):
+class LeNet(Backbone):
     """LeNet++, from image to embedding.
 
     Three blocks of two 5x5 convolutions (padding 2; 32, 64, 128 channels), each with a PReLU, every block ending in a
@@ -49,10 +49,8 @@ class LeNet(HybridBlock):
     """
 
     def __init__(self, image_shape=(1, 28, 28), embedding_size: int | None = None, **kwargs):
-        where = type(self).__name__
-        in_channels, height, width = check_image_shape(where, image_shape, smallest=8)
-        check_embedding_size(where, embedding_size)
-        super().__init__(**kwargs)
+        super().__init__(image_shape, embedding_size, smallest=8, **kwargs)
+        in_channels, height, width = self.image_shape
         self.embedding_size = embedding_size or 2
         with self.name_scope():
             self.features = nn.HybridSequential(prefix="")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossbench._mxnet import mx
-from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
@@ -40,7 +40,7 @@ class BasicBlock(HybridBlock):
         return F.Activation(shortcut + self.body(x), act_type="relu")
 
 
-class CifarResNet(HybridBlock):
+class CifarResNet(Backbone):
     """CIFAR ResNet of ``depth = 6 n + 2`` layers, from image to embedding.
 
     One 3x3 convolution with 16 channels, then three stages of n basic blocks with 16, 32 and 64 channels; the second
@@ -84,12 +84,10 @@ class CifarResNet(HybridBlock):
     """
 
     def __init__(self, depth: int, image_shape=(3, 32, 32), embedding_size: int | None = None, **kwargs):
-        where = type(self).__name__
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"{where}: `depth` must be 6 n + 2, got {depth!r}. Usual are 20, 32, 56 and 110.")
-        in_channels, height, width = check_image_shape(where, image_shape)
-        check_embedding_size(where, embedding_size)
-        super().__init__(**kwargs)
+            raise ValueError(f"CifarResNet: `depth` must be 6 n + 2, got {depth!r}. Usual are 20, 32, 56 and 110.")
+        super().__init__(image_shape, embedding_size, **kwargs)
+        in_channels, height, width = self.image_shape
         self.embedding_size = embedding_size or 64
         channels = 16
         with self.name_scope():
@@ -102,7 +100,7 @@ class CifarResNet(HybridBlock):
                         stage.add(BasicBlock(16 << i, 2 if i > 0 and j == 0 else 1, channels, prefix=""))
                         channels = 16 << i
                 self.features.add(stage)
-            self.features.add(GlobalMean(channels, -(-height // 4), -(-width // 4)))
+            self.features.add(GlobalMean(-(-height // 4), -(-width // 4)))
             self.embedding = None if embedding_size is None else nn.Dense(embedding_size, in_units=channels)
 
     def hybrid_forward(self, F, x):

@@ -9,7 +9,7 @@ import re
 import warnings
 
 from lossbench._mxnet import mx
-from lossbench.backbones.checks import check_embedding_size, check_image_shape
+from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
@@ -21,7 +21,7 @@ OTHER = re.compile(  # gluoncv's networks for other tasks, with integer weights,
 )
 
 
-class Zoo(HybridBlock):
+class Zoo(Backbone):
     """A classification network of gluoncv without its output layer, from image to embedding.
 
     Parameters
@@ -60,19 +60,17 @@ class Zoo(HybridBlock):
     """
 
     def __init__(self, model: str, image_shape=(3, 224, 224), embedding_size=None, pretrained=False, **kwargs):
-        image_shape = check_image_shape("Zoo", image_shape)
-        check_embedding_size("Zoo", embedding_size)
-        super().__init__(**kwargs)
+        super().__init__(image_shape, embedding_size, **kwargs)
         with self.name_scope():
             network = _network(model)
             if pretrained:
                 _start_from(_pretrained(model), network)
             _replace(network, next(name for name in OUTPUT_NAMES if name in network._children), _Nothing())
-            shape = _speed_up(network, model, image_shape)
+            shape = _speed_up(network, model, self.image_shape)
             self.features = nn.HybridSequential(prefix="")
             self.features.add(network)
             if len(shape) == 4:
-                self.features.add(GlobalMean(*shape[1:]))
+                self.features.add(GlobalMean(*shape[2:]))
             self.embedding = None if embedding_size is None else nn.Dense(embedding_size, in_units=shape[1])
         self.embedding_size = embedding_size or shape[1]
 
@@ -154,7 +152,7 @@ def _speed_up(network, model, image_shape):
     if layers and isinstance(layers[-1], nn.GlobalAvgPool2D):
         last = len(layers) - 1
         shape = _output_shape(features[:last], model, image_shape)
-        _replace(features, str(last), GlobalMean(*shape[1:]))
+        _replace(features, str(last), GlobalMean(*shape[2:]))
     return _output_shape(network, model, image_shape)
 
 
