@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from lossbench.evaluation import classification, neighbors
+from lossbench.evaluation import checks, classification, neighbors
 from lossbench.evaluation.checks import Unavailable
 
 __all__ = ["METHODS", "Unavailable", "evaluate", "predict"]
@@ -74,13 +74,8 @@ def predict(methods, test, train, description, k: int = 10, *, max_memory_bytes:
             close = difflib.get_close_matches(method, METHODS, 1)
             way_out = f" Did you mean `{close[0]}`?" if close else ""
             raise ValueError(f"evaluate: `methods` must be of {', '.join(METHODS)}, got {method!r}.{way_out}")
-    predicted = {}
-    for method in methods:
-        try:
-            predicted[method] = METHODS[method](test, train, description or {}, k, max_memory_bytes)
-        except Unavailable as error:
-            predicted[method] = {"unavailable": str(error)}
-    return predicted
+    arguments = test, train, description or {}, k, max_memory_bytes
+    return {method: checks.attempt(METHODS[method], *arguments) for method in methods}
 
 
 def _softmax(test, train, description, k, max_memory_bytes):

@@ -42,6 +42,20 @@ def labels(where: str, count: int, **arrays) -> list[np.ndarray]:
     return checked
 
 
+def attempt(metric, *arguments, **options):
+    """Return what the metric returns, or ``{"unavailable": reason}`` where the data cannot give it.
+
+    Examples
+    --------
+    >>> attempt(not_empty, "knn", labels=[])
+    {'unavailable': 'knn: `labels` must have at least one row, got none.'}
+    """
+    try:
+        return metric(*arguments, **options)
+    except Unavailable as error:
+        return {"unavailable": str(error)}
+
+
 def not_empty(where: str, **arrays) -> None:
     """Raise Unavailable if one of the arrays has no rows."""
     for name, array in arrays.items():

@@ -6,6 +6,8 @@ The distance is Euclidean. Where the head compares directions, it is Euclidean b
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
 
@@ -76,10 +78,11 @@ def knn(
             f"knn: `embedding` must be the {len(train_embedding)} training embeddings where exclude_self is True, "
             f"got {len(embedding)} rows."
         )
-    index, distance = nearest(
-        in_metric(train_embedding, metric), in_metric(embedding, metric), int(k), exclude_self, max_memory_bytes
-    )
-    return _vote(train_label[index], distance)
+    reference, query = in_metric(train_embedding, metric), in_metric(embedding, metric)
+    predicted = np.empty(len(query), np.int64)
+    for part, index, distance in nearest(reference, query, int(k), exclude_self, max_memory_bytes):
+        predicted[part] = _vote(train_label[index], distance)
+    return predicted
 
 
 def centers(
@@ -117,7 +120,7 @@ def centers(
     checks.not_empty("centers", prototypes=prototypes)
     if metric != "density":
         reference, query = in_metric(prototypes, metric), in_metric(embedding, metric)
-        return nearest(reference, query, 1, max_memory_bytes=max_memory_bytes)[0][:, 0]
+        return _nearest_one(reference, query, max_memory_bytes)
     if score is None:
         raise ValueError("centers: `score` must be a callable where metric is density, got None.")
     rows = max(1, int(max_memory_bytes // (64 * sum(prototypes.shape))))
@@ -169,7 +172,7 @@ def class_means(
     (train_label,) = checks.labels("class_means", len(train_embedding), train_label=train_label)
     classes, means = mean_per_class(in_metric(train_embedding, metric), train_label)
     reference, query = in_metric(means, metric), in_metric(embedding, metric)
-    return classes[nearest(reference, query, 1, max_memory_bytes=max_memory_bytes)[0][:, 0]]
+    return classes[_nearest_one(reference, query, max_memory_bytes)]
 
 
 def mean_per_class(embedding: np.ndarray, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -214,8 +217,8 @@ def nearest(
     k: int,
     exclude_self: bool = False,
     max_memory_bytes: int = MAX_MEMORY_BYTES,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
 
     Scikit-learn proposes a few more than k through matrix products; their distances are then computed as float64
     differences, so that equal rows are equally far. Where the proposal cannot be told from what it left out, all
@@ -233,45 +236,46 @@ def nearest(
     max_memory_bytes : int
         Bound on the arrays made on the way; the result does not depend on it.
 
-    Returns
-    -------
-    index : (N, k) int64 array
-    distance : (N, k) float64 array
+    Yields
+    ------
+    part : slice
+        The queries of this part; the parts follow each other.
+    index : (n, k) int64 array
+    distance : (n, k) float64 array
 
     Examples
     --------
-    >>> nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2)
-    (array([[1, 2]]), array([[1., 1.]]))
+    >>> list(nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2))
+    [(slice(0, 1, None), array([[1, 2]]), array([[1., 1.]]))]
     """
-    index = np.empty((len(query), k), np.int64)
-    distance = np.empty((len(query), k))
-    if len(query) == 0:
-        return index, distance
-
     proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
     search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
     tolerance = _rounding(reference, query)
     rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
     for start in range(0, len(query), rows):
-        part = slice(start, start + rows)
-        own = np.arange(len(query))[part] if exclude_self else None
+        part = slice(start, min(start + rows, len(query)))
+        own = np.arange(part.start, part.stop)
         candidate = np.sort(search.kneighbors(query[part], return_distance=False), axis=1)
         squared = _squared_distance(reference[candidate], query[part, None])
         farthest = squared.max(axis=1)
         if exclude_self:
             squared[candidate == own[:, None]] = np.inf
         order = np.argsort(squared, axis=1, kind="stable")[:, :k]
-        index[part] = np.take_along_axis(candidate, order, axis=1)
+        index = np.take_along_axis(candidate, order, axis=1)
         squared = np.take_along_axis(squared, order, axis=1)
         if proposed < len(reference):
             unsure = np.flatnonzero(squared[:, -1] + tolerance[part] >= farthest)
-            for row, found in zip(
-                unsure, _nearest_by_all(reference, query[part][unsure], k + bool(exclude_self), max_memory_bytes)
-            ):
+            by_all = _nearest_by_all(reference, query[part][unsure], k + bool(exclude_self), max_memory_bytes)
+            for row, found in zip(unsure, by_all):
                 kept = np.flatnonzero(found[0] != own[row])[:k] if exclude_self else slice(k)
-                index[start + row], squared[row] = found[0][kept], found[1][kept]
-        distance[part] = np.sqrt(squared)
-    return index, distance
+                index[row], squared[row] = found[0][kept], found[1][kept]
+        yield part, index, np.sqrt(squared)
+
+
+def _nearest_one(reference, query, max_memory_bytes):
+    """Return the nearest reference row of each query (N,)."""
+    found = [index[:, 0] for _, index, _ in nearest(reference, query, 1, max_memory_bytes=max_memory_bytes)]
+    return np.concatenate([np.zeros(0, np.int64), *found])
 
 
 def _nearest_by_all(reference, query, k, max_memory_bytes):

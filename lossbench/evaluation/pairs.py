@@ -1,0 +1,115 @@
+"""Pairs of images for verification: drawn from labels, or read from a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lossbench.evaluation import checks
+
+
+class Pairs(NamedTuple):
+    """Rows of a split in pairs, in the order of their folds."""
+
+    first: np.ndarray
+    second: np.ndarray
+    same: np.ndarray
+    """Whether both are of one class, (P,) bool."""
+
+
+def draw(label, count: int = 6000, *, folds: int = 10, seed: int = 0) -> Pairs:
+    """Draw distinct pairs, half of one class and half of two, as many of each in every fold.
+
+    Every pair of one class is as likely as every other, and so is every pair of two classes; an image may come in
+    several pairs. Same and different pairs take turns.
+
+    Parameters
+    ----------
+    label : (N,) array
+        Class ids.
+    count : int
+        Number of pairs, a multiple of twice the number of folds.
+    folds : int
+        Number of equal parts that the pairs will be cut into, in order.
+    seed : int
+
+    Raises
+    ------
+    Unavailable
+        If there are too few pairs of either kind.
+
+    Examples
+    --------
+    >>> pairs = draw([0, 0, 0, 1, 1, 2], 4, folds=2)
+    >>> pairs.same
+    array([ True, False,  True, False])
+    """
+    (label,) = checks.labels("pairs", len(label), label=label)
+    if count < 1 or count % (2 * folds):
+        raise ValueError(
+            f"pairs: `count` must be a multiple of {2 * folds}, as many pairs of either kind in each of {folds} folds, "
+            f"got {count}."
+        )
+    # With the rows sorted by class, the partners of a row are the rest of its class, or all rows behind its class.
+    order = np.argsort(label, kind="stable")
+    row, end = np.arange(len(label)), np.cumsum(np.bincount(label))[label[order]]
+    rng = np.random.default_rng(seed)
+    found = []
+    for kind, first_partner, last_partner in (("one class", row + 1, end), ("two classes", end, len(label))):
+        numbered = np.cumsum(last_partner - first_partner)
+        available = int(numbered[-1]) if len(numbered) else 0
+        if available < count // 2:
+            raise checks.Unavailable(
+                f"pairs: the split must have {count // 2} pairs of {kind}, got {available}. Ask for fewer pairs."
+            )
+        number = rng.choice(available, count // 2, replace=False)
+        first = np.searchsorted(numbered, number, side="right")
+        second = np.broadcast_to(last_partner, len(label))[first] - (numbered[first] - number)
+        found.append((order[first], order[second]))
+    first, second = np.stack(found, axis=2).reshape(2, -1)
+    return Pairs(first, second, np.arange(count) % 2 == 0)
+
+
+def read(path, ids) -> Pairs:
+    """Read a list of pairs: one a line, two image ids and 1 (same class) or 0, between spaces, tabs or commas.
+
+    Empty lines and lines that start with # are passed over.
+
+    Parameters
+    ----------
+    path : path
+    ids : sequence
+        Id of each row of the split, such as its number or its file name.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, or a line has another form or an unknown id; the message names the line.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"pairs: {path} must be a readable text file, got {error}.") from error
+    row_of = {str(one): row for row, one in enumerate(ids)}
+    rows = []
+    for number, line in enumerate(lines, 1):
+        parts = line.replace(",", " ").split()
+        if not parts or parts[0].startswith("#"):
+            continue
+        where = f"pairs {path}: line {number}"
+        if len(parts) != 3 or parts[2] not in ("0", "1"):
+            raise ValueError(f"{where} must hold two image ids and 1 (same class) or 0, got {line.strip()!r}.")
+        for one in parts[:2]:
+            if one not in row_of:
+                example = next(iter(row_of), "none")
+                raise ValueError(
+                    f"{where} must hold ids of the split's {len(row_of)} images, like {example}, got {one}."
+                )
+        rows.append((row_of[parts[0]], row_of[parts[1]], int(parts[2])))
+    if not rows:
+        raise ValueError(f"pairs: {path} must hold at least one pair, got none.")
+    first, second, same = np.array(rows, np.int64).T
+    return Pairs(first, second, same == 1)
