@@ -29,7 +29,8 @@ class LinearAnneal(AnnealSection):
     @model_validator(mode="after")
     def _one_length(self) -> LinearAnneal:
         if (self.epochs is None) == (self.steps is None):
-            raise rule("must have either epochs or steps, got " + ("neither" if self.epochs is None else "both"))
+            got = "neither" if self.epochs is None else "both"
+            raise rule(f"must have either epochs or steps, got {got}. They are the length of the ramp")
         return self
 
     def reached(self) -> dict[str, float]:
@@ -49,9 +50,9 @@ class DoublingAnneal(AnnealSection):
     def _one_interval(self) -> DoublingAnneal:
         if (self.every_steps is None) == (self.every_epochs is None):
             got = "neither" if self.every_steps is None else "both"
-            raise rule(f"must have either every_steps or every_epochs, got {got}")
+            raise rule(f"must have either every_steps or every_epochs, got {got}. They are the time between doublings")
         if self.cap < self.start:
-            raise rule(f"must be at least start ({self.start}), got {self.cap}. Swap the two?", "cap")
+            raise rule(f"must be at least start ({self.start:g}), got {self.cap:g}. It is the largest value", "cap")
         return self
 
     def reached(self) -> dict[str, float]:
@@ -67,7 +68,7 @@ class ExponentialAnneal(AnnealSection):
     floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
 
     def reached(self) -> dict[str, float]:
-        return {"start": self.start, "floor": self.floor}
+        return {"start": self.start, **_reached_floor(self.floor)}
 
 
 class InversePowerAnneal(AnnealSection):
@@ -80,7 +81,11 @@ class InversePowerAnneal(AnnealSection):
     floor: float = Field(0.0, ge=0, description="smallest value, >= 0")
 
     def reached(self) -> dict[str, float]:
-        return {"base": self.base, "floor": self.floor}
+        return {"base": self.base, **_reached_floor(self.floor)}
+
+
+def _reached_floor(floor: float) -> dict[str, float]:
+    return {"floor": floor} if floor else {}  # 0 is approached, never reached
 
 
 class UnknownAnneal(AnnealSection):

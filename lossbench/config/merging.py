@@ -16,23 +16,25 @@ class Layers:
 
     def __init__(self) -> None:
         self.settings: dict[str, Any] = {}
+        self._layers: list[str] = []
         self._source: dict[Path, str] = {}
 
     def lay(self, layer: dict[str, Any], source: str) -> None:
         """Merge mappings key by key; replace everything else."""
+        self._layers.append(source)
         self.settings = self._merged(self.settings, layer, Config, (), source)
 
     def assign(self, keys: list[str], value: Any, source: str) -> None:
         """Lay a single value over the settings; list members go by index or name."""
+        self._layers.append(source)
         self.settings = self._assigned(self.settings, keys, value, Config, (), source)
 
     def source(self, path: Path, default: str) -> str:
-        """Where the value there came from, or else the nearest section around it."""
-        while path:
-            if path in self._source:
-                return self._source[path]
+        """Where the value there came from; for a section, or a key missing in it, the last layer that touched it."""
+        while path and path not in self._source:
             path = path[:-1]
-        return default
+        inside = {source for place, source in self._source.items() if path and place[: len(path)] == path}
+        return max(inside, key=self._layers.index, default=default)
 
     def _merged(self, held: Any, layer: Any, shape: Any, path: Path, source: str) -> Any:
         if not isinstance(held, dict) or not isinstance(layer, dict):

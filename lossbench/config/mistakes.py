@@ -25,10 +25,10 @@ _RULES = {
     "dict_type": "be a mapping of keys",
     "string_too_short": "be text of at least one letter",
     "string_pattern_mismatch": "be letters, digits, `_`, `-` and `.`",
-    "greater_than": "be > {gt:g}",
-    "greater_than_equal": "be >= {ge:g}",
-    "less_than": "be < {lt:g}",
-    "less_than_equal": "be <= {le:g}",
+    "greater_than": "be > {gt:.12g}",
+    "greater_than_equal": "be >= {ge:.12g}",
+    "less_than": "be < {lt:.12g}",
+    "less_than_equal": "be <= {le:.12g}",
 }
 
 

@@ -109,7 +109,7 @@ class ScheduleSection(Section):
             )
         if self.warmup_epochs > 0 and self.warmup == "constant" and not self.warmup_learning_rate:
             raise rule(
-                f"must be > 0 in a constant warm-up, got {self.warmup_learning_rate}. Say what rate to hold",
+                f"must be > 0 in a constant warm-up, got {self.warmup_learning_rate or 'null'}. Say what rate to hold",
                 "warmup_learning_rate",
             )
         return self
@@ -155,7 +155,7 @@ class OneCycleSchedule(ScheduleSection):
     def _is_its_own_warmup(self) -> OneCycleSchedule:
         if self.warmup_epochs:
             raise rule(
-                f"must be 0, got {self.warmup_epochs}. one_cycle rises by itself: see peak_fraction",
+                f"must be 0, got {self.warmup_epochs:g}. one_cycle rises by itself: see peak_fraction",
                 "warmup_epochs",
             )
         return self

@@ -77,7 +77,8 @@ def known_name(value: str, kind: str, names: Any, own: Any = ()) -> str:
     if value in own:
         return value
     known = [*names, *own]
-    raise rule(f"must name a {kind} ({', '.join(known)}), got {value!r}{did_you_mean(value, known)}")
+    article = "an" if kind[0] in "aeiou" else "a"
+    raise rule(f"must name {article} {kind} ({', '.join(known)}), got {value!r}{did_you_mean(value, known)}")
 
 
 @dataclass(frozen=True)
