@@ -1,0 +1,144 @@
+"""Does a model notice what it was not trained on? Scores of single images, and how well they tell two sets apart.
+
+Every score is higher the more an image resembles the training data.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench.evaluation import checks, neighbors, roc
+
+
+def max_log_density(logits) -> np.ndarray:
+    """Return the largest class log density of each image, L-GM's likelihood of it under its nearest class.
+
+    Parameters
+    ----------
+    logits : (N, C) array
+        L-GM's logits, which are log densities up to a constant.
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Raises
+    ------
+    Unavailable
+        If a logit is NaN or infinite.
+
+    Examples
+    --------
+    >>> max_log_density([[-3.0, -8.0], [-90.0, -70.0]])
+    array([ -3., -70.])
+    """
+    (logits,) = checks.embeddings("likelihood", logits=logits)
+    return logits.max(axis=1).astype(np.float64)
+
+
+def max_log_probability(logits) -> np.ndarray:
+    """Return the logarithm of the largest softmax probability of each image.
+
+    It orders images as the probability does, and still where that rounds to 1.
+
+    Parameters
+    ----------
+    logits : (N, C) array
+        Class scores without a margin.
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Raises
+    ------
+    Unavailable
+        If a logit is NaN or infinite.
+
+    References
+    ----------
+    D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in Neural
+    Networks", ICLR 2017.
+
+    Examples
+    --------
+    >>> np.exp(max_log_probability([[0.0, 0.0], [np.log(3.0), 0.0]])).round(6)
+    array([0.5 , 0.75])
+    """
+    (logits,) = checks.embeddings("likelihood", logits=logits)
+    logits = logits.astype(np.float64)
+    rows = np.arange(len(logits))
+    best = logits.argmax(axis=1)
+    others = np.exp(logits - logits[rows, best][:, None])
+    others[rows, best] = 0
+    return -np.log1p(others.sum(axis=1))
+
+
+def closeness_to_class_means(
+    embedding, train_embedding, train_label, *, metric: str = "euclidean",
+    max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES,
+) -> np.ndarray:  # fmt: skip
+    """Return the negative distance of each embedding to the nearest mean of a training class.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+    train_embedding : (M, D) array
+    train_label : (M,) array
+        Class ids.
+    metric : {"euclidean", "cosine"}
+        With cosine the means are those of unit vectors, and the distance is that between unit vectors.
+    max_memory_bytes : int
+        Bound on the arrays made on the way.
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Raises
+    ------
+    Unavailable
+        If an embedding is NaN or infinite, or there is no training embedding.
+
+    Examples
+    --------
+    >>> closeness_to_class_means([[1.5], [9.0]], [[0.0], [2.0], [5.0]], [0, 0, 1])
+    array([-0.5, -4. ])
+    """
+    embedding, train_embedding = checks.embeddings("likelihood", embedding=embedding, train_embedding=train_embedding)
+    (train_label,) = checks.labels("likelihood", len(train_embedding), train_label=train_label)
+    checks.not_empty("likelihood", train_embedding=train_embedding)
+    _, means = neighbors.mean_per_class(neighbors.in_metric(train_embedding, metric), train_label)
+    means, points = neighbors.in_metric(means, metric), neighbors.in_metric(embedding, metric)
+    found = neighbors.nearest(means, points, 1, max_memory_bytes=max_memory_bytes)
+    return np.concatenate([np.zeros(0), *(-distance[:, 0] for _, _, distance in found)])
+
+
+def detect(known, foreign) -> dict:
+    """Return how well a score tells known images from foreign ones.
+
+    Parameters
+    ----------
+    known : (N,) array
+        Scores of images like the training data.
+    foreign : (M,) array
+        Scores of images that are not: another data set, or attacked images.
+
+    Returns
+    -------
+    dict
+        `area_under_roc` (known images are the positive ones), `false_positive_rate_at_95_tpr` (the share of foreign
+        images taken for known where 95 % of the known are), or ``{"unavailable": reason}``; `known` and `foreign`, the
+        numbers of images.
+
+    Examples
+    --------
+    >>> detect([3.0, 2.0, 1.0], [1.5, 0.0])
+    {'area_under_roc': 0.8333333333333334, 'false_positive_rate_at_95_tpr': 0.5, 'known': 3, 'foreign': 2}
+    """
+    return {
+        "area_under_roc": checks.attempt(roc.area, known, foreign),
+        "false_positive_rate_at_95_tpr": checks.attempt(roc.false_positive_rate_at, known, foreign, 0.95),
+        "known": len(known),
+        "foreign": len(foreign),
+    }
