@@ -45,8 +45,8 @@ class Layers:
             held, shape = _without_former_keys(held, layer, shape)
         merged = dict(held)
         for key, value in layer.items():
-            if value is None and isinstance(shape, Many) and shape.by_key:
-                merged.pop(key, None)
+            if value is None and key in held and isinstance(shape, Many) and shape.by_key:
+                del merged[key]
             else:
                 merged[key] = self._merged(merged.get(key), value, _within(shape, key), (*path, key), source)
         return merged
@@ -105,7 +105,8 @@ def _first_key(held: dict[str, Any], keys: list[str], value: Any, shape: Any) ->
     if not (isinstance(shape, Many) and shape.by_key):
         return keys[0], keys[1:]
     whole, all_but_last = ".".join(keys), ".".join(keys[:-1])
-    if whole in held or isinstance(value, dict) or value is None or len(keys) == 1:
+    is_entry = isinstance(value, dict) or value is None or len(keys) == 1
+    if whole in held or (is_entry and all_but_last not in held):
         return whole, []
     return all_but_last, keys[-1:]
 
