@@ -17,7 +17,7 @@ HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 INSTALL = "pip install gluoncv==0.10.5.post0"
 OUTPUT_NAMES = ("output", "fc", "classifier")  # what gluoncv calls the layer after the pooled features
 OTHER = re.compile(  # gluoncv's networks for other tasks, with integer weights, and with two outputs (NASNet)
-    "_(coco|voc|ade|citys|mhpv1|custom|kitti|otb15|ucf101|hmdb51|sthsthv2|kinetics[0-9]+|int8|fpn)|pose|nasnet"
+    "_(coco|voc|ade|citys|mhpv1|custom|kitti|otb15|ucf101|hmdb51|sthsthv2|kinetics[0-9]+|int8|fpn)|pose|nasnet|hrnet.*_s$"
 )
 
 
@@ -114,7 +114,9 @@ def _network(model):
         near = difflib.get_close_matches(str(model).lower(), names, n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else "Examples are resnet18_v1 and mobilenet1.0."
         raise ValueError(f"Zoo: `model` must be a classification network of gluoncv, got {model!r}. {hint}")
-    return _model_zoo().get_model(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # gluoncv's own, about NumPy
+        return _model_zoo().get_model(model, pretrained=False)  # two of them fail unless told
 
 
 def _pretrained(model):
