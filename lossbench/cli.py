@@ -51,6 +51,10 @@ _EMBED = """\
 Write the embeddings of a split as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class
 prototypes (C, D).
 """
+_BENCHMARK = """\
+Measure on this machine. What is compared is interleaved in one process; median and spread are printed. Nothing else
+should run meanwhile.
+"""
 
 
 def _parser(prog, description, examples="") -> argparse.ArgumentParser:
@@ -82,10 +86,10 @@ def _add_run(parser):
 def _guarded(command):
     """Turn a command's outcome into an exit status, and errors that are no bugs into one line."""
 
-    def main(arguments=None) -> int:
+    def main(arguments=None, prog=None) -> int:
         arguments = sys.argv[1:] if arguments is None else arguments
         try:
-            return command(arguments) or DONE
+            return command(arguments, prog) or DONE
         except KeyboardInterrupt:
             print("Interrupted.", file=sys.stderr)
             return 130
@@ -111,8 +115,8 @@ def _status(error):
 
 
 @_guarded
-def train(arguments):
-    parser = _parser("train.py", _TRAIN, _TRAIN_EXAMPLES)
+def train(arguments, prog):
+    parser = _parser(prog, _TRAIN, _TRAIN_EXAMPLES)
     parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
     parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
@@ -166,8 +170,8 @@ def _show(settings, device):
 
 
 @_guarded
-def evaluate(arguments):
-    parser = _parser("eval.py", _EVAL)
+def evaluate(arguments, prog):
+    parser = _parser(prog, _EVAL)
     _add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument(
@@ -197,8 +201,8 @@ def evaluate(arguments):
 
 
 @_guarded
-def predict(arguments):
-    parser = _parser("predict.py", _PREDICT)
+def predict(arguments, prog):
+    parser = _parser(prog, _PREDICT)
     _add_run(parser)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
@@ -222,8 +226,8 @@ def predict(arguments):
 
 
 @_guarded
-def embed(arguments):
-    parser = _parser("embed.py", _EMBED)
+def embed(arguments, prog):
+    parser = _parser(prog, _EMBED)
     _add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
@@ -236,7 +240,47 @@ def embed(arguments):
     print(f"{count:,} embeddings of the {options.split} split: {options.out}")
 
 
-COMMANDS = {"train": train, "eval": evaluate, "predict": predict, "embed": embed}
+@_guarded
+def benchmark(arguments, prog):
+    parser = _parser(prog, _BENCHMARK)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kind = kinds.add_parser("train", help="images/s of whole training beside the bare step")
+    kind.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
+    kind.add_argument("--steps", type=int, default=50, metavar="N", help="steps of one repetition (default: 50)")
+    kind.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
+    kind.add_argument("--json", metavar="FILE", help="also write the values there")
+    _add_device(kind)
+    kind.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
+    options = parser.parse_args(arguments)
+
+    from lossbench import config
+
+    settings = config.load(options.config, options.overrides)
+
+    from tqdm import tqdm
+
+    from lossbench import atomic
+    from lossbench.benchmarks import training
+
+    with tqdm(total=2 * (options.repetitions + 1), unit="run", disable=None, leave=False) as bar:
+        measured = training.measure(
+            settings, steps=options.steps, repetitions=options.repetitions, device=options.device, progress=bar.update
+        )
+    print(f"{settings.name}, batch {settings.data.batch_size}, {options.steps} steps, n = {options.repetitions}:")
+    rows = [["", "median", "min", "max"]]
+    for name, label in (
+        ("whole", "whole training, images/s"),
+        ("bare", "bare step, images/s"),
+        ("share", "whole / bare"),
+    ):
+        digits = 3 if name == "share" else 0
+        rows.append([label, *(f"{measured[name][key]:.{digits}f}" for key in ("median", "min", "max"))])
+    _print_columns(rows, indent="  ")
+    if options.json:
+        atomic.write_json(options.json, measured)
+
+
+COMMANDS = {"train": train, "eval": evaluate, "predict": predict, "embed": embed, "benchmark": benchmark}
 
 
 def main(arguments=None) -> int:
@@ -246,7 +290,7 @@ def main(arguments=None) -> int:
     parser.add_argument("command", choices=COMMANDS, help="`lossbench COMMAND --help` explains it")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments[:1])
-    return COMMANDS[options.command](arguments[1:])
+    return COMMANDS[options.command](arguments[1:], f"lossbench {options.command}")
 
 
 def _print_metrics(metrics):

@@ -3,7 +3,7 @@
 from lossbench.experiment.model import Model, measure
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
-from lossbench.experiment.training import RunFailed
+from lossbench.experiment.training import RunFailed, new_batches, new_trainer
 
 __all__ = [
     "Model",
@@ -12,6 +12,8 @@ __all__ = [
     "RunFailed",
     "describe_groups",
     "measure",
+    "new_batches",
+    "new_trainer",
     "open_run",
     "predict",
     "run",

@@ -19,39 +19,49 @@ class RunFailed(RuntimeError):
     """The run cannot go on, and not because of a mistake in its config: a non-finite loss, a full disk."""
 
 
+def new_batches(model) -> data.Batches:
+    """The training batches that a model's config asks for."""
+    section, dataset = model.settings.data, model.dataset
+    return data.Batches(
+        dataset.train,
+        section.batch_size,
+        seed=model.settings.seed,
+        mean=dataset.mean,
+        std=dataset.std,
+        pad=section.augment.pad,
+        flip=section.augment.flip,
+        cutout=section.augment.cutout,
+        workers=section.workers,
+    )
+
+
+def new_trainer(model, batches_per_epoch: int) -> Trainer:
+    """A trainer at step 0 with the groups and schedules that a model's config asks for."""
+    settings = model.settings
+    steps = batches_per_epoch // settings.trainer.accumulate_steps
+    rate = settings.optimizer.learning_rate
+    return Trainer(
+        model.objective,
+        Optimizers(model.groups(), model.devices),
+        model.devices,
+        rate_factor=schedules.learning_rate_factor(settings.schedule, rate, steps, settings.trainer.epochs),
+        scheduled={path: schedules.annealed(section, steps) for path, section in settings.anneal.items()},
+        accumulate_steps=settings.trainer.accumulate_steps,
+        seed=settings.seed,
+    )
+
+
 class Training:
     """One call of `run`: the trainer with its hooks into the run folder."""
 
     def __init__(self, folder, model, progress):
         self.folder, self.model, self.progress = folder, model, progress
-        self.settings = settings = model.settings
-        dataset = model.dataset
-        model.head.check_labels(dataset.train.labels)
-        augment, self.position = settings.data.augment, Position()
-        self.batches = data.Batches(
-            dataset.train,
-            settings.data.batch_size,
-            seed=settings.seed,
-            mean=dataset.mean,
-            std=dataset.std,
-            pad=augment.pad,
-            flip=augment.flip,
-            cutout=augment.cutout,
-            workers=settings.data.workers,
-        )
-        steps = len(self.batches) // settings.trainer.accumulate_steps
-        self.optimizers = Optimizers(model.groups(), model.devices)
-        self.trainer = Trainer(
-            model.objective,
-            self.optimizers,
-            model.devices,
-            rate_factor=schedules.learning_rate_factor(
-                settings.schedule, settings.optimizer.learning_rate, steps, settings.trainer.epochs
-            ),
-            scheduled={path: schedules.annealed(section, steps) for path, section in settings.anneal.items()},
-            accumulate_steps=settings.trainer.accumulate_steps,
-            seed=settings.seed,
-        )
+        self.settings = model.settings
+        model.head.check_labels(model.dataset.train.labels)
+        self.position = Position()
+        self.batches = new_batches(model)
+        self.trainer = new_trainer(model, len(self.batches))
+        self.optimizers = self.trainer.optimizers
         self.history = []
 
     @property

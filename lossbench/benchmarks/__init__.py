@@ -1,0 +1,1 @@
+"""Measurements that anybody can repeat: interleaved in one process, median and spread, as text and JSON."""

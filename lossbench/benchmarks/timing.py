@@ -1,0 +1,55 @@
+"""Timing of alternatives side by side, since a machine's speed drifts."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import Callable
+
+
+def interleaved(work: dict[str, Callable[[], None]], repetitions: int, *, warmup: int = 1, progress=None) -> dict:
+    """Time several pieces of work in turn: A B C A B C …
+
+    Parameters
+    ----------
+    work : dict of str to callable
+        Each does its work to the end: one that runs on MXNet's engine waits for it.
+    repetitions : int
+        Timed rounds.
+    warmup : int
+        Rounds before them.
+    progress : callable, optional
+        Called after each piece of work, for a progress bar.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of each repetition.
+
+    Examples
+    --------
+    >>> seconds = interleaved({"sum": lambda: sum(range(1000)), "nothing": lambda: None}, repetitions=3)
+    >>> {name: len(values) for name, values in seconds.items()}
+    {'sum': 3, 'nothing': 3}
+    """
+    seconds = {name: [] for name in work}
+    for round_ in range(warmup + repetitions):
+        for name, do in work.items():
+            began = time.perf_counter()
+            do()
+            if round_ >= warmup:
+                seconds[name].append(time.perf_counter() - began)
+            if progress is not None:
+                progress()
+    return seconds
+
+
+def spread(values) -> dict:
+    """Median, smallest and largest of some values.
+
+    Examples
+    --------
+    >>> spread([3.0, 1.0, 2.0])
+    {'median': 2.0, 'min': 1.0, 'max': 3.0, 'n': 3}
+    """
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}

@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""`benchmark.py --help` explains the arguments."""
+
+import sys
+
+from lossbench.cli import benchmark
+
+if __name__ == "__main__":
+    sys.exit(benchmark())

@@ -1,0 +1,161 @@
+"""What a config can ask for, in trainings of a few steps on the embedded digits, in this process."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lossbench import checkpoint, config, experiment
+from lossbench._mxnet import mx
+from lossbench.heads import Softmax
+
+CONFIG = """\
+data: {source: digits, batch_size: 128, validation_fraction: 0.1}
+backbone: {name: lenet, embedding_size: 2}
+head: {name: softmax}
+optimizer: {name: nag, learning_rate: 0.01, weight_decay: 1e-3}
+trainer: {epochs: 1, progress: none}
+evaluation: {methods: [softmax], embeddings_every_epochs: null}
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """(overrides) -> config."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(CONFIG)
+    return lambda *overrides, **own: config.load(path, overrides, **own)
+
+
+def trained(run_dir):
+    """Name -> parameter of the newest checkpoint."""
+    _, arrays, _, _ = checkpoint.newest(run_dir / "checkpoints")
+    return {f"{stem}.{n}": a.asnumpy() for stem, named in arrays.items() for n, a in named.items()}
+
+
+def rows(run_dir):
+    return [json.loads(line) for line in (run_dir / "history.jsonl").read_text().splitlines()]
+
+
+def test_two_devices_and_accumulated_batches_train_about_as_one_large_batch(settings, tmp_path):
+    for name, device, *overrides in [
+        ("one", "cpu"),
+        ("two", "cpu:0,1"),
+        ("accumulated", "cpu", "data.batch_size=64", "trainer.accumulate_steps=2"),
+    ]:
+        experiment.run(settings(*overrides), tmp_path / name, device=device)
+    one = rows(tmp_path / "one")[0]["loss"]
+    assert rows(tmp_path / "two")[0]["loss"] == pytest.approx(one, rel=1e-3)
+    assert rows(tmp_path / "accumulated")[0]["loss"] == pytest.approx(one, rel=1e-3)
+
+
+def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
+    experiment.run(settings(), tmp_path / "first")
+    started = settings(f"init_from={tmp_path / 'first'}", "freeze=[^backbone]", "seed=1")
+    experiment.run(started, tmp_path / "second")
+    first, second = trained(tmp_path / "first"), trained(tmp_path / "second")
+    for name, value in first.items():
+        if name.startswith("backbone.") and not name.endswith(("running_mean", "running_var")):
+            np.testing.assert_array_equal(second[name], value, err_msg=name)
+    assert (second["head.weight"] != first["head.weight"]).any()
+    with pytest.raises(ValueError, match="init_from: must be a run or a checkpoint folder"):
+        experiment.run(settings("init_from=/nowhere"), tmp_path / "third")
+
+
+def test_a_pattern_that_freezes_nothing_is_a_mistake(settings, tmp_path):
+    with pytest.raises(ValueError, match=r"freeze: pattern must match a parameter, got 'bckbone'"):
+        experiment.run(settings("freeze=[bckbone]"), tmp_path / "run")
+
+
+def test_the_center_loss_has_its_own_optimizer_and_its_centres_are_evaluated(settings, tmp_path):
+    chosen = settings("regularizers=[{name: center, loss_weight: 0.1}]", "evaluation.methods=[softmax, centers]")
+    lines = experiment.describe_groups(chosen, "cpu")
+    (centers,) = [line for line in lines if "regularizers.center.centers" in line]
+    assert "sgd, learning_rate 0.5 (constant), weight_decay 0" in centers
+    result = experiment.run(chosen, tmp_path / "run")
+    opened = experiment.open_run(tmp_path / "run", device="cpu")
+    centers = trained(tmp_path / "run")["regularizers.center.centers"]
+    np.testing.assert_array_equal(opened.model.description()["prototypes"], centers)
+    outputs = opened.model.outputs(opened.model.images("test"))
+    nearest = ((outputs["embedding"][:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
+    assert result.metrics["last"]["test"]["accuracy_centers"] == pytest.approx((nearest == outputs["label"]).mean())
+
+
+def test_centres_alone_train_with_a_frozen_head(settings, tmp_path):
+    experiment.run(settings("regularizers=[{name: center}]"), tmp_path / "first")
+    alone = settings(
+        "regularizers=[{name: center, loss_weight: 1}]",
+        "head.loss_weight=0",
+        "freeze=[^head, centers$]",
+        f"init_from={tmp_path / 'first'}",
+    )
+    experiment.run(alone, tmp_path / "alone")
+    first, after = trained(tmp_path / "first"), trained(tmp_path / "alone")
+    for name in ("head.weight", "regularizers.center.centers"):
+        np.testing.assert_array_equal(after[name], first[name])
+    assert (after["backbone.features.0.weight"] != first["backbone.features.0.weight"]).any()
+
+
+def test_the_ring_starts_at_the_mean_norm_of_the_first_batch(settings, tmp_path):
+    chosen = settings(
+        "regularizers=[{name: ring, radius: auto}]", "optimizer.groups=[{name: r, pattern: radius, lr_mult: 0}]"
+    )
+    experiment.run(chosen, tmp_path / "run")
+    radius = float(trained(tmp_path / "run")["regularizers.ring.radius"][0])
+    fresh = experiment.Model(chosen, experiment.open_run(tmp_path / "run").model.dataset, [mx.cpu()])
+    images, _ = next(experiment.new_batches(fresh).epoch(1))
+    expected = np.linalg.norm(fresh.training_embedding(images).asnumpy(), axis=1).mean()
+    assert radius == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "override", ["head.label_smoothing=0.1", "trainer.class_weights=[2, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+)
+def test_loss_options_change_the_loss(settings, tmp_path, override):
+    experiment.run(settings(), tmp_path / "plain")
+    experiment.run(settings(override), tmp_path / "other")
+    assert rows(tmp_path / "other")[0]["loss"] != rows(tmp_path / "plain")[0]["loss"]
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["{name: adam, learning_rate: 1e-3}", "{name: sgd, learning_rate: 0.1, momentum: 0}"]
+)
+def test_other_optimizers_train(settings, tmp_path, optimizer):
+    experiment.run(settings(f"optimizer={optimizer}", "trainer.epochs=3"), tmp_path / "run")
+    assert rows(tmp_path / "run")[-1]["loss"] < rows(tmp_path / "run")[0]["loss"]
+
+
+def test_the_test_set_can_be_followed_for_curves(settings, tmp_path):
+    experiment.run(settings("trainer.epochs=2", "evaluation.test_every_epochs=2"), tmp_path / "run")
+    assert ["test_accuracy" in row for row in rows(tmp_path / "run")] == [False, True]
+
+
+def test_a_users_own_head_trains_from_yaml(settings, tmp_path):
+    class Tempered(Softmax):
+        def __init__(self, num_classes, embedding_size, *, temperature, **kwargs):
+            super().__init__(num_classes, embedding_size, **kwargs)
+            self.temperature = temperature
+
+    own = {"tempered": Tempered}
+    chosen = settings("head={name: tempered, temperature: 2}", heads=own)
+    result = experiment.run(chosen, tmp_path / "run", heads=own)
+    assert 0 <= result.metrics["last"]["test"]["accuracy"] <= 1
+    assert experiment.open_run(tmp_path / "run", heads=own).model.head.temperature == 2
+
+
+def test_pictures_are_drawn(settings, tmp_path):
+    from PIL import Image
+
+    experiment.run(settings("head={name: lgm}"), tmp_path / "run")
+    drawn = sorted(p.name for p in (tmp_path / "run" / "plots").iterdir())
+    assert drawn == ["decisions-test.png", "embedding-test.png", "embedding-train.png", "training.png"]
+    for name in drawn:
+        with Image.open(tmp_path / "run" / "plots" / name) as image:
+            assert min(image.size) > 300
+
+
+def test_a_head_says_what_its_settings_cannot_reach(settings, tmp_path, capsys):
+    experiment.run(
+        settings("head={name: am_softmax, scale: 10, margin: 0.35}", "trainer.progress=lines"), tmp_path / "run"
+    )
+    assert "margin 0.35 keeps the loss away from 0: 10 classes in 2 dimensions" in capsys.readouterr().err
