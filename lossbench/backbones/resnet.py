@@ -36,8 +36,8 @@ class BasicBlock(HybridBlock):
                 )
 
     def hybrid_forward(self, F, x):
-        shortcut = self.downsample(x) if self.downsample is not None else x
-        return F.Activation(shortcut + self.body(x), act_type="relu")
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return F.Activation(self.body(x) + shortcut, act_type="relu")  # the body first: its memory holds the sum
 
 
 class CifarResNet(Backbone):
