@@ -6,16 +6,12 @@ Nothing here imports MXNet before a command runs, so that `--help` and a mistake
 from __future__ import annotations
 
 import argparse
-import json
 import pathlib
-import re
 import sys
 
-from lossbench import __version__
+from lossbench import console
 
-DONE, FAILED, MISTAKE = 0, 1, 2
 EVALUATION_METHODS = ("softmax", "knn", "centers", "class_means")
-_OURS = re.compile(r"[A-Za-z][\w ./-]*: ")
 
 _TRAIN = """\
 Train a backbone with a loss head as a config file describes, then evaluate it on the test set.
@@ -57,66 +53,9 @@ should run meanwhile.
 """
 
 
-def _parser(prog, description, examples="") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
-    return parser
-
-
-def _add_device(parser):
-    parser.add_argument(
-        "--device", default="auto", metavar="D", help="auto, cpu, gpu, or several: gpu:0,1 (default: auto)"
-    )
-
-
-def _add_run(parser):
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder that train.py wrote")
-    parser.add_argument(
-        "--checkpoint",
-        default="last",
-        metavar="C",
-        help="last, best (by validation accuracy), or a checkpoint's folder (default: last)",
-    )
-    _add_device(parser)
-
-
-def _guarded(command):
-    """Turn a command's outcome into an exit status, and errors that are no bugs into one line."""
-
-    def main(arguments=None, prog=None) -> int:
-        arguments = sys.argv[1:] if arguments is None else arguments
-        try:
-            return command(arguments, prog) or DONE
-        except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)
-            return 130
-        except BrokenPipeError:
-            sys.stderr.close()
-            return FAILED
-        except Exception as error:
-            status = _status(error)
-            if status is None or "--debug" in arguments:
-                raise
-            print(error, file=sys.stderr)
-            return status
-
-    return main
-
-
-def _status(error):
-    if type(error).__name__ in ("RunFailed", "MXNetUnavailable"):
-        return FAILED
-    if isinstance(error, ValueError) and _OURS.match(str(error)):
-        return MISTAKE
-    return None
-
-
-@_guarded
+@console.guarded
 def train(arguments, prog):
-    parser = _parser(prog, _TRAIN, _TRAIN_EXAMPLES)
+    parser = console.parser(prog, _TRAIN, _TRAIN_EXAMPLES)
     parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
     parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
@@ -124,7 +63,7 @@ def train(arguments, prog):
     parser.add_argument(
         "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
     )
-    _add_device(parser)
+    console.add_device(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
     options = parser.parse_intermixed_args(arguments)
 
@@ -150,8 +89,8 @@ def train(arguments, prog):
             f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr
         )
         return 128 + result.signal
-    _print_metrics(result.metrics)
-    return DONE
+    console.print_metrics(result.metrics)
+    return console.DONE
 
 
 def _shorter_config(path) -> str:
@@ -169,10 +108,10 @@ def _show(settings, device):
         print(f"# {line}")
 
 
-@_guarded
+@console.guarded
 def evaluate(arguments, prog):
-    parser = _parser(prog, _EVAL)
-    _add_run(parser)
+    parser = console.parser(prog, _EVAL)
+    console.add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument(
         "--method",
@@ -195,15 +134,15 @@ def evaluate(arguments, prog):
         f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {options.split}:"
     )
     names = opened.model.dataset.class_names if options.per_class else None
-    _print_table(measured, names)
+    console.print_table(measured, names)
     if options.json:
         atomic.write_json(options.json, measured)
 
 
-@_guarded
+@console.guarded
 def predict(arguments, prog):
-    parser = _parser(prog, _PREDICT)
-    _add_run(parser)
+    parser = console.parser(prog, _PREDICT)
+    console.add_run(parser)
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
     )
@@ -216,8 +155,8 @@ def predict(arguments, prog):
         experiment.open_run(options.run, options.checkpoint, device=options.device), options.images
     )
     columns = list(rows[0])
-    text = [[_cell(row[column]) for column in columns] for row in rows]
-    _print_columns([columns, *text])
+    text = [[console.cell(row[column]) for column in columns] for row in rows]
+    console.print_columns([columns, *text])
     if options.csv:
         import csv
 
@@ -225,10 +164,10 @@ def predict(arguments, prog):
             csv.writer(file).writerows([columns, *([row[column] for column in columns] for row in rows)])
 
 
-@_guarded
+@console.guarded
 def embed(arguments, prog):
-    parser = _parser(prog, _EMBED)
-    _add_run(parser)
+    parser = console.parser(prog, _EMBED)
+    console.add_run(parser)
     parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
     options = parser.parse_args(arguments)
@@ -240,16 +179,16 @@ def embed(arguments, prog):
     print(f"{count:,} embeddings of the {options.split} split: {options.out}")
 
 
-@_guarded
+@console.guarded
 def benchmark(arguments, prog):
-    parser = _parser(prog, _BENCHMARK)
+    parser = console.parser(prog, _BENCHMARK)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    kind = kinds.add_parser("train", help="images/s of whole training beside the bare step")
+    kind = kinds.addconsole.parser("train", help="images/s of whole training beside the bare step")
     kind.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
     kind.add_argument("--steps", type=int, default=50, metavar="N", help="steps of one repetition (default: 50)")
     kind.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
     kind.add_argument("--json", metavar="FILE", help="also write the values there")
-    _add_device(kind)
+    console.add_device(kind)
     kind.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
     options = parser.parse_args(arguments)
 
@@ -275,7 +214,7 @@ def benchmark(arguments, prog):
     ):
         digits = 3 if name == "share" else 0
         rows.append([label, *(f"{measured[name][key]:.{digits}f}" for key in ("median", "min", "max"))])
-    _print_columns(rows, indent="  ")
+    console.print_columns(rows, indent="  ")
     if options.json:
         atomic.write_json(options.json, measured)
 
@@ -286,37 +225,8 @@ COMMANDS = {"train": train, "eval": evaluate, "predict": predict, "embed": embed
 def main(arguments=None) -> int:
     """The `lossbench` command: `lossbench train …` is `scripts/train.py …`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = _parser("lossbench", "Train and evaluate classification losses that shape the embedding space.")
+    parser = console.parser("lossbench", "Train and evaluate classification losses that shape the embedding space.")
     parser.add_argument("command", choices=COMMANDS, help="`lossbench COMMAND --help` explains it")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments[:1])
     return COMMANDS[options.command](arguments[1:], f"lossbench {options.command}")
-
-
-def _print_metrics(metrics):
-    for which in ("last", "best"):
-        for split, measured in metrics.get(which, {}).items():
-            if isinstance(measured, dict):
-                print(f"{which} (epoch {metrics[which]['epoch']}), {split}:")
-                _print_table(measured)
-
-
-def _print_table(measured, class_names=None):
-    rows = [[name, _cell(value)] for name, value in measured.items() if not isinstance(value, list)]
-    _print_columns(rows, indent="  ")
-    for name, values in measured.items():
-        if class_names and isinstance(values, list) and len(values) == len(class_names):
-            print(f"  {name}:")
-            _print_columns([[str(c), _cell(v)] for c, v in zip(class_names, values)], indent="    ")
-
-
-def _cell(value) -> str:
-    if isinstance(value, dict):
-        return f"unavailable: {value['unavailable']}" if "unavailable" in value else json.dumps(value)
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
-
-
-def _print_columns(rows, indent=""):
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    for row in rows:
-        print(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
