@@ -52,16 +52,16 @@ class Group:
     clip_global_norm: Optional[float] = None
     options: dict = field(default_factory=dict)
 
-    def describe(self) -> str:
-        """One line for `--show`."""
+    def describe(self) -> list[str]:
+        """Lines for `--show`: the group, then each of its parameters, with its multipliers where they are not 1."""
         options = "".join(f", {key} {value:g}" for key, value in self.options.items())
         clip = f", clipped to {self.clip_global_norm:g}" if self.clip_global_norm else ""
         rate = f"learning_rate {self.learning_rate:g} ({'scheduled' if self.schedule else 'constant'})"
-        names = ", ".join(
-            f"{name} (lr_mult {p.lr_mult:g}, wd_mult {p.wd_mult:g})" if (p.lr_mult, p.wd_mult) != (1.0, 1.0) else name
-            for name, p in self.parameters.items()
-        )
-        return f"{self.name}: {self.optimizer}, {rate}, weight_decay {self.weight_decay:g}{options}{clip}: {names}"
+        lines = [f"{self.name}: {self.optimizer}, {rate}, weight_decay {self.weight_decay:g}{options}{clip}"]
+        for name, p in self.parameters.items():
+            own = f" (lr_mult {p.lr_mult:g}, wd_mult {p.wd_mult:g})" if (p.lr_mult, p.wd_mult) != (1.0, 1.0) else ""
+            lines.append(f"  {name}{own}")
+        return lines
 
 
 def split(parameters: dict, section, declared=()) -> list[Group]:

@@ -180,7 +180,7 @@ def test_a_group_says_what_it_is():
     named = parameters("head.mean")
     named["head.mean"].wd_mult = 0.0
     (group,) = optimizers.split(named, section("nag", momentum=0.9, weight_decay=5e-4, clip_global_norm=5))
-    assert group.describe() == (
-        "default: nag, learning_rate 0.1 (scheduled), weight_decay 0.0005, momentum 0.9, clipped to 5: "
-        "head.mean (lr_mult 1, wd_mult 0)"
-    )
+    assert group.describe() == [
+        "default: nag, learning_rate 0.1 (scheduled), weight_decay 0.0005, momentum 0.9, clipped to 5",
+        "  head.mean (lr_mult 1, wd_mult 0)",
+    ]

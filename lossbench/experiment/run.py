@@ -98,10 +98,10 @@ def run(
 
 
 def describe_groups(settings, device="auto", *, heads=None, backbones=None, data_sources=None) -> list[str]:
-    """The optimizer's groups of a config with what they hold, a line each: builds the model, trains nothing."""
+    """The optimizer's groups of a config with what they hold, as lines: builds the model, trains nothing."""
     dataset = data.load(settings.data, settings.seed, data_sources or {})
     model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
-    return [group.describe() for group in model.groups()]
+    return [line for group in model.groups() for line in group.describe()]
 
 
 def refuse_other_config(folder, previous, settings, resume) -> None:

@@ -219,7 +219,7 @@ def test_a_misspelt_key_is_refused_with_the_right_one_at_every_level(load, write
 
 
 def test_numbers_are_read_as_yaml_1_2_has_them():
-    for text in ("1e-3", "1E-3", "1.0e-3", ".001", "+1e-3", "10e-4"):
+    for text in ("1e-3", "1E-3", "1.0e-3", ".001", "+1e-3", "10e-4", "0.1e-2", "1.e-3"):
         assert yaml_file.parse(text) == 0.001
     assert [yaml_file.parse(text) for text in ("010", "0o10", "0x10", "-7", "1_0", "1:30")] == [
         10,
@@ -232,7 +232,7 @@ def test_numbers_are_read_as_yaml_1_2_has_them():
     assert [yaml_file.parse(text) for text in ("yes", "on", "no", "True", "~", "=", "<<")] == [
         *("yes", "on", "no", True, None, "=", "<<")
     ]
-    assert yaml_file.parse("-.inf") == -math.inf
+    assert [yaml_file.parse(text) for text in ("1e3", "1E+3", "-.inf", "1.", "e3")] == [1000, 1000, -math.inf, 1, "e3"]
 
 
 @pytest.mark.parametrize(

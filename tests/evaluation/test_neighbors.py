@@ -2,24 +2,9 @@ import numpy as np
 import pytest
 
 from lossbench.evaluation import Unavailable, neighbors
+from tests.evaluation.reference import slow_distances
 
 METRICS = ("euclidean", "cosine")
-
-
-def whole_nearest(*arguments, **options):
-    """Index and distance of all queries."""
-    parts, index, distance = zip(*neighbors.nearest(*arguments, **options))
-    assert np.concatenate([np.arange(p.start, p.stop) for p in parts]).tolist() == list(range(len(arguments[1])))
-    return np.concatenate(index), np.concatenate(distance)
-
-
-def slow_distances(reference, one, metric):
-    """Distances of one query by one difference at a time, in float64."""
-    reference, one = np.asarray(reference, np.float64), np.asarray(one, np.float64)
-    if metric == "cosine":
-        reference = [row / (np.sqrt(sum(row * row)) or 1) for row in reference]
-        one = one / (np.sqrt(sum(one * one)) or 1)
-    return [float(np.sqrt(sum((row - one) ** 2))) for row in reference]
 
 
 def slow_knn(train_embedding, train_label, embedding, k, exclude_self=False, metric="euclidean"):
@@ -80,12 +65,7 @@ def test_knn_never_counts_a_training_embedding_itself(rng):
 
 
 def test_knn_of_equal_embeddings(rng):
-    label = rng.integers(0, 3, 200)
-    collapsed = np.zeros((200, 30), np.float32)
-    index, distance = whole_nearest(collapsed, collapsed, 4, exclude_self=True)
-    expected = [[j for j in range(6) if j != i][:4] for i in range(200)]
-    assert index.tolist() == expected
-    assert (distance == 0).all()
+    label, collapsed = rng.integers(0, 3, 200), np.zeros((200, 30), np.float32)
     assert neighbors.knn(collapsed, label, collapsed, 200).tolist() == [np.bincount(label).argmax()] * 200
 
 
@@ -93,11 +73,9 @@ def test_knn_of_equal_embeddings(rng):
 def test_memory_bound_changes_nothing(rng, size):
     train = rng.integers(0, 4, (300, size)) * 0.1
     label, query = rng.integers(0, 9, 300), rng.integers(0, 4, (200, size)) * 0.1
-    whole = whole_nearest(train, query, 7)
     for bound in (1, 5_000, 200_000):
-        part = whole_nearest(train, query, 7, max_memory_bytes=bound)
-        assert (part[0] == whole[0]).all()
-        assert (part[1] == whole[1]).all()
+        bounded = neighbors.knn(train, label, query, 7, max_memory_bytes=bound)
+        assert (bounded == neighbors.knn(train, label, query, 7)).all()
         for metric in METRICS:
             options = {"metric": metric, "max_memory_bytes": bound}
             assert (
@@ -106,28 +84,6 @@ def test_memory_bound_changes_nothing(rng, size):
             ).all()
         scores = neighbors.centers(query, train[:9], "density", score=lambda x: -x[:, :2], max_memory_bytes=bound)
         assert (scores == (-query[:, :2]).argmax(axis=1)).all()
-
-
-@pytest.mark.parametrize(("size", "offset"), [(2, 1e3), (64, 1e3), (64, 1e5)])
-def test_neighbours_of_float32_embeddings_far_from_the_origin(rng, size, offset):
-    """Distances that a float32 matrix product would lose: squared norms of 1e12 beside squared distances of 1."""
-    train = (offset + rng.standard_normal((500, size))).astype(np.float32)
-    query = (offset + rng.standard_normal((40, size))).astype(np.float32)
-    index, distance = whole_nearest(train, query, 12)
-    for row, one in enumerate(query):
-        exact = np.array(slow_distances(train, one, "euclidean"))
-        assert index[row].tolist() == np.argsort(exact, kind="stable")[:12].tolist()
-        np.testing.assert_allclose(distance[row], np.sort(exact)[:12], rtol=1e-12)
-
-
-def test_proposals_that_leave_out_a_nearer_neighbour_are_noticed(rng, monkeypatch):
-    """Where the matrix products' rounding exceeds the differences, every query goes through all distances."""
-    train = 1e9 + rng.integers(0, 5, (200, 20)).astype(np.float64)
-    query = train[:20] + 0.5
-    index, _ = whole_nearest(train, query, 3)
-    for row, one in enumerate(query):
-        exact = ((train - one) ** 2).sum(axis=1)
-        assert index[row].tolist() == np.argsort(exact, kind="stable")[:3].tolist()
 
 
 @pytest.mark.parametrize("metric", METRICS)

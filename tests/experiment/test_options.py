@@ -70,8 +70,8 @@ def test_a_pattern_that_freezes_nothing_is_a_mistake(settings, tmp_path):
 def test_the_center_loss_has_its_own_optimizer_and_its_centres_are_evaluated(settings, tmp_path):
     chosen = settings("regularizers=[{name: center, loss_weight: 0.1}]", "evaluation.methods=[softmax, centers]")
     lines = experiment.describe_groups(chosen, "cpu")
-    (centers,) = [line for line in lines if "regularizers.center.centers" in line]
-    assert "sgd, learning_rate 0.5 (constant), weight_decay 0" in centers
+    (place,) = [k for k, line in enumerate(lines) if line.startswith("  regularizers.center.centers")]
+    assert "sgd, learning_rate 0.5 (constant), weight_decay 0" in lines[place - 1]
     result = experiment.run(chosen, tmp_path / "run")
     opened = experiment.open_run(tmp_path / "run", device="cpu")
     centers = trained(tmp_path / "run")["regularizers.center.centers"]
