@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar, Literal, Union
 
 from pydantic import ConfigDict, Field, field_validator
@@ -33,15 +34,16 @@ class RingSection(RegularizerSection):
     name: Literal["ring"] = Field(description="ring loss")
     loss_weight: float = Field(0.01, ge=0, description="factor on half the squared distance to the ring, >= 0")
     radius: Union[float, Literal["auto"]] = Field(
-        1.0, description="start of the learned radius, > 0, or auto: mean norm of the first batch"
+        1.0, description="start of the learned radius, >= 0.001, or auto: mean norm of the first batch"
     )
 
     @field_validator("radius", mode="before")
     @classmethod
-    def _positive(cls, value: object) -> object:
-        if value == "auto" or (isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e30):
+    def _length_or_auto(cls, value: object) -> object:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if value == "auto" or (is_number and 1e-3 <= value < math.inf):
             return value
-        raise rule(f"must be a number > 0 or auto, got {value!r}. The start of the learned radius; 1 is the default")
+        raise rule(f"must be a number >= 0.001 or auto, got {value!r}. The default is 1")
 
 
 class UnknownRegularizer(RegularizerSection):
