@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _mxnet, backbones, evaluation, heads, inference, regularizers
+from lossbench import _mxnet, backbones, evaluation, heads, inference, optimizers, regularizers
 from lossbench._mxnet import mx
 from lossbench.evaluation import classification
-from lossbench.optimizers import split
 from lossbench.trainer import Objective
 
 
@@ -98,7 +97,7 @@ class Model:
         for prefix, block in blocks.items():
             for group in getattr(block, "default_groups", list)():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
-        return split(self.parameters(), self.settings.optimizer, declared)
+        return optimizers.split(self.parameters(), self.settings.optimizer, declared)
 
     def arrays(self) -> dict:
         """File stem -> name -> array: what a checkpoint holds of the model."""
@@ -175,13 +174,16 @@ def _initialize(backbone, head, settings, devices):
     head.initialize(mx.init.Xavier(), ctx=devices)
 
 
-def measure(model: Model, split: str, methods, *, per_class=False, show=False) -> dict:
-    """Metrics of a split by the named evaluation methods, as `metrics.json` holds them."""
-    images = model.images(split)
+def measure(model: Model, splits, methods, *, per_class=False, show=False) -> dict:
+    """Metrics of each split by the named evaluation methods: split -> what `metrics.json` holds of it."""
     train = model.outputs(model.dataset.train, show=show) if {"knn", "class_means"} & set(methods) else None
-    tested = train if train and split == "train" else model.outputs(images, show=show)
-    metrics = evaluation.evaluate(methods, tested, train, model.description(), k=model.settings.evaluation.k)
-    if per_class:
-        predicted = classification.predict(tested["logits"])
-        metrics["accuracy_per_class"] = classification.per_class(predicted, tested["label"], model.dataset.num_classes)
-    return metrics
+    measured = {}
+    for split in splits:
+        tested = train if train and split == "train" else model.outputs(model.images(split), show=show)
+        metrics = evaluation.evaluate(methods, tested, train, model.description(), k=model.settings.evaluation.k)
+        if per_class:
+            predicted = classification.predict(tested["logits"])
+            classes = model.dataset.num_classes
+            metrics["accuracy_per_class"] = classification.per_class(predicted, tested["label"], classes)
+        measured[split] = metrics
+    return measured

@@ -26,7 +26,7 @@ class OpenedRun:
 
     def measure(self, split: str, methods, *, per_class=False, show=False) -> dict:
         """Evaluate a split by the named methods and merge the values into `metrics.json`."""
-        measured = measure(self.model, split, methods, per_class=per_class, show=show)
+        measured = measure(self.model, [split], methods, per_class=per_class, show=show)[split]
         self.folder.merge_metrics(self.checkpoint, self.epoch, self.step, split, measured)
         return measured
 

@@ -32,6 +32,10 @@ class Progress:
         self._estimated = False
         self._began = self._first = None
 
+    @property
+    def shows_bars(self) -> bool:
+        return self._mode == "bar"
+
     def say(self, text: str) -> None:
         """One line of text, above the bar."""
         if self._mode == "none":

@@ -110,10 +110,13 @@ def _processor() -> str:
 
 
 def _git() -> dict:
-    """Commit and whether files differ from it; empty outside a checkout or without git."""
+    """Commit of the checkout that this package lies in, and whether files differ from it; empty where there is none."""
+
+    folder = pathlib.Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return {}
 
     def ask(*arguments):
-        folder = pathlib.Path(__file__).parent
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 

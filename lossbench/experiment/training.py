@@ -157,7 +157,7 @@ class Training:
         return row
 
     def _accuracy(self, split) -> float:
-        return measure(self.model, split, ["softmax"])["accuracy"]
+        return measure(self.model, [split], ["softmax"])[split]["accuracy"]
 
     def _epoch_ended(self, row):
         self.history.append(row)
@@ -204,7 +204,7 @@ class Training:
                 self.progress.say(f"plots/{name}.png could not be drawn: {error}")
 
     def _measure_as(self, which, epoch, step):
-        for split in ("validation", "test"):
-            if len(getattr(self.model.dataset, split)):
-                measured = measure(self.model, split, self.settings.evaluation.methods)
-                self.folder.merge_metrics(which, epoch, step, split, measured)
+        splits = [split for split in ("validation", "test") if len(getattr(self.model.dataset, split))]
+        measured = measure(self.model, splits, self.settings.evaluation.methods, show=self.progress.shows_bars)
+        for split, metrics in measured.items():
+            self.folder.merge_metrics(which, epoch, step, split, metrics)
