@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import difflib
 
-from lossbench.evaluation import checks, classification, neighbors
+from lossbench.evaluation import checks, classification, neighbors, search
 from lossbench.evaluation.checks import Unavailable
 
 __all__ = ["METHODS", "Unavailable", "evaluate", "predict"]
 
 
-def evaluate(methods, test, train, description, k: int = 10, *, max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES):
+def evaluate(methods, test, train, description, k: int = 10, *, max_memory_bytes: int = search.MAX_MEMORY_BYTES):
     """Return the accuracy of a split by several methods of naming a class.
 
     Parameters
@@ -59,7 +59,7 @@ def evaluate(methods, test, train, description, k: int = 10, *, max_memory_bytes
     return metrics
 
 
-def predict(methods, test, train, description, k: int = 10, *, max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES):
+def predict(methods, test, train, description, k: int = 10, *, max_memory_bytes: int = search.MAX_MEMORY_BYTES):
     """Return the class ids (N,) that each method names, or ``{"unavailable": reason}``; arguments as of `evaluate`.
 
     Examples

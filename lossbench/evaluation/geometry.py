@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.evaluation import checks, neighbors
+from lossbench.evaluation import checks, search
 
 NORM_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES) -> dict:
+def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = search.MAX_MEMORY_BYTES) -> dict:
     r"""Return distances, angles and norms of classes in an embedding space.
 
     With :math:`m_c` the mean embedding of class c, and :math:`u_c` the direction of the mean of its unit vectors:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.evaluation import checks, neighbors, roc
+from lossbench.evaluation import checks, neighbors, roc, search
 
 
 def max_log_density(logits) -> np.ndarray:
@@ -76,7 +76,7 @@ def max_log_probability(logits) -> np.ndarray:
 
 def closeness_to_class_means(
     embedding, train_embedding, train_label, *, metric: str = "euclidean",
-    max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES,
+    max_memory_bytes: int = search.MAX_MEMORY_BYTES,
 ) -> np.ndarray:  # fmt: skip
     """Return the negative distance of each embedding to the nearest mean of a training class.
 
@@ -108,9 +108,9 @@ def closeness_to_class_means(
     embedding, train_embedding = checks.embeddings("likelihood", embedding=embedding, train_embedding=train_embedding)
     (train_label,) = checks.labels("likelihood", len(train_embedding), train_label=train_label)
     checks.not_empty("likelihood", train_embedding=train_embedding)
-    _, means = neighbors.mean_per_class(neighbors.in_metric(train_embedding, metric), train_label)
-    means, points = neighbors.in_metric(means, metric), neighbors.in_metric(embedding, metric)
-    found = neighbors.nearest(means, points, 1, max_memory_bytes=max_memory_bytes)
+    _, means = neighbors.mean_per_class(search.in_metric(train_embedding, metric), train_label)
+    means, points = search.in_metric(means, metric), search.in_metric(embedding, metric)
+    found = search.nearest(means, points, 1, max_memory_bytes=max_memory_bytes)
     return np.concatenate([np.zeros(0), *(-distance[:, 0] for _, _, distance in found)])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
-from lossbench.evaluation import checks, neighbors
+from lossbench.evaluation import checks, search
 
 
 def retrieve(
@@ -17,7 +17,7 @@ def retrieve(
     reference_label=None,
     recall_at=(1, 2, 4, 8),
     metric: str = "euclidean",
-    max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES,
+    max_memory_bytes: int = search.MAX_MEMORY_BYTES,
 ) -> dict:
     r"""Return how well each query retrieves the references of its class, nearest first.
 
@@ -85,8 +85,8 @@ def retrieve(
     available = len(reference) - exclude_self
     depth = max(relevant.max(), *(k for k in recall_at if k <= available), 1)
     sums = {"precision_at_1": 0, **{f"recall_at_{k}": 0 for k in recall_at}, "r_precision": 0, "map_at_r": 0}
-    reference, embedding = neighbors.in_metric(reference, metric), neighbors.in_metric(embedding, metric)
-    for part, index, _ in neighbors.nearest(reference, embedding, int(depth), exclude_self, max_memory_bytes):
+    reference, embedding = search.in_metric(reference, metric), search.in_metric(embedding, metric)
+    for part, index, _ in search.nearest(reference, embedding, int(depth), exclude_self, max_memory_bytes):
         known = relevant[part] > 0
         hits = (reference_label[index] == label[part, None])[known]
         for name, values in _of_each_query(hits, relevant[part][known], recall_at).items():
@@ -145,7 +145,7 @@ def cluster(embedding, label, *, metric: str = "euclidean", seed: int = 0) -> di
     classes = len(np.unique(label))
     if classes < 2:
         raise checks.Unavailable(f"clustering: there must be at least two classes, got {classes}.")
-    points = neighbors.in_metric(embedding, metric)
+    points = search.in_metric(embedding, metric)
     # More clusters than different points are a warning and an empty cluster each; fewer say the same.
     clusters = min(classes, len(np.unique(points, axis=0)))
     found = KMeans(clusters, n_init=3, random_state=seed).fit_predict(points)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.evaluation import checks, neighbors, roc
+from lossbench.evaluation import checks, roc, search
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 RULE = (
@@ -13,7 +13,7 @@ RULE = (
 )
 
 
-def similarity(embedding, first, second, metric: str = "cosine", max_memory_bytes: int = neighbors.MAX_MEMORY_BYTES):
+def similarity(embedding, first, second, metric: str = "cosine", max_memory_bytes: int = search.MAX_MEMORY_BYTES):
     """Return how alike the two embeddings of each pair are: the cosine, or the negative Euclidean distance.
 
     Parameters
@@ -44,7 +44,7 @@ def similarity(embedding, first, second, metric: str = "cosine", max_memory_byte
     """
     (embedding,) = checks.embeddings("verification", embedding=embedding)
     first, second = checks.labels("verification", len(first), first=first, second=second)
-    embedding = neighbors.in_metric(embedding, metric)
+    embedding = search.in_metric(embedding, metric)
     found = np.empty(len(first))
     rows = max(1, int(max_memory_bytes // (8 * 4 * embedding.shape[1])))
     for start in range(0, len(first), rows):

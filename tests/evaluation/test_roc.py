@@ -65,6 +65,11 @@ def test_equal_error_rate_at_every_threshold_tried(scores):
     assert roc.equal_error_rate(*scores) == pytest.approx(closest[1], abs=1e-12)
 
 
+def test_of_equally_close_error_rates_the_smaller_mean_counts():
+    """Accepting one by one: rates (1/4, 1/2), then (1/4, 0), both 1/4 apart."""
+    assert roc.equal_error_rate([6.0, 4.0], [5.0, 3.0, 2.0, 1.0]) == 1 / 8
+
+
 def test_closed_forms():
     """Two normal distributions a distance d apart: area Phi(d / sqrt 2), equal error rate Phi(-d / 2)."""
     grid = (np.arange(20000) + 0.5) / 20000

@@ -1,0 +1,122 @@
+"""The nearest rows of a matrix, exact in float64 and within a bound of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from sklearn.neighbors import NearestNeighbors
+
+MAX_MEMORY_BYTES = 1_000_000_000
+METRICS = ("euclidean", "cosine")
+
+# Candidates asked for beyond k, so that a few equal distances at the k-th rank need no second search.
+_SLACK = 8
+
+
+def in_metric(embedding, metric):
+    """Return the rows (N, D) as they are, or as unit vectors for cosine; a zero row stays zero.
+
+    Examples
+    --------
+    >>> in_metric(np.array([[3.0, 4.0], [0.0, 0.0]]), "cosine")
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    if metric not in METRICS:
+        raise ValueError(f"evaluation: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
+    if metric == "euclidean":
+        return embedding
+    # Dividing by the largest entry first keeps the squares of tiny and of huge rows in range.
+    largest = np.abs(embedding).max(axis=1, keepdims=True, initial=0)
+    scaled = embedding / np.where(largest > 0, largest, 1)
+    norm = np.sqrt(np.einsum("nd,nd->n", scaled, scaled, dtype=np.float64))[:, None]
+    return (scaled / np.where(norm > 0, norm, 1)).astype(embedding.dtype)
+
+
+def nearest(
+    reference,
+    query,
+    k: int,
+    exclude_self: bool = False,
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
+
+    Scikit-learn proposes a few more than k through matrix products; their distances are then computed as float64
+    differences, so that equal rows are equally far. Where the proposal cannot be told from what it left out, all
+    distances of that query are computed.
+
+    Parameters
+    ----------
+    reference : (M, D) array
+    query : (N, D) array
+        Both floating point and finite.
+    k : int
+        1 to M, or to M - 1 with `exclude_self`.
+    exclude_self : bool
+        True if `query` is `reference`: query i then leaves out row i.
+    max_memory_bytes : int
+        Bound on the arrays made on the way; the result does not depend on it.
+
+    Yields
+    ------
+    part : slice
+        The queries of this part; the parts follow each other.
+    index : (n, k) int64 array
+    distance : (n, k) float64 array
+
+    Examples
+    --------
+    >>> list(nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2))
+    [(slice(0, 1, None), array([[1, 2]]), array([[1., 1.]]))]
+    """
+    proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
+    search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
+    tolerance = _rounding(reference, query)
+    rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
+    for start in range(0, len(query), rows):
+        part = slice(start, min(start + rows, len(query)))
+        own = np.arange(part.start, part.stop)
+        candidate = np.sort(search.kneighbors(query[part], return_distance=False), axis=1)
+        squared = _squared_distance(reference[candidate], query[part, None])
+        farthest = squared.max(axis=1)
+        if exclude_self:
+            squared[candidate == own[:, None]] = np.inf
+        order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+        index = np.take_along_axis(candidate, order, axis=1)
+        squared = np.take_along_axis(squared, order, axis=1)
+        if proposed < len(reference):
+            unsure = np.flatnonzero(squared[:, -1] + tolerance[part] >= farthest)
+            by_all = _nearest_by_all(reference, query[part][unsure], k + bool(exclude_self), max_memory_bytes)
+            for row, found in zip(unsure, by_all):
+                kept = np.flatnonzero(found[0] != own[row])[:k] if exclude_self else slice(k)
+                index[row], squared[row] = found[0][kept], found[1][kept]
+        yield part, index, np.sqrt(squared)
+
+
+def _nearest_by_all(reference, query, k, max_memory_bytes):
+    """Return index and squared distance of each query's k nearest rows by all distances; equal queries once."""
+    rows = max(1, int(max_memory_bytes // (8 * reference.shape[1] * 3)))
+    found = []
+    distinct, which = np.unique(query, axis=0, return_inverse=True)
+    for one in distinct:
+        squared = np.empty(len(reference))
+        for start in range(0, len(reference), rows):
+            squared[start : start + rows] = _squared_distance(reference[start : start + rows], one)
+        within = np.flatnonzero(squared <= np.partition(squared, k - 1)[k - 1])
+        within = within[np.argsort(squared[within], kind="stable")[:k]]
+        found.append((within, squared[within]))
+    return [found[entry] for entry in which.ravel()]
+
+
+def _squared_distance(a, b):
+    difference = np.subtract(a, b, dtype=np.float64)
+    return np.einsum("...d,...d->...", difference, difference)
+
+
+def _rounding(reference, query):
+    """Bound what matrix products in float64 get wrong in two squared distances of each query."""
+    largest = np.sqrt(np.einsum("nd,nd->n", reference, reference, dtype=np.float64).max())
+    norm = np.sqrt(np.einsum("nd,nd->n", query, query, dtype=np.float64))
+    return 4 * (reference.shape[1] + 8) * np.finfo(np.float64).eps * (norm + largest) ** 2

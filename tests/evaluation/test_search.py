@@ -1,0 +1,90 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from lossbench.evaluation import geometry, neighbors, retrieval, search, verification
+from tests.evaluation.reference import slow_distances
+
+
+def whole_nearest(*arguments, **options):
+    """Index and distance of all queries."""
+    parts, index, distance = zip(*search.nearest(*arguments, **options))
+    assert np.concatenate([np.arange(p.start, p.stop) for p in parts]).tolist() == list(range(len(arguments[1])))
+    return np.concatenate(index), np.concatenate(distance)
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize(("k", "size"), [(1, 1), (4, 3), (39, 2), (5, 30)])
+def test_is_the_slow_order(rng, exclude_self, k, size):
+    reference = rng.integers(0, 4, (40, size)) + 0.25 * rng.integers(0, 2, (40, size))
+    query = reference if exclude_self else rng.integers(0, 4, (20, size)).astype(float)
+    index, distance = whole_nearest(reference, query, k, exclude_self)
+    for row, one in enumerate(query):
+        ranked = sorted((d, i) for i, d in enumerate(slow_distances(reference, one, "euclidean")))
+        ranked = [(d, i) for d, i in ranked if not (exclude_self and i == row)][:k]
+        assert index[row].tolist() == [i for _, i in ranked]
+        np.testing.assert_allclose(distance[row], [d for d, _ in ranked], rtol=1e-14)
+
+
+def test_equal_rows_are_taken_in_order():
+    collapsed = np.zeros((200, 30), np.float32)
+    index, distance = whole_nearest(collapsed, collapsed, 4, exclude_self=True)
+    assert index.tolist() == [[j for j in range(6) if j != i][:4] for i in range(200)]
+    assert (distance == 0).all()
+
+
+@pytest.mark.parametrize("size", [2, 40])
+@pytest.mark.parametrize("exclude_self", [False, True])
+def test_memory_bound_changes_nothing(rng, size, exclude_self):
+    reference = rng.integers(0, 4, (300, size)) * 0.1
+    query = reference if exclude_self else rng.integers(0, 4, (200, size)) * 0.1
+    whole = whole_nearest(reference, query, 7, exclude_self)
+    for bound in (1, 5_000, 200_000):
+        part = whole_nearest(reference, query, 7, exclude_self, max_memory_bytes=bound)
+        assert (part[0] == whole[0]).all()
+        assert (part[1] == whole[1]).all()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        lambda x, y, bound: neighbors.knn(x, y, x, 10, True, max_memory_bytes=bound),
+        lambda x, y, bound: retrieval.retrieve(x, y, max_memory_bytes=bound),
+        lambda x, y, bound: geometry.describe(x, y, max_memory_bytes=bound),
+        lambda x, y, bound: verification.similarity(x, *np.repeat([np.arange(len(x))], 2, axis=0), "euclidean", bound),
+    ],
+    ids=["knn", "retrieve", "geometry", "similarity"],
+)
+def test_memory_stays_within_its_bound(rng, metric):
+    """The copies of the embeddings themselves and one number a row come on top."""
+    embedding, label = rng.standard_normal((3000, 100)), rng.integers(0, 60, 3000)
+    own = 3 * embedding.nbytes + 3000 * 100
+    for bound in (2_000_000, 20_000_000):
+        tracemalloc.start()
+        metric(embedding, label, bound)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < own + bound
+
+
+@pytest.mark.parametrize(("size", "offset"), [(2, 1e3), (64, 1e3), (64, 1e5)])
+def test_float32_rows_far_from_the_origin(rng, size, offset):
+    """Distances that a float32 matrix product would lose: squared norms of 1e12 beside squared distances of 1."""
+    train = (offset + rng.standard_normal((500, size))).astype(np.float32)
+    query = (offset + rng.standard_normal((40, size))).astype(np.float32)
+    index, distance = whole_nearest(train, query, 12)
+    for row, one in enumerate(query):
+        exact = np.array(slow_distances(train, one, "euclidean"))
+        assert index[row].tolist() == np.argsort(exact, kind="stable")[:12].tolist()
+        np.testing.assert_allclose(distance[row], np.sort(exact)[:12], rtol=1e-12)
+
+
+def test_proposals_that_leave_out_a_nearer_neighbour_are_noticed(rng):
+    """Where the matrix products' rounding exceeds the differences, every query goes through all distances."""
+    train = 1e9 + rng.integers(0, 5, (200, 20)).astype(np.float64)
+    query = train[:20] + 0.5
+    index, _ = whole_nearest(train, query, 3)
+    for row, one in enumerate(query):
+        exact = ((train - one) ** 2).sum(axis=1)
+        assert index[row].tolist() == np.argsort(exact, kind="stable")[:3].tolist()
