@@ -8,6 +8,7 @@ says what to do.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import importlib
@@ -17,6 +18,8 @@ import re
 import sys
 import warnings
 from pathlib import Path
+
+from lossbench._cores import thread_count
 
 CPU_INSTALL = "pip install mxnet==1.9.1"
 GPU_INSTALL = "pip install -r requirements-gpu.txt"
@@ -68,13 +71,6 @@ def prepare() -> None:
     if not chosen:
         os.environ["OMP_NUM_THREADS"] = str(thread_count())
     _load_cuda_libraries()
-
-
-def thread_count() -> int:
-    """Return how many cores this process may use: its affinity, lowered to whole cores of its cgroup's quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota()
-    return affinity if quota is None else max(1, min(affinity, int(quota)))
 
 
 def devices(device: str = "auto") -> list:
@@ -183,56 +179,11 @@ def _add_numpy_aliases() -> None:
 
 def _load_cuda_libraries() -> None:
     """Load the CUDA 11 libraries of the nvidia-*-cu11 wheels, which lie where the dynamic loader does not look."""
-    for folder in sys.path:
-        root = Path(folder or ".") / "nvidia"
-        if (root / CUDA_LIBRARIES[0]).exists():
-            for path in CUDA_LIBRARIES:
-                if (root / path).exists():
-                    ctypes.CDLL(str(root / path), mode=ctypes.RTLD_GLOBAL)
-            return
-
-
-def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:
-    """Return the cores that the process's cgroup and those above it grant, or None where nothing limits them."""
-    try:
-        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
-        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
-    except OSError:
-        return None
-    quotas = []
-    for mount in mounts:
-        separator = mount.index("-")
-        kind, options = mount[separator + 1], mount[separator + 3].split(",")
-        if kind != "cgroup2" and not (kind == "cgroup" and "cpu" in options):
-            continue
-        for _, controllers, path in groups:
-            if controllers == "" if kind == "cgroup2" else "cpu" in controllers.split(","):
-                quotas += _quotas_upwards(Path(mount[4]), mount[3], path)
-    return min(quotas, default=None)
-
-
-def _quotas_upwards(mount_point: Path, mount_root: str, path: str) -> list[float]:
-    """Return the quotas of a cgroup and its ancestors up to the mount point, which is all that a container sees."""
-    # In a container the mount shows a part of the hierarchy, and the path may count from above that part.
-    inside = os.path.relpath(path, mount_root) if path.startswith(mount_root) else "."
-    folder = mount_point / inside
-    quotas = []
-    for level in (folder, *folder.parents):
-        quota = _read_quota(level)
-        if quota is not None:
-            quotas.append(quota)
-        if level == mount_point:
-            break
-    return quotas
-
-
-def _read_quota(folder: Path) -> float | None:
-    try:
-        if (folder / "cpu.max").exists():
-            quota, period = (folder / "cpu.max").read_text().split()
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
-        return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
-    except (OSError, ValueError):
-        return None
+    folders = [Path(folder or ".") for folder in sys.path]
+    if not any(next(folder.glob("mxnet_cu11*.dist-info"), None) for folder in folders):
+        return
+    for library in CUDA_LIBRARIES:
+        found = next((path for path in (folder / "nvidia" / library for folder in folders) if path.exists()), None)
+        if found is not None:
+            with contextlib.suppress(OSError):  # MXNet's own import names what it lacks
+                ctypes.CDLL(str(found), mode=ctypes.RTLD_GLOBAL)

@@ -11,7 +11,7 @@ import lossbench
 
 PACKAGE = Path(lossbench.__file__).parent
 
-SHARED = {"_mxnet", "ops", "atomic"}  # what any stage may import; they import no stage
+SHARED = {"_mxnet", "_cores", "ops", "atomic"}  # what any stage may import; they import no stage
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",

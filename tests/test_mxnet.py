@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossbench import _mxnet
+from lossbench import _cores, _mxnet
 from lossbench._mxnet import mx
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +61,7 @@ def test_threads_follow_the_affinity(count):
     status, output, errors = python(f"import os; os.sched_setaffinity(0, {cores}); {THREADS}")
     assert (status, errors) == (0, "")
     assert int(output) <= count
-    assert _mxnet._cgroup_quota() is not None or int(output) == count
+    assert _cores._cgroup_quota() is not None or int(output) == count
 
 
 def test_threads_chosen_by_the_user_stay():
@@ -171,58 +171,6 @@ def test_numpy_2_is_explained(monkeypatch):
     assert "MXNet needs NumPy below 2, got 2.3.1. Run: pip install 'numpy<2'." in message
 
 
-def quota(tmp_path, cgroup, mountinfo, files):
-    """The quota read from a made-up /proc and cgroup tree below tmp_path."""
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    (tmp_path / "cgroup").write_text(cgroup)
-    (tmp_path / "mountinfo").write_text(mountinfo.format(root=tmp_path))
-    return _mxnet._cgroup_quota(tmp_path)
-
-
-V2 = "31 23 0:28 / {root}/fs rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
-V1 = "31 23 0:28 / {root}/fs/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
-V1_MEMORY = "32 23 0:29 / {root}/fs/memory rw,nosuid - cgroup cgroup rw,memory\n"
-
-
-def test_quota_version_2(tmp_path):
-    files = {"fs/a/b/cpu.max": "max 100000\n", "fs/a/cpu.max": "250000 100000\n", "fs/c/cpu.max": "100000 100000\n"}
-    assert quota(tmp_path, "0::/a/b\n", V2, files) == 2.5
-
-
-def test_quota_version_1(tmp_path):
-    files = {
-        "fs/cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
-        "fs/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
-        "fs/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
-        "fs/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
-        "fs/memory/a/cpu.cfs_quota_us": "1\n",
-        "fs/memory/a/cpu.cfs_period_us": "100000\n",
-    }
-    assert quota(tmp_path, "4:memory:/a\n3:cpu,cpuacct:/a\n0::/\n", V1 + V1_MEMORY, files) == 0.5
-
-
-def test_quota_of_a_container_that_sees_only_its_own_part(tmp_path):
-    mount = "31 23 0:28 /docker/1f {root}/fs ro - cgroup2 cgroup2 rw\n"
-    files = {"fs/cpu.max": "300000 100000\n"}
-    assert quota(tmp_path, "0::/docker/1f\n", mount, files) == 3
-    assert quota(tmp_path, "0::/elsewhere\n", mount, files) == 3
-
-
-def test_no_quota(tmp_path):
-    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "max 100000\n"}) is None
-    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "nonsense\n"}) is None
-    assert _mxnet._cgroup_quota(tmp_path / "absent") is None
-
-
-@pytest.mark.parametrize(("granted", "threads"), [(None, 4), (8.0, 4), (2.5, 2), (0.5, 1)])
-def test_a_quota_lowers_the_threads_to_whole_cores(monkeypatch, granted, threads):
-    monkeypatch.setattr(_mxnet, "_cgroup_quota", lambda: granted)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
-    assert _mxnet.thread_count() == threads
-
-
 @pytest.fixture
 def one_core_group():
     """The tasks file of a real cgroup that may use one core in every 100 ms."""
@@ -304,13 +252,21 @@ def test_seed_takes_whole_numbers_only():
         _mxnet.seed(0.5)
 
 
-def test_cuda_libraries_are_found_beside_the_installed_packages(tmp_path, monkeypatch):
-    files = [tmp_path / "nvidia" / path for path in _mxnet.CUDA_LIBRARIES[:2]]
+def test_cuda_libraries_are_loaded_for_the_mxnet_that_needs_them(tmp_path, monkeypatch):
+    files = [tmp_path / "nvidia" / library for library in _mxnet.CUDA_LIBRARIES[:3]]
     for file in files:
         file.parent.mkdir(parents=True)
         file.touch()
     loaded = []
-    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "absent"), str(tmp_path)])
-    monkeypatch.setattr(ctypes, "CDLL", lambda path, mode: loaded.append((path, mode)))
+
+    def load(path, mode):
+        loaded.append((path, mode))
+        raise OSError("file too short")
+
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path / "absent"), str(files[0]), str(tmp_path)])
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    _mxnet._load_cuda_libraries()
+    assert loaded == []
+    (tmp_path / "mxnet_cu112-1.9.1.dist-info").mkdir()
     _mxnet._load_cuda_libraries()
     assert loaded == [(str(file), ctypes.RTLD_GLOBAL) for file in files]

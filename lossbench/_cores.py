@@ -1,0 +1,59 @@
+"""How many cores this process may use, as the operating system tells it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def thread_count() -> int:
+    """Return how many cores this process may use: its affinity, lowered to whole cores of its cgroup's quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return affinity if quota is None else max(1, min(affinity, int(quota)))
+
+
+def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:
+    """Return the cores that the process's cgroup and those above it grant, or None where nothing limits them."""
+    try:
+        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
+        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+    except OSError:
+        return None
+    quotas = []
+    for mount in mounts:
+        separator = mount.index("-")
+        kind, options = mount[separator + 1], mount[separator + 3].split(",")
+        if kind != "cgroup2" and not (kind == "cgroup" and "cpu" in options):
+            continue
+        for _, controllers, path in groups:
+            if controllers == "" if kind == "cgroup2" else "cpu" in controllers.split(","):
+                quotas += _quotas_upwards(Path(mount[4]), mount[3], path)
+    return min(quotas, default=None)
+
+
+def _quotas_upwards(mount_point: Path, mount_root: str, path: str) -> list[float]:
+    """Return the quotas of a cgroup and its ancestors up to the mount point, which is all that a container sees."""
+    # In a container the mount shows a part of the hierarchy, and the path may count from above that part.
+    inside = os.path.relpath(path, mount_root) if path.startswith(mount_root) else "."
+    folder = mount_point / inside
+    quotas = []
+    for level in (folder, *folder.parents):
+        quota = _read_quota(level)
+        if quota is not None:
+            quotas.append(quota)
+        if level == mount_point:
+            break
+    return quotas
+
+
+def _read_quota(folder: Path) -> float | None:
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,59 @@
+"""Quotas read from made-up /proc and cgroup trees; `test_mxnet.py` follows a real affinity and a real cgroup."""
+
+import os
+
+import pytest
+
+from lossbench import _cores
+
+
+def quota(tmp_path, cgroup, mountinfo, files):
+    """The quota read from a made-up /proc and cgroup tree below tmp_path."""
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "cgroup").write_text(cgroup)
+    (tmp_path / "mountinfo").write_text(mountinfo.format(root=tmp_path))
+    return _cores._cgroup_quota(tmp_path)
+
+
+V2 = "31 23 0:28 / {root}/fs rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = "31 23 0:28 / {root}/fs/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n"
+V1_MEMORY = "32 23 0:29 / {root}/fs/memory rw,nosuid - cgroup cgroup rw,memory\n"
+
+
+def test_quota_version_2(tmp_path):
+    files = {"fs/a/b/cpu.max": "max 100000\n", "fs/a/cpu.max": "250000 100000\n", "fs/c/cpu.max": "100000 100000\n"}
+    assert quota(tmp_path, "0::/a/b\n", V2, files) == 2.5
+
+
+def test_quota_version_1(tmp_path):
+    files = {
+        "fs/cpu,cpuacct/a/cpu.cfs_quota_us": "50000\n",
+        "fs/cpu,cpuacct/a/cpu.cfs_period_us": "100000\n",
+        "fs/cpu,cpuacct/cpu.cfs_quota_us": "-1\n",
+        "fs/cpu,cpuacct/cpu.cfs_period_us": "100000\n",
+        "fs/memory/a/cpu.cfs_quota_us": "1\n",
+        "fs/memory/a/cpu.cfs_period_us": "100000\n",
+    }
+    assert quota(tmp_path, "4:memory:/a\n3:cpu,cpuacct:/a\n0::/\n", V1 + V1_MEMORY, files) == 0.5
+
+
+def test_quota_of_a_container_that_sees_only_its_own_part(tmp_path):
+    mount = "31 23 0:28 /docker/1f {root}/fs ro - cgroup2 cgroup2 rw\n"
+    files = {"fs/cpu.max": "300000 100000\n"}
+    assert quota(tmp_path, "0::/docker/1f\n", mount, files) == 3
+    assert quota(tmp_path, "0::/elsewhere\n", mount, files) == 3
+
+
+def test_no_quota(tmp_path):
+    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "max 100000\n"}) is None
+    assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "nonsense\n"}) is None
+    assert _cores._cgroup_quota(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(("granted", "threads"), [(None, 4), (8.0, 4), (2.5, 2), (0.5, 1)])
+def test_a_quota_lowers_the_threads_to_whole_cores(monkeypatch, granted, threads):
+    monkeypatch.setattr(_cores, "_cgroup_quota", lambda: granted)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
+    assert _cores.thread_count() == threads
