@@ -61,38 +61,20 @@ class Head(ops.LossBlock):
     ):
         super().__init__(prefix=prefix, params=params)
         where = type(self).__name__
-        ops.require(
-            ops.is_count(num_classes),
-            where,
-            "num_classes",
-            "be an integer of at least 1",
-            num_classes,
-            "Count the classes.",
-        )
-        rule = "be an integer of at least 1"
-        ops.require(
-            ops.is_count(embedding_size),
-            where,
-            "embedding_size",
-            rule,
-            embedding_size,
-            "It is the backbone's output size.",
-        )
-        rule = "be in [0, 1)"
-        way_out = "0 switches it off."
-        ops.require(ops.is_number(label_smoothing, 0, 1), where, "label_smoothing", rule, label_smoothing, way_out)
-        self.num_classes = int(num_classes)
-        self.embedding_size = int(embedding_size)
+        self.num_classes, self.embedding_size = ops.check_sizes(where, num_classes, embedding_size)
+        good, rule, way_out = ops.is_number(label_smoothing, 0, 1), "be in [0, 1)", "0 switches it off."
+        ops.require(good, where, "label_smoothing", rule, label_smoothing, way_out)
         self.label_smoothing = float(label_smoothing)
         object.__setattr__(self, "_predictor", None)  # as an ordinary attribute it would become a child
 
     def _class_parameter(self, name: str, initializer, default, **options):
         """Register a (C, D) parameter that carries its own initialiser."""
+        shape, init = (
+            (self.num_classes, self.embedding_size),
+            ops.initializer(type(self).__name__, initializer, default),
+        )
         with self.name_scope():
-            init = mx.init.create(initializer) if isinstance(initializer, str) else initializer
-            parameter = self.params.get(
-                name, shape=(self.num_classes, self.embedding_size), init=init or default, **options
-            )
+            parameter = self.params.get(name, shape=shape, init=init, **options)
         setattr(self, name, parameter)
 
     def forward(self, embedding, label):

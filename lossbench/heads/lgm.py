@@ -114,10 +114,8 @@ class LGM(Head):
             variance,
             "Start with identity.",
         )
-        good = ops.is_number(log_variance_floor) and log_variance_floor < 0
-        ops.require(
-            good, "LGM", "log_variance_floor", "be below 0", log_variance_floor, "The log variance starts at 0."
-        )
+        good, way_out = ops.is_number(log_variance_floor, -50, 0), "The log variance starts at 0."
+        ops.require(good, "LGM", "log_variance_floor", "be in [-50, 0)", log_variance_floor, way_out)
         for name, value in (
             ("variance_lr_mult", variance_lr_mult),
             ("mean_lr_mult", mean_lr_mult),

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-REGULARIZERS = {}
+from lossbench.regularizers.base import Regularizer
+from lossbench.regularizers.center import CenterLoss
+from lossbench.regularizers.ring import RingLoss
+
+__all__ = ["REGULARIZERS", "CenterLoss", "Regularizer", "RingLoss", "build"]
+
+REGULARIZERS = {
+    "center": CenterLoss,
+    "ring": RingLoss,
+}
 
 
 def build(configs, num_classes: int, embedding_size: int, regularizers=None) -> list:

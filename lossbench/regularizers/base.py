@@ -1,0 +1,32 @@
+"""The contract of a regularizer: a penalty on an embedding, added to any head."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench import ops
+from lossbench._mxnet import mx
+
+
+class Regularizer(ops.LossBlock):
+    """A penalty (B,) on embeddings (B, D), already multiplied by its scheduled ``loss_weight``.
+
+    Parameters
+    ----------
+    loss_weight : float
+        At least 0.
+    """
+
+    def __init__(self, *, loss_weight: float, prefix=None, params=None):
+        super().__init__(prefix=prefix, params=params)
+        self._schedule("loss_weight", loss_weight, 0, np.inf, "be at least 0", "0 switches the penalty off.")
+
+    @classmethod
+    def create(cls, num_classes: int, embedding_size: int, **options):
+        """Build the regularizer from its options; one that has nothing to do with classes leaves the two sizes out."""
+        return cls(**options)
+
+    def forward(self, embedding, label):
+        if isinstance(embedding, mx.nd.NDArray):
+            self._check_inputs(embedding, label, getattr(self, "embedding_size", None))
+        return super().forward(embedding, label)

@@ -1,0 +1,85 @@
+"""Ring loss: embeddings are drawn to one learned length."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench import ops
+from lossbench._mxnet import mx
+from lossbench.regularizers.base import Regularizer
+
+SMALLEST_RADIUS = 1e-3
+
+
+class RingLoss(Regularizer):
+    r"""Half the squared difference between the length of an embedding and a learned radius (ring loss).
+
+    .. math:: L_i = \lambda \tfrac12 (|x_i| - R)^2
+
+    Parameters
+    ----------
+    loss_weight : float, default 0.01
+        lambda >= 0. Scheduled.
+    radius : float or "auto", default 1
+        Where R starts, above 0. ``auto``: 1, until `calibrate` sets it to the mean length of the first batch.
+
+    Attributes
+    ----------
+    needs_calibration : bool
+        Whether ``radius="auto"`` was asked for, and `calibrate` not called yet.
+
+    Notes
+    -----
+    Inputs: embedding (B, D), label (B,), which plays no part. Output: penalty (B,). Learns ``radius`` (1,), which
+    counts as 0.001 where it is below, so that it cannot turn negative, with the gradient of the radius itself.
+
+    Raises
+    ------
+    ValueError
+        If an argument is outside its range.
+
+    References
+    ----------
+    Y. Zheng, D. K. Pal, M. Savvides. Ring Loss: Convex Feature Normalization for Face Recognition. CVPR 2018, arXiv
+    1803.00130.
+
+    Examples
+    --------
+    >>> ring = RingLoss(loss_weight=1, radius=2)
+    >>> ring.initialize()
+    >>> ring(mx.nd.array([[3, 4], [0, 0]]), mx.nd.array([0, 1])).asnumpy().tolist()
+    [4.5, 2.0]
+    >>> ring.calibrate(mx.nd.array([[3, 4], [0, 1]]))
+    3.0
+    """
+
+    config_name = "ring"
+
+    def __init__(self, *, loss_weight: float = 0.01, radius=1.0, prefix=None, params=None):
+        super().__init__(loss_weight=loss_weight, prefix=prefix, params=params)
+        good = radius == "auto" or ops.is_number(radius, SMALLEST_RADIUS)
+        way_out = "It is a length of embeddings."
+        ops.require(good, "RingLoss", "radius", f"be at least {SMALLEST_RADIUS} or 'auto'", radius, way_out)
+        self.needs_calibration = radius == "auto"
+        init = mx.init.Constant(1.0 if self.needs_calibration else float(radius))
+        with self.name_scope():
+            self.radius = self.params.get("radius", shape=(1,), init=init, wd_mult=0.0)
+
+    def hybrid_forward(self, F, embedding, label, radius, loss_weight):
+        embedding = F.cast(embedding, dtype=self._dtype)
+        radius = radius + F.BlockGrad(F.clip(radius, SMALLEST_RADIUS, 1e30) - radius)
+        difference = F.broadcast_sub(ops.flat(F, ops.norm(F, embedding)), radius)
+        penalty = F.broadcast_mul(loss_weight, 0.5 * F.square(difference))
+        # Gluon warns of an input that no computation uses.
+        return penalty + F.zeros_like(F.cast(label, dtype=self._dtype))
+
+    def calibrate(self, embedding) -> float:
+        """Set the radius to the mean length of embeddings (N, D), NumPy or NDArray, on every context; return it."""
+        values = embedding.asnumpy() if isinstance(embedding, mx.nd.NDArray) else np.asarray(embedding)
+        radius = float(np.linalg.norm(values.astype(np.float64), axis=1).mean())
+        good = np.isfinite(radius) and radius >= SMALLEST_RADIUS
+        rule, way_out = f"have a mean length of at least {SMALLEST_RADIUS}", "Start with a number as radius."
+        ops.require(good, "RingLoss", "embedding", rule, radius, way_out)
+        self.radius.set_data(mx.nd.array([radius], dtype=self._dtype))
+        self.needs_calibration = False
+        return radius
