@@ -180,7 +180,6 @@ def _marks(axes, prototypes, description):
                         linestyle=line,
                     )
                 )
-        axes.autoscale_view()
         axes.plot([], [], "-", color=style.TEXT, linewidth=1.3, label="1 standard deviation")
         axes.plot([], [], "--", color=style.TEXT, linewidth=1.3, label="2 standard deviations")
     axes.scatter(

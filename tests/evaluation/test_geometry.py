@@ -98,6 +98,8 @@ def test_zero_embeddings_have_no_angle():
     found = geometry.describe([[1.0, 0.0], [0.0, 0.0], [0.0, 2.0]], [0, 0, 1])
     assert found["per_class"]["intra_class_angle"] == [0.0, 0.0]
     assert found["inter_class_angle"] == 90
+    found = geometry.describe([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [0, 0, 0])
+    assert found["intra_class_angle"] == pytest.approx(45)
 
 
 def test_errors():

@@ -74,14 +74,17 @@ def test_known_rankings(ranking, r_precision, map_at_r):
     assert found["recall_at_6"]["unavailable"] == ("retrieval: k must be at most the number of references (5), got 6.")
 
 
+@pytest.mark.filterwarnings("default")  # those of PyTorch are not ours
 def test_is_pytorch_metric_learnings(rng):
     torch = pytest.importorskip("torch")
-    peer = pytest.importorskip("pytorch_metric_learning")
+    calculators = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    distances = pytest.importorskip("pytorch_metric_learning.distances")
+    inference = pytest.importorskip("pytorch_metric_learning.utils.inference")
     label = np.r_[rng.integers(0, 6, 200), 8]
     embedding = (rng.standard_normal((201, 16)) + 0.8 * rng.standard_normal((9, 16))[label]).astype(np.float32)
     names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
-    search = peer.utils.inference.CustomKNN(peer.distances.LpDistance(normalize_embeddings=False))
-    calculator = peer.utils.accuracy_calculator.AccuracyCalculator(include=names, k=None, knn_func=search)
+    search = inference.CustomKNN(distances.LpDistance(normalize_embeddings=False))
+    calculator = calculators.AccuracyCalculator(include=names, k=None, knn_func=search)
     expected = calculator.get_accuracy(torch.tensor(embedding), torch.tensor(label))
     found = retrieval.retrieve(embedding, label)
     for theirs, ours in zip(names, ("precision_at_1", "r_precision", "map_at_r")):

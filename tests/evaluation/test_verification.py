@@ -66,10 +66,10 @@ def test_accuracy_is_that_of_a_fine_grid_of_thresholds(rng):
 
 
 def test_scores_that_are_neighbouring_numbers():
-    low = 0.1
-    high = np.nextafter(low, 1)
-    score = np.array([high, low] * 4)
-    assert verification.accuracy_in_folds(score, [True, False] * 4, 2) == (1.0, 0.0)
+    """Their middle is one of the two, whichever has the even last digit."""
+    numbers = [0.1, np.nextafter(0.1, 1), np.nextafter(np.nextafter(0.1, 1), 1)]
+    for low, high in zip(numbers, numbers[1:]):
+        assert verification.accuracy_in_folds([high, low] * 4, [True, False] * 4, 2) == (1.0, 0.0)
 
 
 def test_all_metrics(scored):

@@ -91,7 +91,10 @@ def test_many_classes_and_a_class_without_members(rng):
     embedding, label = rng.standard_normal((500, 2)), rng.permutation(500) % 100
     (axes,) = plots.scatter(embedding, label, title="t").axes
     assert len(drawn_points(axes)) == 10  # markers
-    assert sum(len(points.get_offsets()) for points in drawn_points(axes)) == 500
+    class_at = {tuple(point): c for point, c in zip(embedding, label)}
+    drawn = [(class_at[tuple(p)], c) for s in drawn_points(axes) for p, c in zip(s.get_offsets(), s.get_facecolors())]
+    assert len(drawn) == 500
+    np.testing.assert_allclose([c[:3] for _, c in drawn], [to_rgb(style.color(number)) for number, _ in drawn])
     assert len(axes.texts) == 0
     (axes,) = plots.scatter(embedding, np.where(label > 50, 4, 1), title="t").axes
     assert set(texts(axes)) == {"1", "4"}
