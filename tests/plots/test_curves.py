@@ -39,6 +39,11 @@ def test_one_epoch_and_few_keys():
     figure.draw_without_rendering()
 
 
+def test_a_zero_keeps_the_axis_linear():
+    rows = [{"epoch": 1, "loss": 9.0}, {"epoch": 2, "loss": 0.0}]
+    assert plots.training_curves(rows, title="t").axes[0].get_yscale() == "linear"
+
+
 def test_a_loss_that_is_not_finite_is_drawn_around():
     figure = plots.training_curves([{"epoch": 1, "loss": 1.0}, {"epoch": 2, "loss": float("nan")}], title="t")
     figure.draw_without_rendering()
