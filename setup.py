@@ -1,4 +1,4 @@
-"""What lossbench needs. MXNet is an extra: ``mxnet`` and ``mxnet-cu112`` fill the same folder, so the user picks one."""
+"""What lossbench needs. MXNet is an extra: ``mxnet`` and ``mxnet-cu112`` fill the same folder, the user picks one."""
 
 import re
 from pathlib import Path
