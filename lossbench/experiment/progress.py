@@ -105,7 +105,7 @@ def duration(seconds: float) -> str:
 
     Examples
     --------
-    >>> [duration(s) for s in (9, 75, 3700, 90000)]
+    >>> [duration(s) for s in (9, 75, 3720, 90000)]
     ['9 s', '1 min 15 s', '1 h 2 min', '25 h 0 min']
     """
     seconds = round(seconds)
