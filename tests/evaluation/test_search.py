@@ -34,6 +34,14 @@ def test_equal_rows_are_taken_in_order():
     assert (distance == 0).all()
 
 
+def test_a_row_among_many_equally_far_ones_leaves_out_itself():
+    reference = np.concatenate([np.eye(20), np.zeros((1, 20)), -np.eye(20)])
+    index, distance = whole_nearest(reference, reference, 4, exclude_self=True)
+    assert index[20].tolist() == [0, 1, 2, 3]
+    assert distance[20].tolist() == [1, 1, 1, 1]
+    assert index[5].tolist() == [20, 0, 1, 2]
+
+
 @pytest.mark.parametrize("size", [2, 40])
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_memory_bound_changes_nothing(rng, size, exclude_self):
