@@ -59,7 +59,7 @@ def test_memory_bound_changes_nothing(rng, size, exclude_self):
     [
         lambda x, y, bound: neighbors.knn(x, y, x, 10, True, max_memory_bytes=bound),
         lambda x, y, bound: retrieval.retrieve(x, y, max_memory_bytes=bound),
-        lambda x, y, bound: geometry.describe(x, y, max_memory_bytes=bound),
+        lambda x, y, bound: geometry.describe(x, 0 * y, max_memory_bytes=bound),
         lambda x, y, bound: verification.similarity(x, *np.repeat([np.arange(len(x))], 2, axis=0), "euclidean", bound),
     ],
     ids=["knn", "retrieve", "geometry", "similarity"],
