@@ -17,10 +17,10 @@ SMALLEST = np.nextafter(0.0, 1.0)  # the lower end of a range that leaves out 0
 class Predictor(mx.gluon.HybridBlock):
     """Embedding -> logits, from the parameters of a head: a second traced signature of the same weights."""
 
-    def __init__(self, head: Head, cast: bool = True):
+    def __init__(self, head: Head):
         super().__init__(prefix=head.prefix, params=head.params)
         self._logits = head.logits
-        self._cast_embedding = head.cast_embedding if cast else lambda F, embedding: embedding
+        self._cast_embedding = head.cast_embedding
         for name in inspect.signature(head.logits).parameters:
             if name in head._reg_params:
                 setattr(self, name, self.params.get(name))
@@ -123,7 +123,7 @@ class Head(ops.LossBlock):
 
     def export(self, path: str, epoch: int = 0, remove_amp_cast: bool = True):
         """Write ``predict`` as ``<path>-symbol.json`` and ``<path>-<epoch>.params``, input ``data`` (B, D)."""
-        predictor = Predictor(self, cast=False)  # behind a cast, a loaded graph could not tell the type of its input
+        predictor = Predictor(self)
         predictor.hybridize()
         context = self.collect_params().list_ctx()[0]
         with mx.autograd.pause():

@@ -142,46 +142,46 @@ class LGM(Head):
         )
 
     def logits(self, F, embedding, mean, raw_log_variance=None):
-        distance, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
-        return self._log_density(F, distance, half_log_det)
+        closeness, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
+        return self._log_density(F, closeness, half_log_det)
 
     def loss(self, F, embedding, label, mean, margin, likelihood_weight, raw_log_variance=None):
-        distance, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
-        logits = self._log_density(F, distance, half_log_det)
-        true_distance = ops.true_class(F, distance, label)
+        closeness, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
+        logits = self._log_density(F, closeness, half_log_det)
+        expanded = -ops.true_class(F, closeness, label)
         # Forward the exact distance, backward the gradient of the matrix product.
-        correction = F.BlockGrad(self._exact_distance(F, embedding, label, mean, raw_log_variance) - true_distance)
-        true_distance = true_distance + correction
-        loss = self.cross_entropy(F, logits, label, -F.broadcast_mul(margin, true_distance) - correction)
-        surprise = true_distance
+        correction = F.BlockGrad(self._exact_distance(F, embedding, label, mean, raw_log_variance) - expanded)
+        distance = expanded + correction
+        loss = self.cross_entropy(F, logits, label, -F.broadcast_mul(margin, distance) - correction)
+        surprise = distance
         if half_log_det is not None:
             surprise = surprise + ops.flat(F, F.take(half_log_det, label))
         return loss + F.broadcast_mul(likelihood_weight, surprise), logits
 
-    def _log_density(self, F, distance, half_log_det):
+    def _log_density(self, F, closeness, half_log_det):
         if half_log_det is None:
-            return -distance
-        return -(distance + ops.outer(F, ops.ones_column(F, distance), half_log_det, self.num_classes))
+            return closeness
+        return closeness - ops.outer(F, ops.ones_column(F, closeness), half_log_det, self.num_classes)
 
     def _mixture(self, F, embedding, mean, raw):
-        """Return the distances (B, C), at least 0, and half the log-determinants (C, 1), None for the identity."""
+        """Return minus the distances (B, C), at most 0, and half the log-determinants (C, 1), None for the identity."""
         embedding, mean = self._centred(F, embedding, mean)
         if self.variance == "diagonal":
-            precision = self._scaled_precision(F, raw)
+            half, precision = 0.5 * self._scale, self._scaled_precision(F, raw)
             scaled_mean = precision * mean
-            bias = ops.row_sums(F, scaled_mean * mean) * (0.5 * self._scale)
-            linear = self._product(F, -self._scale * embedding, scaled_mean, bias)
-            square = ops.inner_product(F, 0.5 * self._scale * F.square(embedding), precision, self.num_classes)
+            bias = -half * ops.row_sums(F, scaled_mean * mean)
+            linear = self._product(F, self._scale * embedding, scaled_mean, bias)
+            square = ops.inner_product(F, -half * F.square(embedding), precision, self.num_classes)
             half_log_det = 0.5 * ops.row_sums(F, softplus(F, raw)) + 0.5 * self.embedding_size * self._floor
-            return relu(F, linear + square), half_log_det
-        product = self._product(F, -embedding, mean, 0.5 * ops.row_sums(F, F.square(mean)))
-        half_square = 0.5 * ops.row_sums(F, F.square(embedding))
-        distance = relu(F, product + ops.outer(F, half_square, ops.ones_column(F, mean), self.num_classes))
+            return F.minimum(linear + square, 0.0), half_log_det
+        product = self._product(F, embedding, mean, -0.5 * ops.row_sums(F, F.square(mean)))
+        square = -0.5 * ops.row_sums(F, F.square(embedding))
+        closeness = F.minimum(product + ops.outer(F, square, ops.ones_column(F, mean), self.num_classes), 0.0)
         if self.variance == "identity":
-            return distance, None
+            return closeness, None
         precision = self._scale * self._scaled_precision(F, raw)
-        distance = distance * ops.outer(F, ops.ones_column(F, embedding), precision, self.num_classes)
-        return distance, 0.5 * self.embedding_size * (softplus(F, raw) + self._floor)
+        closeness = closeness * ops.outer(F, ops.ones_column(F, embedding), precision, self.num_classes)
+        return closeness, 0.5 * self.embedding_size * (softplus(F, raw) + self._floor)
 
     def _product(self, F, embedding, weight, bias):
         return ops.inner_product(F, embedding, weight, self.num_classes, ops.flat(F, bias))
@@ -202,9 +202,9 @@ class LGM(Head):
 
     def _exact_distance(self, F, embedding, label, mean, raw):
         """Return the true class's distance (B,) as a sum of squares, without gradient."""
-        square = F.square(F.BlockGrad(embedding) - F.take(F.BlockGrad(mean), label))
+        square = F.square(F.BlockGrad(embedding) - F.BlockGrad(F.take(mean, label)))
         if self.variance != "identity":
-            square = F.broadcast_mul(square, self._scaled_precision(F, F.take(F.BlockGrad(raw), label)))
+            square = F.broadcast_mul(square, self._scaled_precision(F, F.BlockGrad(F.take(raw, label))))
         return 0.5 * self._scale * ops.flat(F, ops.row_sums(F, square))
 
     def _raw(self, log_variance):
@@ -251,10 +251,6 @@ class LGM(Head):
 
 def softplus(F, x):
     return F.Activation(x, act_type="softrelu")
-
-
-def relu(F, x):
-    return F.Activation(x, act_type="relu")
 
 
 def log_density(embedding, mean, log_variance):

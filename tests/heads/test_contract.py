@@ -11,7 +11,8 @@ B, D, C = 6, 4, 5
 LABEL = np.array([0, 3, 1, 1, 4, 3])  # class 2 is absent
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
-every_head = pytest.mark.parametrize("case", cases.CASES, ids=str)
+every_case = pytest.mark.parametrize("case", cases.CASES, ids=str)
+every_head = pytest.mark.parametrize("case", [case for case in cases.CASES if not case.numbers_only], ids=str)
 
 
 def built(case, rng, dtype="float64", num_classes=C, embedding_size=D, **more):
@@ -53,7 +54,7 @@ def assert_matches_reference(case, head, embedding, label=LABEL, tolerance=1e-9,
         assert_close(logits_gradient[name], expected_logits[name], gradient_tolerance, f"of the logits for {name}")
 
 
-@every_head
+@every_case
 def test_loss_logits_and_gradients_are_those_of_the_second_implementation(case, rng):
     head = built(case, rng)
     assert_matches_reference(case, head, rng.normal(size=(B, D)))
@@ -65,13 +66,13 @@ def test_label_smoothing_is_that_of_the_second_implementation(case, rng):
     assert_matches_reference(case, head, rng.normal(size=(B, D)), smoothing=0.2)
 
 
-@every_head
+@every_case
 def test_one_sample_one_class_and_one_dimension(case, rng):
     assert_matches_reference(case, built(case, rng), rng.normal(size=(1, D)), LABEL[:1])
     assert_matches_reference(case, built(case, rng, num_classes=1), rng.normal(size=(2, D)), np.zeros(2, int))
     # In one dimension every cosine is 1 or -1, where a sine has half the digits.
     one_dimension = built(case, rng, embedding_size=1)
-    assert_matches_reference(case, one_dimension, rng.normal(size=(B, 1)), LABEL, 1e-6, 1e-3)
+    assert_matches_reference(case, one_dimension, rng.normal(size=(B, 1)), LABEL, 1e-5, 1e-3)
 
 
 @every_head
@@ -133,7 +134,7 @@ def test_hybridised_equals_eager_also_when_scheduled_values_move(case, rng, stat
     for one, other in zip(eager, hybridised):
         for a, b in zip(one, other):
             assert_close(b, a, 1e-12)
-    if any(value > 0 for value in start.values()) and case.options.get("margin") != 1:
+    if any(value > 0 for value in start.values()):
         assert not np.allclose(eager[0][0], eager[1][0]), "the scheduled values have no effect"
     alone = case.build(C, D)
     alone.initialize()
@@ -228,7 +229,7 @@ def test_finite_where_an_embedding_lies_on_a_weight_or_opposite(case, rng, size)
         assert_finite(head, factor * prototypes, (label + 1) % classes, f"another class, times {factor}")
 
 
-@every_head
+@every_case
 def test_finite_at_zero_and_far_away(case, rng):
     head = built(case, rng, "float32")
     embedding = rng.normal(size=(B, D))
@@ -308,6 +309,7 @@ def test_saved_and_loaded_it_is_the_same_head(case, rng, tmp_path):
 
 
 @every_head
+@pytest.mark.filterwarnings("ignore:Cannot decide type for the following arguments:UserWarning")  # any block's import
 def test_exported_it_predicts_from_an_embedding_alone(case, rng, tmp_path):
     head = built(case, rng, "float32")
     head.export(str(tmp_path / "head"))
