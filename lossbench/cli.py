@@ -183,7 +183,7 @@ def embed(arguments, prog):
 def benchmark(arguments, prog):
     parser = console.parser(prog, _BENCHMARK)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
-    kind = kinds.addconsole.parser("train", help="images/s of whole training beside the bare step")
+    kind = kinds.add_parser("train", help="images/s of whole training beside the bare step")
     kind.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
     kind.add_argument("--steps", type=int, default=50, metavar="N", help="steps of one repetition (default: 50)")
     kind.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")

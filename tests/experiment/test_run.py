@@ -282,7 +282,27 @@ def test_show_prints_the_resolved_config_and_the_groups_and_trains_nothing(folde
     assert not (folder / "runs").exists()
 
 
-@pytest.mark.parametrize("script", ["train", "eval", "predict", "embed"])
+def test_throughput_is_measured(folder):
+    out, _ = call(
+        "benchmark",
+        "train",
+        "--config",
+        "tiny.yaml",
+        "--steps",
+        3,
+        "--repetitions",
+        2,
+        "--json",
+        "rates.json",
+        cwd=folder,
+    )
+    rates = json.loads((folder / "rates.json").read_text())
+    assert rates["whole"]["n"] == rates["bare"]["n"] == rates["share"]["n"] == 2
+    assert f"{rates['bare']['median']:.0f}" in out
+    assert 0 < rates["whole"]["min"] <= rates["whole"]["median"] <= rates["whole"]["max"]
+
+
+@pytest.mark.parametrize("script", ["train", "eval", "predict", "embed", "benchmark"])
 def test_help_teaches_and_does_not_import_mxnet(script, tmp_path):
     done = subprocess.run(
         [sys.executable, "-X", "importtime", ROOT / "scripts" / f"{script}.py", "--help"],
