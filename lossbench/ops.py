@@ -230,7 +230,7 @@ def norm(F, x):
 
 def unit_rows(F, x, size: int, factor=None):
     """Scale every row of x (N, ``size``) to length 1, or to the length ``factor`` (1,); zero rows stay zero."""
-    inverse = F.rsqrt(squared_norm(F, x))
+    inverse = 1 / norm(F, x)  # ONNX exports no rsqrt
     if factor is not None:
         inverse = F.broadcast_mul(inverse, F.reshape(factor, shape=(1, 1)))
     ones = F.ones_like(F.transpose(F.slice_axis(x, axis=0, begin=0, end=1)))
@@ -242,7 +242,7 @@ def product_with_unit_rows(F, x, weight, num_rows: int):
 
     The columns of the product are scaled, not the rows of the weight, which are the longer ones where that matters.
     """
-    inverse = F.rsqrt(squared_norm(F, weight))
+    inverse = 1 / norm(F, weight)
     return inner_product(F, x, weight, num_rows) * outer(F, ones_column(F, x), inverse, num_rows)
 
 

@@ -195,8 +195,10 @@ class LGM(Head):
 
     def _centred(self, F, embedding, mean):
         """Shift embeddings and means by a common centre: far from the origin the expanded square loses its digits."""
-        some = F.slice_axis(mean, axis=0, begin=0, end=min(CENTRE_CLASSES, self.num_classes))
-        centre = F.BlockGrad(F.mean(some, axis=0, keepdims=True))
+        count = min(CENTRE_CLASSES, self.num_classes)
+        some = F.slice_axis(mean, axis=0, begin=0, end=count)
+        # A sum times a constant: ONNX exports no mean over an axis from opset 18 on.
+        centre = F.BlockGrad(F.sum(some, axis=0, keepdims=True) * (1.0 / count))
         shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(centre), self.embedding_size)
         return F.broadcast_sub(embedding, centre), mean - shift
 

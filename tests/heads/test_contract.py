@@ -402,6 +402,16 @@ def test_bad_arguments_name_argument_rule_value_and_way_out(case, rng):
     assert repr(head).startswith(f"{class_name}(num_classes=5, embedding_size=4")
 
 
+@every_head
+def test_no_array_is_as_large_as_batch_times_classes_times_dimensions(case):
+    head = case.build(23, 29)
+    embedding, label = mx.sym.var("embedding"), mx.sym.var("label")
+    symbol = mx.sym.Group(head(embedding, label))
+    internals = symbol.get_internals()
+    _, shapes, _ = internals.infer_shape(embedding=(31, 29), label=(31,))
+    assert max(np.prod(shape) for shape in shapes) <= 31 * 29
+
+
 @pytest.mark.parametrize("fault", ["loss", "gradient", "true class", "margin", "row"])
 def test_a_planted_error_is_caught(fault, rng, monkeypatch):
     """The comparison itself: five small faults in the shared arithmetic, each of which it must refuse."""

@@ -207,12 +207,12 @@ def test_training_with_a_fast_variance_stays_finite(variance, rng):
     """The likelihood has no lower bound: without a floor the variances of these tight classes go to 0."""
     label = rng.integers(0, 4, 64)
     images = rng.normal(size=(4, 8))[label] + 0.01 * rng.normal(size=(64, 8))
-    head = LGM(4, 3, variance=variance, variance_lr_mult=1)
+    head = LGM(4, 16, variance=variance, variance_lr_mult=1)
     head.initialize()
-    loss = training(head, images, label, steps=200, learning_rate=0.1)
+    loss = training(head, images, label, steps=250, learning_rate=0.05)
     log_variance = head.log_variance().asnumpy()
     assert np.isfinite(loss).all()
-    assert loss.mean() < 0
+    assert loss.mean() < -0.5
     assert -4 <= log_variance.min() < -1
 
 
