@@ -105,8 +105,9 @@ def _read(part, root, found, config_data):
 
 def _picture(path, size, channels):
     """One image (channels, size, size) and the checksum of its file."""
-    from PIL import Image
+    from PIL import Image, ImageFile
 
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing gluoncv sets it, and half an image would pass unnoticed
     content = files.contents(path)
     try:
         with Image.open(io.BytesIO(content)) as image:

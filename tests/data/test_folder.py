@@ -133,6 +133,15 @@ def test_other_files_are_noted(tree, small):
     assert load(small, root).notes == ["train: 1 files that are no images were left out"]
 
 
+def test_half_an_image_is_named_even_where_gluoncv_told_pillow_to_read_on(tree, small, monkeypatch):
+    root, _ = tree
+    path = root / "train" / "cat" / "3.png"
+    path.write_bytes(path.read_bytes()[:90])
+    monkeypatch.setattr("PIL.ImageFile.LOAD_TRUNCATED_IMAGES", True)
+    with pytest.raises(ValueError, match=re.escape(f"data: {path} must be an image that Pillow decodes, got ")):
+        load(small, root)
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", "half"])
 def test_a_broken_image_is_named(tree, small, content):
     root, _ = tree
