@@ -178,12 +178,16 @@ def label_index(F, label):
     return F.cast(label, dtype="float32")
 
 
-def nan_outside(F, loss, label, num_classes: int):
-    """Replace the loss (B,) of rows whose label is outside [0, ``num_classes``) by NaN, with no gradient.
+def known_labels(F, label, num_classes: int):
+    """Return 1 for every label (B,) that is a class id in [0, ``num_classes``), else 0.
 
-    ``pick`` and ``take`` clip an index, so that without this label 7 of 3 classes would train class 2.
+    ``pick`` and ``take`` clip an index, so that label 7 of 3 classes would train class 2.
     """
-    known = (label >= 0) * (label <= num_classes - 1) * F.broadcast_equal(label, F.floor(label))
+    return (label >= 0) * (label <= num_classes - 1) * F.broadcast_equal(label, F.floor(label))
+
+
+def nan_unless(F, known, loss):
+    """Replace the loss (B,) of rows that are not ``known`` by NaN, with no gradient."""
     return F.where(known, loss, F.zeros_like(loss) / 0)
 
 
@@ -213,9 +217,9 @@ def outer(F, left, right, num_rows: int):
     return inner_product(F, left, right, num_rows)
 
 
-def flat(F, column):
-    """Turn a column (N, 1) into (N,)."""
-    return F.reshape(column, shape=(-1,))
+def flat(F, x):
+    """Turn a column (N, 1), or any other array, into a vector."""
+    return F.reshape(x, shape=(-1,))
 
 
 def squared_norm(F, x):
@@ -251,40 +255,27 @@ def true_class(F, values, label):
     return F.pick(values, label, axis=1)
 
 
-def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, shift=None, dtype: str = "float32"):
-    r"""Return the cross-entropy of every row, as (B,), with the true class's logit shifted where asked for.
+def with_true_class(F, logits, label, value, num_classes: int):
+    """Return the logits (B, C) with every row's entry of its label replaced by ``value`` (B,).
+
+    A scatter into the flattened array, whose backward pass is as cheap; labels must be known ones. The index is
+    float64, in which B C is exact.
+    """
+    label = F.cast(label, dtype="float64")
+    index = label + num_classes * F.contrib.arange_like(label)
+    replaced = F.contrib.index_copy(flat(F, logits), index, value)
+    return F.reshape(replaced, shape=(-1, num_classes))
+
+
+def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0):
+    r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,) as float32.
 
     .. math:: L = \log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j
 
-    Parameters
-    ----------
-    logits : (B, C)
-        Scores z without a margin.
-    label : (B,)
-        Class ids y as float32.
-    num_classes : int
-        C.
-    smoothing : float, default 0
-        Label smoothing epsilon in [0, 1).
-    shift : (B,), optional
-        Added to ``logits[i, label[i]]``: what a margin makes of the true class's logit, less that logit.
-    dtype : str
-        Type of the logits.
-
-    Notes
-    -----
-    The shift enters the (B, C) array with its gradient blocked, and its gradient ``p_y - target_y`` is attached to a
-    (B,) term of value 0. Neither pass then reduces a (B, C) array for it.
+    with the label smoothing :math:`\epsilon` in [0, 1).
     """
-    if shift is not None:
-        one_hot = F.one_hot(label, depth=num_classes, dtype=dtype)
-        logits = logits + F.broadcast_mul(one_hot, F.BlockGrad(F.expand_dims(shift, axis=1)))
     log_probability = F.log_softmax(logits, axis=1)
-    true_log_probability = true_class(F, log_probability, label)
-    loss = -true_log_probability
+    loss = -true_class(F, log_probability, label)
     if smoothing:
         loss = (1 - smoothing) * loss - (smoothing / num_classes) * flat(F, row_sums(F, log_probability))
-    if shift is not None:
-        target = 1 - smoothing + smoothing / num_classes
-        loss = loss + F.BlockGrad(F.exp(true_log_probability) - target) * (shift - F.BlockGrad(shift))
     return loss

@@ -46,22 +46,40 @@ def test_cross_entropy_with_a_shift_of_thousands_is_exact():
         changed = logits.asnumpy()[0]
         changed[label] += shift
         expected = changed.max() + np.log(np.exp(changed - changed.max()).sum()) - changed[label]
-        found = ops.cross_entropy(mx.nd, logits, mx.nd.array([label]), 3, shift=array([shift]), dtype="float64")
+        replaced = ops.with_true_class(mx.nd, logits, mx.nd.array([label]), array(changed[[label]]), 3)
+        found = ops.cross_entropy(mx.nd, replaced, mx.nd.array([label]), 3)
         np.testing.assert_allclose(found.asnumpy(), [expected], rtol=1e-12)
 
 
 def test_a_margin_keeps_its_digits_where_the_true_class_is_all_but_certain():
     """Computed from the probability alone, 1 - p would have lost them in float32."""
-    logits, shift = mx.nd.array([[20.0, 0.0]]), mx.nd.array([-19.0])
-    found = ops.cross_entropy(mx.nd, logits, mx.nd.array([0]), 2, shift=shift).asscalar()
+    logits, label = mx.nd.array([[20.0, 0.0]]), mx.nd.array([0])
+    replaced = ops.with_true_class(mx.nd, logits, label, mx.nd.array([1.0]), 2)
+    found = ops.cross_entropy(mx.nd, replaced, label, 2).asscalar()
     assert found == pytest.approx(np.log1p(np.exp(-1.0)), abs=3e-6)  # oneDNN's log_softmax is off by 1.4e-6
+
+
+def test_the_true_class_is_replaced_with_its_gradient_beyond_the_integers_of_float32():
+    rows, classes = 260, 100_003  # 26 million entries: float32 counts to 16.8 million
+    logits, value = mx.nd.zeros((rows, classes)), mx.nd.arange(1, rows + 1)
+    label = mx.nd.arange(rows) * 384
+    for x in (logits, value):
+        x.attach_grad()
+    with mx.autograd.record():
+        found = ops.with_true_class(mx.nd, logits, label, value, classes)
+    found.backward()
+    np.testing.assert_array_equal(found.pick(label).asnumpy(), value.asnumpy())
+    assert found.sum().asscalar() == value.sum().asscalar()
+    np.testing.assert_array_equal(value.grad.asnumpy(), np.ones(rows))
+    np.testing.assert_array_equal(logits.grad.pick(label).asnumpy(), np.zeros(rows))
+    assert logits.grad.sum(axis=1).asnumpy().tolist() == [classes - 1] * rows
 
 
 def test_labels_outside_give_nan_without_gradient():
     loss = mx.nd.array([1.0, 2.0, 3.0, 4.0, 5.0])
     loss.attach_grad()
     with mx.autograd.record():
-        found = ops.nan_outside(mx.nd, loss, mx.nd.array([0, 2, 3, -1, 0.5]), 3)
+        found = ops.nan_unless(mx.nd, ops.known_labels(mx.nd, mx.nd.array([0, 2, 3, -1, 0.5]), 3), loss)
     found.backward()
     np.testing.assert_array_equal(found.asnumpy(), [1, 2, np.nan, np.nan, np.nan])
     assert loss.grad.asnumpy().tolist() == [1, 1, 0, 0, 0]

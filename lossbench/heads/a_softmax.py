@@ -80,8 +80,8 @@ class ASoftmax(AngleMultiplier):
     def loss(self, F, embedding, label, weight, beta):
         logits = self.logits(F, embedding, weight)
         length = ops.flat(F, ops.norm(F, embedding))
-        shift = self._shift(F, ops.true_class(F, logits, label), length, beta)
-        return self.cross_entropy(F, logits, label, shift), logits
+        true_logit = self._blended(F, ops.true_class(F, logits, label), length, beta)
+        return self.cross_entropy(F, logits, label, true_logit), logits
 
     def prototypes(self):
         return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)

@@ -76,8 +76,8 @@ class AMSoftmax(CosineHead):
 
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)
-        shift = F.broadcast_mul(ops.flat(F, ops.ones_column(F, embedding)), -scale * margin)
-        return self.cross_entropy(F, logits, label, shift), logits
+        true_logit = F.broadcast_sub(ops.true_class(F, logits, label), scale * margin)
+        return self.cross_entropy(F, logits, label, true_logit), logits
 
     def _bounded_margin(self):
         margin = self.scheduled()["margin"]

@@ -90,8 +90,8 @@ class ArcFace(CosineHead):
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)
         cosine = F.broadcast_div(ops.true_class(F, logits, label), scale)
-        shift = F.broadcast_mul(scale, self._with_margin(F, cosine, margin) - cosine)
-        return self.cross_entropy(F, logits, label, shift), logits
+        true_logit = F.broadcast_mul(self._with_margin(F, cosine, margin), scale)
+        return self.cross_entropy(F, logits, label, true_logit), logits
 
     def _with_margin(self, F, cosine, margin):
         """Return psi (B,) of cosines (B,) that rounding may have carried out of [-1, 1]."""

@@ -84,8 +84,10 @@ class Head(ops.LossBlock):
 
     def hybrid_forward(self, F, embedding, label, **parameters):
         label = ops.label_index(F, label)
+        known = ops.known_labels(F, label, self.num_classes)
+        label = F.where(known, label, F.zeros_like(label))
         loss, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
-        return ops.nan_outside(F, loss, label, self.num_classes), logits
+        return ops.nan_unless(F, known, loss), logits
 
     def cast_embedding(self, F, embedding):
         """Bring an embedding to the type that the head computes in."""
@@ -99,9 +101,11 @@ class Head(ops.LossBlock):
         """Return the loss (B,) and the scores (B, C)."""
         raise NotImplementedError
 
-    def cross_entropy(self, F, logits, label, shift=None):
-        """Return the head's cross-entropy (B,), see `lossbench.ops.cross_entropy`."""
-        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, shift, self._dtype)
+    def cross_entropy(self, F, logits, label, true_logit=None):
+        """Return the cross-entropy (B,) with the head's smoothing and, if one is given, another true logit (B,)."""
+        if true_logit is not None:
+            logits = ops.with_true_class(F, logits, label, true_logit, self.num_classes)
+        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing)
 
     def predict(self, embedding):
         """Return the logits (B, C) of an embedding (B, D); hybridised when the head is."""

@@ -23,10 +23,10 @@ class AngleMultiplier(Head):
         way_out = "It weighs the plain logit against the one with the margin; 0 leaves the margin alone."
         self._schedule("beta", beta, 0, np.inf, "be at least 0", way_out)
 
-    def _shift(self, F, true_logit, length, beta):
-        """Return what the margin adds to the true class's logit (B,), ``length`` being that logit at angle 0."""
-        cosine = true_logit / length
-        return F.broadcast_div(length * (psi(F, cosine, self.margin) - cosine), 1 + beta)
+    def _blended(self, F, logit, length, beta):
+        """Return the true class's training logit (B,) from its plain one, and from that one at angle 0."""
+        with_margin = length * psi(F, logit / length, self.margin)
+        return F.broadcast_div(F.broadcast_mul(logit, beta) + with_margin, 1 + beta)
 
 
 def psi(F, cosine, margin: int):
@@ -117,8 +117,8 @@ class LSoftmax(AngleMultiplier):
     def loss(self, F, embedding, label, weight, beta):
         logits = self.logits(F, embedding, weight)
         length = ops.flat(F, ops.norm(F, embedding) * ops.norm(F, F.take(weight, label)))
-        shift = self._shift(F, ops.true_class(F, logits, label), length, beta)
-        return self.cross_entropy(F, logits, label, shift), logits
+        true_logit = self._blended(F, ops.true_class(F, logits, label), length, beta)
+        return self.cross_entropy(F, logits, label, true_logit), logits
 
     def prototypes(self):
         return self.weight.list_data()[0].copy()

@@ -150,13 +150,13 @@ class LGM(Head):
         logits = self._log_density(F, closeness, half_log_det)
         expanded = -ops.true_class(F, closeness, label)
         # Forward the exact distance, backward the gradient of the matrix product.
-        correction = F.BlockGrad(self._exact_distance(F, embedding, label, mean, raw_log_variance) - expanded)
-        distance = expanded + correction
-        loss = self.cross_entropy(F, logits, label, -F.broadcast_mul(margin, distance) - correction)
+        exact = self._exact_distance(F, embedding, label, mean, raw_log_variance)
+        distance = expanded + F.BlockGrad(exact - expanded)
         surprise = distance
         if half_log_det is not None:
-            surprise = surprise + ops.flat(F, F.take(half_log_det, label))
-        return loss + F.broadcast_mul(likelihood_weight, surprise), logits
+            surprise = distance + ops.flat(F, F.take(half_log_det, label))
+        loss = self.cross_entropy(F, logits, label, -surprise - F.broadcast_mul(distance, margin))
+        return loss + F.broadcast_mul(surprise, likelihood_weight), logits
 
     def _log_density(self, F, closeness, half_log_det):
         if half_log_det is None:

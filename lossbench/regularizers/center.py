@@ -93,12 +93,13 @@ class CenterLoss(Regularizer):
 
     def hybrid_forward(self, F, embedding, label, centers, loss_weight):
         label, embedding = ops.label_index(F, label), F.cast(embedding, dtype=self._dtype)
+        known = ops.known_labels(F, label, self.num_classes)
         own = F.take(centers, label)
         distance = 0.5 * ops.flat(F, ops.row_sums(F, F.square(embedding - F.BlockGrad(own))))
         # Of value 0: the centres' part of the gradient, from which the embeddings and the loss weight are kept.
         pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own))) * self._step_factor(F, label)
         penalty = F.broadcast_mul(loss_weight, distance) + (pull - F.BlockGrad(pull))
-        return ops.nan_outside(F, penalty, label, self.num_classes)
+        return ops.nan_unless(F, known, penalty)
 
     def _step_factor(self, F, label):
         """Return B / (1 + n_y) of every row, as (B,)."""
