@@ -1,25 +1,20 @@
-"""One step, one epoch, the loop. Takes built objects; knows no file and no config.
+"""The training step. Takes built objects; knows no file and no config.
 
 The whole step runs as one static graph (backbone, head, regularizers and their sum) and waits for no value:
-sums of loss and right answers and the first bad step stay on the device and are read every `CHECK_EVERY` steps.
+sums of loss and right answers and the first bad step stay on the device until the loop reads them.
 """
 
 from __future__ import annotations
 
 import collections
-import itertools
 import math
-import time
 import warnings
-from dataclasses import asdict, dataclass, field
-from typing import Callable, Optional
 
 import numpy as np
 
 from lossbench import _mxnet
 from lossbench._mxnet import mx
 
-CHECK_EVERY = 50
 _IN_FLIGHT = 4
 _NO_STEP = 1e9
 
@@ -68,30 +63,6 @@ class Objective(mx.gluon.HybridBlock):
             own = regularizer._collect_params_with_prefix().items()
             named.update((f"regularizers.{regularizer.config_name}.{n}", p) for n, p in own)
         return named
-
-
-@dataclass
-class Position:
-    """Where a run is: all that a checkpoint must remember besides parameters and optimizer state."""
-
-    epoch: int = 1
-    """The epoch that the next step belongs to, from 1."""
-    epoch_step: int = 0
-    """Updates done in it."""
-    loss_sum: float = 0.0
-    right: float = 0.0
-    images: int = 0
-    seconds: float = 0.0
-    """Time spent in this epoch, also before an interruption."""
-    best: Optional[dict] = None
-    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far."""
-    stopped_early: bool = False
-
-    def next_epoch(self) -> Position:
-        return Position(epoch=self.epoch + 1, best=self.best, stopped_early=self.stopped_early)
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 class Trainer:
@@ -239,118 +210,3 @@ class Trainer:
         for bad in self._first_bad:
             bad[:] = _NO_STEP
         return float(totals[0]), float(totals[1])
-
-
-@dataclass
-class Hooks:
-    """What the loop calls; everything that touches files, validation or the screen is behind these.
-
-    `epoch_started(position, steps)`, `advanced(position)` after every update (sums are fresh when it is read),
-    `epoch_ended(row)`, `validate(epoch) -> dict` of further entries of the row, `checkpoint(position)` writes, and
-    `interrupted() -> bool` asks the loop to save and stop.
-    """
-
-    epoch_started: Callable = field(default=lambda position, steps: None)
-    advanced: Callable = field(default=lambda position, fresh: None)
-    epoch_ended: Callable = field(default=lambda row: None)
-    validate: Callable = field(default=lambda epoch: {})
-    checkpoint: Callable = field(default=lambda position: None)
-    interrupted: Callable = field(default=lambda: False)
-
-
-def fit(
-    trainer, batches, position, *, epochs, hooks, checkpoint_every_epochs=1, checkpoint_every_steps=None, patience=None
-):
-    """Train to the end of epoch `epochs`, to an early stop or to an interruption.
-
-    Parameters
-    ----------
-    trainer : Trainer
-    batches : data.Batches
-        `epoch(number, start)` yields (images, labels); `len()` is the number of batches in an epoch.
-    position : Position
-        Where to start.
-    epochs : int
-    hooks : Hooks
-    checkpoint_every_epochs : int, default 1
-        The last epoch and one that is the best so far are always saved.
-    checkpoint_every_steps : int, optional
-        Also save within an epoch.
-    patience : int, optional
-        Stop after this many epochs without a better validation accuracy.
-
-    Returns
-    -------
-    Position
-        After the last finished step. Its epoch is `epochs + 1` when the training is complete.
-    """
-    while position.epoch <= epochs and not position.stopped_early:
-        position, finished = _epoch(trainer, batches, position, hooks, checkpoint_every_steps)
-        if not finished:
-            hooks.checkpoint(position)
-            return position
-        row = _row(trainer, position)
-        row.update(hooks.validate(position.epoch))
-        accuracy = row.get("validation_accuracy")
-        is_best = accuracy is not None and (position.best is None or accuracy > position.best["accuracy"])
-        if is_best:
-            position.best = {"epoch": position.epoch, "step": trainer.step, "accuracy": accuracy}
-        since_best = position.epoch - position.best["epoch"] if position.best else 0
-        position.stopped_early = patience is not None and since_best >= patience
-        hooks.epoch_ended(row)
-        position = position.next_epoch()
-        done = position.epoch > epochs or position.stopped_early
-        if is_best or done or (position.epoch - 1) % checkpoint_every_epochs == 0:
-            hooks.checkpoint(position)
-        if hooks.interrupted() and not done:
-            hooks.checkpoint(position)
-            return position
-    return position
-
-
-def _epoch(trainer, batches, position, hooks, checkpoint_every_steps):
-    """Run what is left of the position's epoch; returns the new position and whether the epoch is finished."""
-    steps = len(batches) // trainer.accumulate_steps
-    began = time.perf_counter() - position.seconds
-    trainer.reset_sums(position.loss_sum, position.right)
-    hooks.epoch_started(position, steps)
-
-    def read():
-        position.loss_sum, position.right = trainer.read_sums(position.epoch, position.epoch_step)
-        position.seconds = time.perf_counter() - began
-
-    stream = batches.epoch(position.epoch, start=position.epoch_step * trainer.accumulate_steps)
-    try:
-        while position.epoch_step < steps:
-            chunk = list(itertools.islice(stream, trainer.accumulate_steps))
-            position.images += trainer.update(chunk, position.epoch, position.epoch_step)
-            position.epoch_step += 1
-            fresh = position.epoch_step % CHECK_EVERY == 0 or position.epoch_step == steps
-            if fresh:
-                read()
-            hooks.advanced(position, fresh)
-            if position.epoch_step == steps:
-                break
-            if hooks.interrupted():
-                read()
-                return position, False
-            if checkpoint_every_steps and position.epoch_step % checkpoint_every_steps == 0:
-                read()
-                hooks.checkpoint(position)
-    finally:
-        stream.close()
-    return position, True
-
-
-def _row(trainer, position) -> dict:
-    """One row of the history. The learning rate and scheduled values are those of the epoch's last step."""
-    return {
-        "epoch": position.epoch,
-        "step": trainer.step,
-        "loss": position.loss_sum / position.images,
-        "accuracy": position.right / position.images,
-        "learning_rate": trainer.learning_rate(trainer.step - 1),
-        "images_per_second": position.images / position.seconds,
-        "seconds": position.seconds,
-        **trainer.scheduled_values(trainer.step - 1),
-    }

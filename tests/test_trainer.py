@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from lossbench import optimizers, trainer
+from lossbench import loop, optimizers, trainer
 from lossbench._mxnet import mx
 from lossbench.heads import LGM, Softmax
 from tests.test_optimizers import section
@@ -62,8 +62,8 @@ def values(made):
 
 def fit(made, batches=None, epochs=2, **hooks):
     rows = []
-    hooks = trainer.Hooks(epoch_ended=rows.append, **hooks)
-    position = trainer.fit(made, batches or Batches(), trainer.Position(), epochs=epochs, hooks=hooks)
+    hooks = loop.Hooks(epoch_ended=rows.append, **hooks)
+    position = loop.fit(made, batches or Batches(), loop.Position(), epochs=epochs, hooks=hooks)
     return position, rows
 
 
@@ -141,12 +141,12 @@ def test_nothing_is_saved_after_a_bad_step():
     batches.images[10 * 7] = np.inf
     made = make()
     with pytest.raises(trainer.NonFiniteLoss, match="step 8 "):
-        trainer.fit(
+        loop.fit(
             made,
             batches,
-            trainer.Position(),
+            loop.Position(),
             epochs=1,
-            hooks=trainer.Hooks(checkpoint=lambda position: saved.append(made.step)),
+            hooks=loop.Hooks(checkpoint=lambda position: saved.append(made.step)),
             checkpoint_every_steps=4,
         )
     assert saved == [4]
@@ -215,12 +215,12 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(stop_after):
     second.optimizers.load_state(*saved["state"])
     second.step = saved["step"]
     rows = []
-    trainer.fit(
+    loop.fit(
         second,
         batches,
-        trainer.Position(**saved["position"]),
+        loop.Position(**saved["position"]),
         epochs=epochs,
-        hooks=trainer.Hooks(epoch_ended=rows.append),
+        hooks=loop.Hooks(epoch_ended=rows.append),
     )
     for name, value in values(undisturbed).items():
         np.testing.assert_array_equal(values(second)[name], value)
@@ -231,12 +231,12 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(stop_after):
 def test_the_best_epoch_is_by_validation_and_patience_counts_from_it():
     accuracies, saved = iter([0.5, 0.7, 0.7, 0.6, 0.9]), []
     made = make()
-    position = trainer.fit(
+    position = loop.fit(
         made,
         Batches(),
-        trainer.Position(),
+        loop.Position(),
         epochs=5,
-        hooks=trainer.Hooks(
+        hooks=loop.Hooks(
             validate=lambda epoch: {"validation_accuracy": next(accuracies)},
             checkpoint=lambda position: saved.append(made.step),
         ),

@@ -9,8 +9,9 @@ import numpy as np
 from lossbench import checkpoint, data, plots, schedules
 from lossbench.experiment import pictures
 from lossbench.experiment.model import measure
+from lossbench.loop import Hooks, Position, fit
 from lossbench.optimizers import Optimizers
-from lossbench.trainer import Hooks, Position, Trainer, fit
+from lossbench.trainer import Trainer
 
 MAX_SAVED_EMBEDDINGS = 10_000
 
