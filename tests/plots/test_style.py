@@ -12,14 +12,16 @@ from lossbench.plots import style
 
 def test_no_mxnet_no_pyplot_and_no_changed_settings():
     code = (
-        "import sys, matplotlib, numpy as np;"
+        "import sys, warnings; warnings.simplefilter('error');"
+        "warnings.filterwarnings('ignore', category=DeprecationWarning, module='matplotlib');"  # its own use of pyparsing
+        "import matplotlib, numpy as np;"
         "settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'};"
         "before = settings(); from lossbench import plots;"
         "plots.scatter(np.eye(2), [0, 1], title='t'); plots.training_curves([{'epoch': 1, 'loss': 1.0}], title='t');"
         "assert settings() == before;"
         "assert 'matplotlib.pyplot' not in sys.modules and 'mxnet' not in sys.modules"
     )
-    assert subprocess.run([sys.executable, "-W", "error", "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
