@@ -13,7 +13,8 @@ from lossbench.plots import style
 def test_no_mxnet_no_pyplot_and_no_changed_settings():
     code = (
         "import sys, warnings; warnings.simplefilter('error');"
-        "warnings.filterwarnings('ignore', category=DeprecationWarning, module='matplotlib');"  # its own use of pyparsing
+        # matplotlib's own use of pyparsing
+        "warnings.filterwarnings('ignore', category=DeprecationWarning, module='matplotlib');"
         "import matplotlib, numpy as np;"
         "settings = lambda: {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'};"
         "before = settings(); from lossbench import plots;"
