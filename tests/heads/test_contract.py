@@ -88,6 +88,7 @@ def test_predict_and_score_are_the_logits_and_need_no_label(case, rng):
         head.hybridize(hybridised)
         for size in (B, 2, B):
             assert_close(head.predict(x[:size]).asnumpy(), expected[:size], 1e-9)
+        assert (head._predictor._cached_op is not None) == hybridised
     assert_close(head.describe()["score"](embedding), expected, 1e-9)
 
 

@@ -70,6 +70,21 @@ def test_the_true_class_keeps_its_digits_where_classes_are_far_apart(rng):
     np.testing.assert_allclose(loss.asnumpy(), expected, rtol=1e-4)
 
 
+@every_variance
+def test_no_distance_is_negative(variance, rng):
+    """On its own mean the expanded square is rounded to either side of 0."""
+    mean = 30 * rng.normal(size=(200, 64))
+    head = lgm(mean, variance=variance, dtype="float32")
+    half_log_det = 0.0
+    if variance != "identity":
+        head.set_log_variance(rng.uniform(-1, 1, size=head.raw_log_variance.shape))
+        half_log_det = 0.5 * np.broadcast_to(head.log_variance().asnumpy(), mean.shape).sum(axis=1)
+    distance = -head.predict(head.mean.data()).asnumpy() - half_log_det
+    assert distance.min() > -1e-4
+    loss, _ = head(head.mean.data(), mx.nd.arange(200))
+    assert np.isfinite(loss.asnumpy()).all()
+
+
 @pytest.mark.parametrize(
     ("embedding", "expected", "slope"),
     [((13, 0), 60.0, 20.0), ((16, 0), 120.0, 20.0), ((0, 100), 0, 0), ((5, 0), 0, 0)],
