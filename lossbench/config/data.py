@@ -36,7 +36,9 @@ class Augment(Section):
 class DataSection(Section):
     """What every source has."""
 
-    root: Optional[str] = Field(None, description="folder of the files; null: Gluon's own folders, else a download")
+    root: Optional[str] = Field(
+        None, description="folder of the files; null: $LOSSBENCH_DATA, Gluon's folder, else a download"
+    )
     batch_size: int = Field(128, ge=1, description="images a training step, >= 1")
     validation_fraction: float = Field(
         0.1, ge=0, le=0.5, description="share of the training images held out, stratified, in [0, 0.5]"
