@@ -134,6 +134,10 @@ class Head(ops.LossBlock):
             predictor(mx.nd.zeros((1, self.embedding_size), ctx=context, dtype=self._dtype))
         return predictor.export(path, epoch, remove_amp_cast)
 
+    def bounds(self):
+        """Return one line on the lowest loss that the head can reach, None where there is no such bound."""
+        return None
+
     def check_labels(self, label) -> None:
         """Raise a ValueError that names the first label outside [0, C); NumPy array or NDArray."""
         ops.check_labels(type(self).__name__, label, self.num_classes)

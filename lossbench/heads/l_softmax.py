@@ -35,7 +35,8 @@ def psi(F, cosine, margin: int):
     ``cos(m theta)`` is the Chebyshev polynomial of the cosine, and k <= m - 1 the number of thresholds
     ``cos(j pi / m)`` that the cosine has passed. It carries no gradient.
     """
-    passed = sum(F.BlockGrad(cosine) < math.cos(j * math.pi / margin) for j in range(1, margin))
+    fixed = F.BlockGrad(cosine)
+    passed = sum(fixed < math.cos(j * math.pi / margin) for j in range(1, margin))
     sign = 1 - 2 * (passed % 2)
     return sign * chebyshev(F, cosine, margin) - 2 * passed
 
@@ -116,7 +117,8 @@ class LSoftmax(AngleMultiplier):
 
     def loss(self, F, embedding, label, weight, beta):
         logits = self.logits(F, embedding, weight)
-        length = ops.flat(F, ops.norm(F, embedding) * ops.norm(F, F.take(weight, label)))
+        squares = ops.squared_norm(F, embedding) * ops.squared_norm(F, F.take(weight, label))
+        length = ops.flat(F, F.sqrt(squares))
         true_logit = self._blended(F, ops.true_class(F, logits, label), length, beta)
         return self.cross_entropy(F, logits, label, true_logit), logits
 

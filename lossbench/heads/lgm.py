@@ -57,7 +57,9 @@ class LGM(Head):
     Learns ``mean`` (C, D) and, unless the variance is the identity, ``raw_log_variance`` (C, 1) or (C, D), where
     ``log variance = log_variance_floor + softplus(raw_log_variance)`` starts at 0; `log_variance` and
     `set_log_variance` speak of the log variance itself. The likelihood has no lower bound as a variance shrinks, hence
-    the floor, and below a hard maximum the gradient would be dead.
+    the floor, and below a hard maximum the gradient would be dead. A small variance also multiplies the gradient that
+    the embedding feels, by exp(-log_variance_floor) = 55 at most: a learning rate near the limit of the identity's
+    wants a higher floor or clipped gradients.
 
     The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
     products of embeddings and means that are both shifted by a common centre; the true class's own distance is the

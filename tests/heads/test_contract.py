@@ -86,6 +86,9 @@ def test_predict_and_score_are_the_logits_and_need_no_label(case, rng):
     np.testing.assert_array_equal(logits.asnumpy(), other.asnumpy())
     for hybridised in (False, True):
         head.hybridize(hybridised)
+        head.cast("float32")
+        head.predict(x.astype("float32"))
+        head.cast("float64")  # a graph of the other type must not stay
         for size in (B, 2, B):
             assert_close(head.predict(x[:size]).asnumpy(), expected[:size], 1e-9)
         assert (head._predictor._cached_op is not None) == hybridised
@@ -255,6 +258,30 @@ def test_an_absent_class_moves_only_by_the_softmax(case, rng):
     weight = gradient[cases.learned(head)[0]]
     assert np.isfinite(weight).all()
     assert np.abs(weight[2]).max() > 0
+
+
+@every_head
+@pytest.mark.parametrize("hybridised", [False, True])
+def test_a_frozen_head_still_moves_the_embedding_and_a_frozen_embedding_the_head(case, rng, hybridised):
+    head = built(case, rng)
+    embedding, label = rng.normal(size=(B, D)), mx.nd.array(LABEL)
+    _, _, expected = cases.gradients(head, embedding, LABEL)
+    head.hybridize(hybridised)
+    x = mx.nd.array(embedding, dtype="float64")
+    with mx.autograd.record():
+        loss, _ = head(x, label)
+    loss.backward()
+    names = cases.learned(head)
+    for name in names:
+        assert_close(getattr(head, name).grad().asnumpy(), expected[name], 1e-12, name)
+    for frozen in (names[:1], names):
+        for name in frozen:
+            getattr(head, name).grad_req = "null"
+        x.attach_grad()
+        with mx.autograd.record():
+            loss, _ = head(x, label)
+        loss.backward()
+        assert_close(x.grad.asnumpy(), expected["embedding"], 1e-12)
 
 
 @every_head

@@ -313,6 +313,7 @@ def test_a_head_that_can_succeed_does_not_warn():
         build(10, 64)
         build(10, 5)
         build(1, 2)
-    NormFace(10, 2)
+    assert "10 classes in 2 dimensions with scale 16 cannot bring the cross-entropy below" in NormFace(10, 2).bounds()
+    assert Softmax(10, 2).bounds() is None
     AMSoftmax(10, 2, margin=0.19)
     ArcFace(10, 2, margin=0.6)
