@@ -3,7 +3,7 @@
 
 import sys
 
-from lossbench.cli import benchmark
+from lossbench.cli.benchmark import main
 
 if __name__ == "__main__":
-    sys.exit(benchmark())
+    sys.exit(main())

@@ -3,7 +3,7 @@
 
 import sys
 
-from lossbench.cli import embed
+from lossbench.cli.embed import main
 
 if __name__ == "__main__":
-    sys.exit(embed())
+    sys.exit(main())

@@ -3,7 +3,7 @@
 
 import sys
 
-from lossbench.cli import evaluate
+from lossbench.cli.eval import main
 
 if __name__ == "__main__":
-    sys.exit(evaluate())
+    sys.exit(main())

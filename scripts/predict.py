@@ -3,7 +3,7 @@
 
 import sys
 
-from lossbench.cli import predict
+from lossbench.cli.predict import main
 
 if __name__ == "__main__":
-    sys.exit(predict())
+    sys.exit(main())

@@ -3,7 +3,7 @@
 
 import sys
 
-from lossbench.cli import train
+from lossbench.cli.train import main
 
 if __name__ == "__main__":
-    sys.exit(train())
+    sys.exit(main())

@@ -1,0 +1,22 @@
+"""`benchmark.py`: measurements on this machine."""
+
+from __future__ import annotations
+
+from lossbench import console
+from lossbench.cli import benchmark_train
+
+DESCRIPTION = """\
+Measure on this machine. What is compared is interleaved in one process; median and spread are printed. Nothing else
+should run meanwhile.
+"""
+KINDS = {"train": benchmark_train}
+
+
+@console.guarded
+def main(arguments, prog):
+    parser = console.parser(prog, DESCRIPTION)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, kind in KINDS.items():
+        kind.add_arguments(kinds.add_parser(name, help=kind.HELP))
+    options = parser.parse_args(arguments)
+    return KINDS[options.kind].run(options)

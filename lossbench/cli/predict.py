@@ -1,0 +1,37 @@
+"""`predict.py`: the class of image files."""
+
+from __future__ import annotations
+
+from lossbench import console
+
+DESCRIPTION = """\
+Name the class of images with a trained run.
+
+A row per image: class, probability (softmax of the logits) and, for L-GM, the log density of the likeliest class, which
+is low for images unlike any that was trained on.
+"""
+
+
+@console.guarded
+def main(arguments, prog):
+    parser = console.parser(prog, DESCRIPTION)
+    console.add_run(parser)
+    parser.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
+    )
+    parser.add_argument("--csv", metavar="FILE", help="also write a table there")
+    options = parser.parse_args(arguments)
+
+    from lossbench import experiment
+
+    rows = experiment.predict(
+        experiment.open_run(options.run, options.checkpoint, device=options.device), options.images
+    )
+    columns = list(rows[0])
+    text = [[console.cell(row[column]) for column in columns] for row in rows]
+    console.print_columns([columns, *text])
+    if options.csv:
+        import csv
+
+        with open(options.csv, "w", newline="") as file:
+            csv.writer(file).writerows([columns, *([row[column] for column in columns] for row in rows)])

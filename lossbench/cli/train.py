@@ -1,0 +1,78 @@
+"""`train.py`: from a config to a finished run."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from lossbench import console
+
+DESCRIPTION = """\
+Train a backbone with a loss head as a config file describes, then evaluate it on the test set.
+
+Everything is written to a run folder: the resolved config, one history row an epoch, checkpoints, metrics and plots.
+Ctrl-C finishes the step and saves; --resume goes on from there as if nothing had happened.
+"""
+EXAMPLES = """\
+examples:
+  train.py --config configs/lgm_digits.yaml
+  train.py --config configs/lgm_cifar10_short.yaml data.root=/data/cifar10 --seed 1
+  train.py --config configs/lgm_mnist.yaml head.margin=0.5 --run-dir runs/margin-0.5
+  train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
+  train.py --config configs/lgm_cifar10.yaml --resume        (go on after an interruption)
+"""
+
+
+@console.guarded
+def main(arguments, prog):
+    parser = console.parser(prog, DESCRIPTION, EXAMPLES)
+    parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
+    parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
+    parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
+    parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
+    parser.add_argument(
+        "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
+    )
+    console.add_device(parser)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
+    options = parser.parse_intermixed_args(arguments)
+
+    from lossbench import config
+
+    overrides = [*options.overrides, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    settings = config.load(options.config, overrides)
+    if options.show:
+        return _show(settings, options.device)
+    run_dir = options.run_dir or f"runs/{settings.name}/seed-{settings.seed}"
+
+    from lossbench import experiment
+
+    result = experiment.run(
+        settings, run_dir, resume=options.resume, device=options.device, hint=_shorter_config(options.config)
+    )
+    if result.finished_before:
+        print(
+            f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR."
+        )
+    elif result.signal:
+        print(
+            f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr
+        )
+        return 128 + result.signal
+    console.print_metrics(result.metrics)
+    return console.DONE
+
+
+def _shorter_config(path) -> str:
+    path = pathlib.Path(path)
+    shorter = path.with_name(f"{path.stem}_short{path.suffix}")
+    return f"{shorter} is a shorter recipe." if shorter.exists() else ""
+
+
+def _show(settings, device):
+    from lossbench import config, experiment
+
+    print(config.dump(settings), end="")
+    print("# parameter groups")
+    for line in experiment.describe_groups(settings, device):
+        print(f"# {line}")
