@@ -13,11 +13,13 @@ from lossbench import config
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
 BASES = sorted((CONFIGS / "base").glob("*.yaml"))
+LOSSES = ("l2_softmax", "normface", "am_softmax", "arcface", "l_softmax", "a_softmax", "center", "ring")
 NAMES = {
     *("softmax_digits", "lgm_digits"),
     *("softmax_mnist", "lgm_mnist", "lgm_mnist_100d", "softmax_fashion_mnist", "lgm_fashion_mnist"),
     *("softmax_cifar10", "lgm_cifar10", "lgm_cifar10_warmup", "softmax_cifar10_short", "lgm_cifar10_short"),
-    *("lgm_cifar10_diagonal_short", "softmax_cifar100", "lgm_cifar100"),
+    *("lgm_cifar10_diagonal_short", "softmax_cifar100", "lgm_cifar100", "center_only_mnist"),
+    *(f"{loss}_{source}" for loss in LOSSES for source in ("mnist", "fashion_mnist", "cifar10_short")),
 }
 SPEAK_FOR_THEMSELVES = {
     *("batch_size", "std", "embedding_size", "momentum", "weight_decay", "warmup_epochs", "factor", "epochs"),
@@ -86,6 +88,16 @@ def test_an_experiment_opens_with_what_it_is_and_how_long_it_takes(path):
     assert comment.startswith("# ")
     assert re.search(r"\b(minutes?|hours?|hour)\b", comment)
     assert ("CIFAR-100" in comment) == ("Not trained here" in comment)
+
+
+@pytest.mark.parametrize("source", ["mnist", "fashion_mnist", "cifar10_short"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_is_compared_with_softmax_under_the_same_recipe(loss, source):
+    softmax, own = (config.load(CONFIGS / f"{name}_{source}.yaml") for name in ("softmax", loss))
+    differing = {key.split(".")[0] for key in config.differences(softmax, own)}
+    assert differing <= {"name", "head", "regularizers", "anneal"}
+    named = {own.head.name, *(regularizer.name for regularizer in own.regularizers)}
+    assert loss in named
 
 
 @pytest.mark.parametrize("path", [path for path in EXPERIMENTS if "lgm" in path.stem], ids=ids)
