@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from lossbench import console
-from lossbench.cli import benchmark, embed, eval, predict, train
+from lossbench.cli import benchmark, embed, eval, figures, predict, train
 
 COMMANDS = {
     "train": train.main,
@@ -17,6 +17,7 @@ COMMANDS = {
     "predict": predict.main,
     "embed": embed.main,
     "benchmark": benchmark.main,
+    "figures": figures.main,
 }
 
 

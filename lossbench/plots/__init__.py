@@ -8,5 +8,16 @@ from lossbench.plots.curves import training_curves
 from lossbench.plots.embeddings import decision_regions, scatter
 from lossbench.plots.projection import Projection, tsne
 from lossbench.plots.style import save
+from lossbench.plots.target_logit import Panel, target_logit
 
-__all__ = ["Projection", "confusion_matrix", "decision_regions", "save", "scatter", "training_curves", "tsne"]
+__all__ = [
+    "Panel",
+    "Projection",
+    "confusion_matrix",
+    "decision_regions",
+    "save",
+    "scatter",
+    "target_logit",
+    "training_curves",
+    "tsne",
+]
