@@ -6,6 +6,7 @@ import contextlib
 import difflib
 import io
 import re
+import sys
 import warnings
 
 from lossbench._mxnet import mx
@@ -99,13 +100,25 @@ class _Pretrained(mx.init.Initializer):
 
 def _model_zoo():
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _torch_hidden():
             warnings.simplefilter("ignore")  # about distutils and optional parts
             from gluoncv import model_zoo
     except ImportError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"Zoo: gluoncv must be installed, got ImportError ({reason}). Try: {INSTALL}") from error
     return model_zoo
+
+
+@contextlib.contextmanager
+def _torch_hidden():
+    """gluoncv refuses to be imported where it finds torch 2.0 or later, which its networks for MXNet do not need."""
+    before = {"torch": sys.modules["torch"]} if "torch" in sys.modules else {}
+    sys.modules["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+        sys.modules.update(before)
 
 
 def _network(model):

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+import textwrap
 
 import numpy as np
 import pytest
@@ -199,3 +200,19 @@ def test_a_missing_gluoncv_is_said_in_one_line(monkeypatch):
 def test_gluoncv_is_not_imported_until_it_is_asked_for():
     code = "import sys, lossbench.backbones; assert 'gluoncv' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@needs_gluoncv
+def test_a_new_torch_beside_gluoncv_does_no_harm(tmp_path):
+    """gluoncv refuses to be imported beside torch 2."""
+    (tmp_path / "torch.py").write_text('__version__ = "2.13.0"')
+    code = """
+        from lossbench.backbones.zoo import Zoo
+        Zoo("cifar_resnet20_v1", image_shape=(3, 32, 32))
+        import torch
+        assert torch.__version__ == "2.13.0"
+        Zoo("cifar_resnet20_v1", image_shape=(3, 32, 32))
+        assert sys.modules["torch"] is torch
+    """
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{textwrap.dedent(code)}"
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
