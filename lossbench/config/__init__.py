@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-from lossbench.config.dumping import differences, dump
+from lossbench.config.dumping import differences, dump, values
 from lossbench.config.errors import ConfigError
 from lossbench.config.loading import load
 from lossbench.config.sections import Config
 
-__all__ = ["Config", "ConfigError", "differences", "dump", "load"]
+__all__ = ["Config", "ConfigError", "differences", "dump", "load", "values"]

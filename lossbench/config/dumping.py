@@ -22,10 +22,15 @@ def dump(config: Config, *, comments: bool = False) -> str:
 
 def differences(a: Config, b: Config) -> list[str]:
     """Dotted keys whose values differ, in the order of the file."""
-    first, second = _flat(_plain(a)), _flat(_plain(b))
+    first, second = values(a), values(b)
     missing = object()
     keys = [*first, *(key for key in second if key not in first)]
     return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
+
+
+def values(config: Config) -> dict[str, Any]:
+    """Value of every dotted key, in the order of the file; list members go by their name, as in an override."""
+    return _flat(_plain(config))
 
 
 def _members(section: Section) -> dict[str, Any]:
@@ -46,7 +51,6 @@ def _plain(value: Any) -> Any:
 
 
 def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Values by dotted key; list members go by their name, as in an override."""
     if isinstance(value, dict) and value:
         members = list(value.items())
     elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
