@@ -24,6 +24,7 @@ class TrainerSection(Section):
     progress: Literal["auto", "bar", "lines", "none"] = Field(
         "auto", description="auto: a bar on a terminal, else one line an epoch"
     )
+    tensorboard: bool = Field(False, description="also write scalars for TensorBoard; needs tensorboardX")
 
     @field_validator("class_weights")
     @classmethod
