@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from lossbench import console
+import io
+import pathlib
+
+from lossbench import atomic, console
 
 DESCRIPTION = """\
 Draw the figures of docs/losses.md: what each loss makes of an angle, a distance or a length, computed by the losses
@@ -17,9 +20,6 @@ def main(arguments, prog):
     parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw, such as arcface (default: all)")
     options = parser.parse_args(arguments)
 
-    import pathlib
-
-    from lossbench import plots
     from lossbench.experiment import loss_figures
 
     known = loss_figures.FIGURES
@@ -27,4 +27,19 @@ def main(arguments, prog):
     if unknown:
         raise ValueError(f"figures: NAME must be one of {', '.join(known)}, got {unknown[0]}.")
     for name in options.names or known:
-        print(plots.save(known[name](), pathlib.Path(options.out) / f"{name}.png"))
+        print(_save(known[name](), pathlib.Path(options.out) / f"{name}.png"))
+
+
+def _save(figure, path):
+    """Write a figure with a palette of 64 colors, which makes lines on white a quarter as large."""
+    from PIL import Image
+
+    from lossbench import plots
+
+    plots.save(figure, path)
+    with Image.open(path) as image:
+        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+    content = io.BytesIO()
+    small.save(content, "png", optimize=True)
+    atomic.write_atomically(path, content.getvalue())
+    return path

@@ -17,7 +17,7 @@ from lossbench.plots.target_logit import LOGIT, Panel
 from lossbench.regularizers import CenterLoss, RingLoss
 
 DEGREES = np.linspace(0, 180, 1441)  # fine enough for a jump to look like one
-DISTANCE = "distance between embedding and mean"
+DISTANCE = "distance to the class mean"
 LENGTH = "length of the embedding"
 
 
@@ -68,15 +68,16 @@ def penalty(regularizer, length) -> np.ndarray:
 def centre_step(alpha: float, counts) -> list:
     """Return the share of the way to its samples that a centre goes in one step, for so many samples in the batch."""
     shares = []
+    center = CenterLoss(1, 1, alpha=alpha, weight_initializer="zeros")
+    center.initialize()
+    trainer = mx.gluon.Trainer(center.collect_params(), "sgd", {"learning_rate": center.alpha})
     for count in counts:
-        center = CenterLoss(1, 1, alpha=alpha, weight_initializer="zeros")
-        center.initialize()
-        trainer = mx.gluon.Trainer(center.collect_params(), "sgd", {"learning_rate": center.alpha})
+        center.centers.set_data(mx.nd.zeros((1, 1)))
         with mx.autograd.record():
             loss = center(mx.nd.ones((count, 1)), mx.nd.zeros(count))
         loss.backward()
         trainer.step(count)
-        shares.append(center.prototypes().asscalar())
+        shares.append(float(center.prototypes().asnumpy()[0, 0]))
     return shares
 
 
@@ -98,7 +99,6 @@ def overview():
         "AM-softmax, margin 0.35": at_angles(AMSoftmax, scale=1, margin=0.35),
         "ArcFace, margin 0.5 rad": at_angles(ArcFace, scale=1, margin=0.5),
         "A-softmax, margin 4, beta 5": at_angles(ASoftmax, margin=4, beta=5),
-        "A-softmax, margin 4": at_angles(ASoftmax, margin=4),
     }
     panel = Panel(DEGREES, curves, ylabel=f"{LOGIT} / scale")
     return plots.target_logit([panel], title="What each margin makes of an angle")
@@ -145,13 +145,13 @@ def am_softmax():
 def arcface():
     hard = {f"margin {margin:g} rad": at_angles(ArcFace, scale=64, margin=margin) for margin in (0, 0.2, 0.5, 1.0)}
     guards = {
-        "hard (the default)": at_angles(ArcFace, scale=64, margin=0.5),
+        "hard guard (default)": at_angles(ArcFace, scale=64, margin=0.5),
         "easy_margin=True": at_angles(ArcFace, scale=64, margin=0.5, easy_margin=True),
-        "none: 64 cos(angle + 0.5)": 64 * np.cos(np.radians(DEGREES) + 0.5),
+        "no guard": 64 * np.cos(np.radians(DEGREES) + 0.5),
     }
     panels = [
         Panel(DEGREES, hard, title="scale 64"),
-        Panel(DEGREES, guards, title="guards beyond pi - margin, margin 0.5 rad"),
+        Panel(DEGREES, guards, title="margin 0.5 rad"),
     ]
     return plots.target_logit(panels, title="ArcFace: the margin is added to the angle")
 
@@ -195,13 +195,14 @@ def center():
     }
     steps = {f"alpha {alpha:g}": centre_step(alpha, counts) for alpha in (0.1, 0.5, 1)}
     panels = [
-        Panel(distance, weights, xlabel="distance between embedding and centre", ylabel="penalty", title="embeddings"),
+        Panel(distance, weights, xlabel="distance to the centre", ylabel="penalty", title="embeddings"),
         Panel(
             counts,
             steps,
             xlabel="images of the class in the batch",
             ylabel="share of the way in one step",
             title="centres, on their way to the batch's mean",
+            legend=(0.6, 0.57),
         ),
     ]
     return plots.target_logit(panels, title="Center loss: embeddings and centres approach each other")

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lossbench.plots import style
 
-ANGLE = "angle between embedding and class weight (degrees)"
+ANGLE = "angle to the class weight (degrees)"
 LOGIT = "training logit of the true class"
 # Blue, red, orange, purple, grey, brown: in grey print and to color-blind eyes the dashes tell them apart, too.
 COLORS = (0, 2, 1, 4, 8, 5)
@@ -28,6 +29,8 @@ class Panel:
         By what the legend calls them.
     title, xlabel, ylabel : str
         With the unit, where there is one.
+    legend : str or (x, y)
+        Where the legend goes, as matplotlib says it.
     """
 
     x: np.ndarray
@@ -35,6 +38,7 @@ class Panel:
     title: str = ""
     xlabel: str = ANGLE
     ylabel: str = LOGIT
+    legend: object = "best"
 
 
 def target_logit(panels, *, title: str) -> Figure:
@@ -87,5 +91,7 @@ def _draw(axes, panel):
         axes.plot(x, values, color=style.color(color), linestyle=dash, linewidth=2.0, label=name)
     if panel.xlabel == ANGLE:
         axes.set_xticks(range(0, 181, 30))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(x.min(), x.max())
-    style.legend(axes)
+    style.legend(axes, loc=panel.legend)
