@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
+import textwrap
 
 from lossbench import __version__
 
 DONE, FAILED, MISTAKE = 0, 1, 2
+LONG_TEXT, MOST_CLASSES = 60, 100  # beyond: wrapped below a table; left out of one
 _OURS = re.compile(r"[A-Za-z][\w ./-]*: ")
 
 
@@ -70,6 +71,16 @@ def _status(error):
     return None
 
 
+def explained(table) -> str:
+    """Names with their meanings, wrapped, for a help text."""
+    width = max(map(len, table)) + 2
+    lines = []
+    for name, meaning in table.items():
+        first, *rest = textwrap.wrap(meaning, 114 - width)
+        lines += [f"  {name.ljust(width)}{first}", *(" " * (width + 2) + line for line in rest)]
+    return "\n".join(lines)
+
+
 def print_metrics(metrics):
     for which in ("last", "best"):
         for split, measured in metrics.get(which, {}).items():
@@ -78,22 +89,48 @@ def print_metrics(metrics):
                 print_table(measured)
 
 
-def print_table(measured, class_names=None):
-    rows = [[name, cell(value)] for name, value in measured.items() if not isinstance(value, list)]
-    print_columns(rows, indent="  ")
-    for name, values in measured.items():
-        if class_names and isinstance(values, list) and len(values) == len(class_names):
-            print(f"  {name}:")
-            print_columns([[str(c), cell(v)] for c, v in zip(class_names, values)], indent="    ")
+def print_table(measured, class_names=None, indent="  "):
+    """Print numbers a line each, then what is nested below its name, lists over classes as columns.
+
+    Other lists are left to the JSON. Class names that are not known are numbers.
+    """
+    nested = {name: value for name, value in measured.items() if isinstance(value, dict) and "unavailable" not in value}
+    lists = {name: value for name, value in measured.items() if isinstance(value, list)}
+    plain = {name: value for name, value in measured.items() if name not in {**nested, **lists}}
+    long = {name: value for name, value in plain.items() if isinstance(value, str) and len(value) > LONG_TEXT}
+    print_columns([[name, cell(value)] for name, value in plain.items() if name not in long], indent)
+    for name, value in long.items():
+        print(textwrap.fill(f"{name}: {value}", 118, initial_indent=indent, subsequent_indent=indent + "  "))
+    print_per_class({name: values for name, values in lists.items() if "per_class" in name}, class_names, indent)
+    for name, value in nested.items():
+        print(f"{indent}{name}:")
+        if name == "per_class":
+            print_per_class(value, class_names, indent + "  ")
+        else:
+            print_table(value, class_names, indent + "  ")
+
+
+def print_per_class(columns, class_names=None, indent="  "):
+    """Print lists over the classes beside each other."""
+    if not columns:
+        return
+    count = len(next(iter(columns.values())))
+    names = class_names if class_names and len(class_names) >= count else range(count)
+    rows = [
+        [str(name), *("-" if v is None else cell(v) for v in values)] for name, *values in zip(names, *columns.values())
+    ]
+    print_columns([["class", *columns], *rows[:MOST_CLASSES]], indent)
+    if count > MOST_CLASSES:
+        print(f"{indent}... {count - MOST_CLASSES} more classes")
 
 
 def cell(value) -> str:
     if isinstance(value, dict):
-        return f"unavailable: {value['unavailable']}" if "unavailable" in value else json.dumps(value)
+        return f"unavailable: {value['unavailable']}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
 def print_columns(rows, indent=""):
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
     for row in rows:
         print(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

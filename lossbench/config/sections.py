@@ -10,11 +10,12 @@ from lossbench.config import agreement
 from lossbench.config.anneal import Anneal
 from lossbench.config.backbones import Backbone
 from lossbench.config.data import Data
+from lossbench.config.evaluation import EvaluationSection
 from lossbench.config.heads import Head
 from lossbench.config.optimization import ConstantSchedule, Optimizer, Schedule
 from lossbench.config.regularizers import Regularizer
 from lossbench.config.section import Items, Pattern, Section, rule
-from lossbench.config.training import EvaluationSection, TrainerSection
+from lossbench.config.training import TrainerSection
 
 
 class Config(Section):

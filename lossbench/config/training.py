@@ -1,4 +1,4 @@
-"""The training loop, and what is measured."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -32,28 +32,3 @@ class TrainerSection(Section):
         if weights is not None and (any(weight < 0 for weight in weights) or not any(weights)):
             raise rule(f"must be numbers >= 0, not all 0, got {list(weights)}. Take null for equal weights")
         return weights
-
-
-class EvaluationSection(Section):
-    """What is measured."""
-
-    methods: Items[Literal["softmax", "knn", "centers", "class_means"]] = Field(
-        ("softmax", "knn", "centers", "class_means"), description="ways to classify an embedding"
-    )
-    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1")
-    batch_size: int = Field(256, ge=1, description="images at a time, >= 1")
-    test_every_epochs: Optional[int] = Field(
-        None,
-        ge=1,
-        description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
-    )
-    embeddings_every_epochs: Optional[int] = Field(
-        1, ge=1, description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never"
-    )
-
-    @field_validator("methods")
-    @classmethod
-    def _unique(cls, methods: tuple) -> tuple:
-        if not methods or len(set(methods)) < len(methods):
-            raise rule(f"must be different methods, at least one, got {list(methods)}. Name each once")
-        return methods

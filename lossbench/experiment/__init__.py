@@ -1,6 +1,7 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
-from lossbench.experiment.model import Model, measure
+from lossbench.experiment.measuring import measure
+from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.training import RunFailed, new_batches, new_trainer

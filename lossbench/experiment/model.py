@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _mxnet, backbones, evaluation, heads, inference, optimizers, regularizers
+from lossbench import _mxnet, backbones, heads, inference, optimizers, regularizers
 from lossbench._mxnet import mx
-from lossbench.evaluation import classification
 from lossbench.trainer import Objective
 
 
@@ -172,18 +171,3 @@ def _named(block) -> dict:
 def _initialize(backbone, head, settings, devices):
     backbone.initialize(backbones.initializer(settings.backbone.initializer), ctx=devices)
     head.initialize(mx.init.Xavier(), ctx=devices)
-
-
-def measure(model: Model, splits, methods, *, per_class=False, show=False) -> dict:
-    """Metrics of each split by the named evaluation methods: split -> what `metrics.json` holds of it."""
-    train = model.outputs(model.dataset.train, show=show) if {"knn", "class_means"} & set(methods) else None
-    measured = {}
-    for split in splits:
-        tested = train if train and split == "train" else model.outputs(model.images(split), show=show)
-        metrics = evaluation.evaluate(methods, tested, train, model.description(), k=model.settings.evaluation.k)
-        if per_class:
-            predicted = classification.predict(tested["logits"])
-            classes = model.dataset.num_classes
-            metrics["accuracy_per_class"] = classification.per_class(predicted, tested["label"], classes)
-        measured[split] = metrics
-    return measured

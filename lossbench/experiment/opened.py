@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench import _mxnet, checkpoint, config, data
-from lossbench.experiment.model import Model, measure
+from lossbench.experiment.measuring import measure
+from lossbench.experiment.model import Model
 from lossbench.experiment.run_folder import RunFolder
 
 
@@ -24,11 +25,12 @@ class OpenedRun:
     step: int
     damage: list
 
-    def measure(self, split: str, methods, *, per_class=False, show=False) -> dict:
-        """Evaluate a split by the named methods and merge the values into `metrics.json`."""
-        measured = measure(self.model, [split], methods, per_class=per_class, show=show)[split]
-        self.folder.merge_metrics(self.checkpoint, self.epoch, self.step, split, measured)
-        return measured
+    def measure(self, split: str, methods, *, per_class=False, options=None, show=False) -> dict:
+        """Evaluate a split by the named methods and merge the values into `metrics.json`, each as it is done."""
+        record = self.folder.record(self.checkpoint, self.epoch, self.step)
+        return measure(self.model, [split], methods, per_class=per_class, options=options, record=record, show=show)[
+            split
+        ]
 
 
 def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None, data_sources=None) -> OpenedRun:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import json
 import os
 import pathlib
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
+
+import numpy as np
 
 from lossbench import __version__, _mxnet
 from lossbench.atomic import write_atomically, write_json
@@ -59,12 +63,27 @@ class RunFolder:
 
     def merge_metrics(self, checkpoint: str, epoch: int, step: int, split: str, measured: dict) -> None:
         """Add measured values; those of another step under the same name are dropped, since they are outdated."""
-        metrics = self.metrics()
-        entry = metrics.get(checkpoint, {})
-        if entry.get("step") != step:
-            entry = {"epoch": epoch, "step": step}
-        entry[split] = {**entry.get(split, {}), **measured}
-        write_json(self.path / "metrics.json", {**metrics, checkpoint: entry})
+        with self._alone():
+            metrics = self.metrics()
+            entry = metrics.get(checkpoint, {})
+            if entry.get("step") != step:
+                entry = {"epoch": epoch, "step": step}
+            entry[split] = {**entry.get(split, {}), **measured}
+            write_json(self.path / "metrics.json", {**metrics, checkpoint: entry})
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """Wait for other processes that merge into `metrics.json`; needs no file of its own."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def record(self, checkpoint: str, epoch: int, step: int) -> Record:
+        """Where the values of one checkpoint's evaluation go."""
+        return Record(self, checkpoint, epoch, step)
 
     def write_environment(self, **more) -> None:
         """`environment.json`: versions, processor, threads, the checkout's git state, and what is handed in."""
@@ -82,6 +101,29 @@ class RunFolder:
                     f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
                 ) from error
             yield
+
+
+@dataclass(frozen=True)
+class Record:
+    """Writes what is measured of one checkpoint into its run folder, as soon as it is known."""
+
+    folder: RunFolder
+    checkpoint: str
+    epoch: int
+    step: int
+
+    def values(self, split: str, measured: dict) -> None:
+        self.folder.merge_metrics(self.checkpoint, self.epoch, self.step, split, measured)
+
+    def arrays(self, split: str, method: str, arrays: dict) -> str:
+        """Write `evaluation/<checkpoint>-<split>-<method>.npz`; returns its path within the run folder."""
+        place = f"evaluation/{self.checkpoint}-{split}-{method}.npz"
+        path = self.folder.path / place
+        path.parent.mkdir(exist_ok=True)
+        content = io.BytesIO()
+        np.savez_compressed(content, epoch=self.epoch, step=self.step, **arrays)
+        write_atomically(path, content.getvalue())
+        return place
 
 
 def environment() -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossbench import checkpoint, data, plots, schedules
 from lossbench.experiment import pictures
-from lossbench.experiment.model import measure
+from lossbench.experiment.measuring import measure
 from lossbench.loop import Hooks, Position, fit
 from lossbench.optimizers import Optimizers
 from lossbench.trainer import Trainer
@@ -206,6 +206,6 @@ class Training:
 
     def _measure_as(self, which, epoch, step):
         splits = [split for split in ("validation", "test") if len(getattr(self.model.dataset, split))]
-        measured = measure(self.model, splits, self.settings.evaluation.methods, show=self.progress.shows_bars)
-        for split, metrics in measured.items():
-            self.folder.merge_metrics(which, epoch, step, split, metrics)
+        record = self.folder.record(which, epoch, step)
+        methods = self.settings.evaluation.methods
+        measure(self.model, splits, methods, record=record, show=self.progress.shows_bars)

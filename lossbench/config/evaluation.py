@@ -1,0 +1,52 @@
+"""What is measured of a model, and how."""
+
+from __future__ import annotations
+
+from typing import Literal, Optional
+
+from pydantic import Field, field_validator
+
+from lossbench.config.section import Items, Section, rule
+
+METHODS = {
+    "softmax": "accuracy by the largest logit: the head's own decision, without margin",
+    "knn": "accuracy by the majority of the k nearest training embeddings (unaugmented; evaluation.k)",
+    "centers": "accuracy by the nearest learned centre: the center loss's if there is one, else the head's prototypes "
+    '(by cosine for normalised heads, by density for L-GM). Center-loss ports call this "KNN search"',
+    "class_means": "accuracy by the nearest mean of the training embeddings of a class",
+    "confusion": "confusion matrix and accuracy of every class, by softmax, knn and centers",
+    "calibration": "expected calibration error, 15 equal bins",
+    "verification": "are two images of one class? ROC area, equal error rate, TAR at FAR, accuracy in 10 folds",
+    "retrieval": "precision at 1, recall at k, R-precision, MAP@R; each image looks for the others of its class",
+    "clustering": "NMI and AMI of k-means clusters with the classes",
+    "geometry": "distances and angles within and between classes, norms, angles of class weights to class means",
+}
+"""Name -> what it measures; `lossbench.experiment.measuring.METHODS` holds the functions."""
+
+
+class EvaluationSection(Section):
+    """What is measured."""
+
+    methods: Items[Literal[tuple(METHODS)]] = Field(
+        ("softmax", "knn", "centers", "class_means"), description="what is measured at the end of training"
+    )
+    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1")
+    batch_size: int = Field(256, ge=1, description="images at a time, >= 1")
+    max_memory_gb: float = Field(
+        1.0, gt=0, description="bound on the arrays that an evaluation makes beside the embeddings, gigabytes, > 0"
+    )
+    test_every_epochs: Optional[int] = Field(
+        None,
+        ge=1,
+        description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
+    )
+    embeddings_every_epochs: Optional[int] = Field(
+        1, ge=1, description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never"
+    )
+
+    @field_validator("methods")
+    @classmethod
+    def _unique(cls, methods: tuple) -> tuple:
+        if not methods or len(set(methods)) < len(methods):
+            raise rule(f"must be different methods, at least one, got {list(methods)}. Name each once")
+        return methods
