@@ -20,6 +20,7 @@ def check(config: Any) -> None:
     _schedule(config)
     _untrained_head(config)
     _early_stopping(config)
+    _holdout_classes(config)
     _class_weights(config)
 
 
@@ -78,6 +79,18 @@ def _early_stopping(config: Any) -> None:
     if config.trainer.early_stopping_epochs and not config.data.validation_fraction and not brings_its_own:
         text = "must be > 0 with trainer.early_stopping_epochs, got 0. Only validation images tell when to stop"
         raise rule(text, "data", "validation_fraction")
+
+
+def _holdout_classes(config: Any) -> None:
+    held, classes = config.data.holdout_classes, config.data.source_classes()
+    if classes is None or not held:
+        return
+    if max(held) >= classes:
+        text = f"must be class ids from 0 to {classes - 1}, got {max(held)}"
+        raise rule(f"{text}. data.source {config.data.source} has {classes} classes", "data", "holdout_classes")
+    if config.data.classes() < 2:
+        text = f"must leave at least 2 of {classes} classes to train on, got {list(held)}. Hold out fewer"
+        raise rule(text, "data", "holdout_classes")
 
 
 def _class_weights(config: Any) -> None:

@@ -43,13 +43,28 @@ class DataSection(Section):
     validation_fraction: float = Field(
         0.1, ge=0, le=0.5, description="share of the training images held out, stratified, in [0, 0.5]"
     )
+    holdout_classes: Items[int] = Field(
+        (), description="class ids of the source that are never trained on, for open-set evaluation, each >= 0, once"
+    )
     normalize: Normalize = Field(Normalize(), description="shift and scale of pixels")
     augment: Augment = Field(Augment(), description="random changes of training images")
     workers: int = Field(1, ge=0, description="threads that prepare batches ahead, >= 0; 0: none")
 
-    def classes(self) -> Optional[int]:
-        """Number of classes where the config tells it, else None."""
+    @field_validator("holdout_classes")
+    @classmethod
+    def _ids(cls, ids: tuple) -> tuple:
+        if any(one < 0 for one in ids) or len(set(ids)) < len(ids):
+            raise rule(f"must be class ids >= 0, each once, got {list(ids)}. Take [] to train on every class")
+        return ids
+
+    def source_classes(self) -> Optional[int]:
+        """Number of classes of the source where the config tells it, else None."""
         return None
+
+    def classes(self) -> Optional[int]:
+        """Number of classes that are trained, where the config tells it, else None."""
+        every = self.source_classes()
+        return None if every is None else every - len(self.holdout_classes)
 
 
 class DigitsData(DataSection):
@@ -58,7 +73,7 @@ class DigitsData(DataSection):
     source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
     test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
 
-    def classes(self) -> Optional[int]:
+    def source_classes(self) -> Optional[int]:
         return 10
 
 
@@ -67,7 +82,7 @@ class StandardData(DataSection):
 
     source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"] = Field(description="a standard data set")
 
-    def classes(self) -> Optional[int]:
+    def source_classes(self) -> Optional[int]:
         return 100 if self.source == "cifar100" else 10
 
 
@@ -81,7 +96,7 @@ class RecordData(DataSection):
     channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
 
-    def classes(self) -> Optional[int]:
+    def source_classes(self) -> Optional[int]:
         return self.num_classes
 
 
@@ -104,7 +119,7 @@ class SyntheticData(DataSection):
     train_size: int = Field(1024, ge=1, description="training images, >= 1")
     test_size: int = Field(256, ge=1, description="test images, >= 1")
 
-    def classes(self) -> Optional[int]:
+    def source_classes(self) -> Optional[int]:
         return self.num_classes
 
 

@@ -35,6 +35,9 @@ class EvaluationSection(Section):
     max_memory_gb: float = Field(
         1.0, gt=0, description="bound on the arrays that an evaluation makes beside the embeddings, gigabytes, > 0"
     )
+    pairs: int = Field(
+        6000, ge=20, multiple_of=20, description="drawn for verification, half of them of one class, a multiple of 20"
+    )
     test_every_epochs: Optional[int] = Field(
         None,
         ge=1,

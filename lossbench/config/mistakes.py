@@ -29,6 +29,7 @@ _RULES = {
     "greater_than_equal": "be >= {ge:.12g}",
     "less_than": "be < {lt:.12g}",
     "less_than_equal": "be <= {le:.12g}",
+    "multiple_of": "be a multiple of {multiple_of:.12g}",
 }
 
 

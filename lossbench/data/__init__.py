@@ -8,6 +8,7 @@ from lossbench.data import cifar, digits, folder, idx, record, synthetic
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
 from lossbench.data.folder import read_images
+from lossbench.data.holdout import hold_out
 from lossbench.data.split import stratified_ids
 
 __all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "read_images", "stratified_ids"]
@@ -31,8 +32,9 @@ def load(config_data, seed, sources=None):
     Parameters
     ----------
     config_data : config section
-        ``source`` names the loader; ``validation_fraction`` of the training images, stratified, become the validation
-        split unless the source brings one; ``normalize`` sets mean and std in place of the source's own.
+        ``source`` names the loader; the images of ``holdout_classes`` are set apart; ``validation_fraction`` of the
+        training images, stratified, become the validation split unless the source brings one; ``normalize`` sets mean
+        and std in place of the source's own.
     seed : int
         Which images are held out for validation.
     sources : dict, optional
@@ -54,6 +56,8 @@ def load(config_data, seed, sources=None):
             "Pass your own as sources={name: loader}."
         )
     dataset = table[config_data.source](config_data, seed)
+    if config_data.holdout_classes:
+        dataset = hold_out(dataset, config_data.holdout_classes)
     if not len(dataset.validation) and config_data.validation_fraction:
         rng = np.random.default_rng([seed])
         kept, held_out = stratified_ids(dataset.train.labels, config_data.validation_fraction, rng)

@@ -16,6 +16,8 @@ class Split:
     ----------
     images : ndarray of uint8, (N, channels, H, W), C-contiguous
     labels : ndarray of int32, (N,)
+    names : ndarray of str, (N,), optional
+        What an image is called where its source has it in a file of its own.
 
     Examples
     --------
@@ -26,6 +28,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
+    names: Optional[np.ndarray] = None
 
     def __post_init__(self):
         images, labels = self.images, self.labels
@@ -39,6 +42,11 @@ class Split:
                 f"Split: `labels` must be an int32 array ({len(images)},), one for each image, got "
                 f"{labels.dtype} {labels.shape}. np.asarray(labels, np.int32) makes the type."
             )
+        if self.names is not None and len(self.names) != len(images):
+            raise ValueError(
+                f"Split: `names` must have {len(images)} names, one for each image, got {len(self.names)}. "
+                "Leave them out where images have none."
+            )
 
     def __len__(self):
         return len(self.images)
@@ -50,7 +58,7 @@ class Split:
 
     def take(self, ids):
         """The images of these positions, copied, in this order."""
-        return Split(self.images[ids], self.labels[ids])
+        return Split(self.images[ids], self.labels[ids], None if self.names is None else self.names[ids])
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,12 @@ class Dataset:
         SHA-256 of each file read.
     notes : list of str
         What a reader of the results should know about the files, for example that they are not the canonical ones.
+    holdout : Split, optional
+        Images of classes that are never trained on; their labels go on after those of the trained classes.
+    holdout_names : list of str
+        Names of these classes.
+    source_ids : list of int, optional
+        The source's own id of each class, trained ones first; ``None`` where they are the labels themselves.
     """
 
     train: Split
@@ -81,6 +95,9 @@ class Dataset:
     std: Optional[tuple] = None
     checksums: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
+    holdout: Optional[Split] = None
+    holdout_names: list = field(default_factory=list)
+    source_ids: Optional[list] = None
 
     def __post_init__(self):
         if len(self.class_names) != self.num_classes:
@@ -92,25 +109,41 @@ class Dataset:
             raise ValueError("Dataset: `train` must have at least one image, got none. Put images into it.")
         if self.validation is None:
             object.__setattr__(self, "validation", self.train.take(np.arange(0)))  # the dataclass is frozen
+        if self.holdout is None:
+            object.__setattr__(self, "holdout", self.train.take(np.arange(0)))
         for name in ("train", "validation", "test"):
-            self._check(name, getattr(self, name))
+            self._check(name, getattr(self, name), 0, self.num_classes)
+        self._check("holdout", self.holdout, self.num_classes, len(self.all_class_names))
 
-    def _check(self, name, split):
+    def _check(self, name, split, first, end):
         if split.image_shape != self.train.image_shape:
             raise ValueError(
                 f"Dataset: `{name}` must have images {self.train.image_shape} like `train`, got {split.image_shape}. "
                 "Bring all parts to one size and number of channels."
             )
-        if len(split) and not 0 <= split.labels.min() <= split.labels.max() < self.num_classes:
+        if len(split) and not first <= split.labels.min() <= split.labels.max() < end:
             raise ValueError(
-                f"Dataset: labels of `{name}` must be in 0 to {self.num_classes - 1}, got "
-                f"{split.labels.min()} to {split.labels.max()}. Number the classes from 0."
+                f"Dataset: labels of `{name}` must be in {first} to {end - 1}, got "
+                f"{split.labels.min()} to {split.labels.max()}. Number the classes from {first}."
             )
 
     @property
     def image_shape(self):
         """(channels, height, width)."""
         return self.train.image_shape
+
+    @property
+    def all_class_names(self):
+        """Names by label, those of held-out classes at the end."""
+        return [*self.class_names, *self.holdout_names]
+
+    def class_map(self):
+        """A row per class: its label here, its id in the source, its name, and whether it is held out."""
+        ids = self.source_ids or range(self.num_classes)
+        return [
+            {"label": label, "source_id": int(one), "name": name, "held_out": label >= self.num_classes}
+            for label, (one, name) in enumerate(zip(ids, self.all_class_names))
+        ]
 
     def replace(self, **changes):
         """A copy with these fields changed."""

@@ -100,7 +100,8 @@ def _read(part, root, found, config_data):
         for number, ((path, _), (pixels, checksum)) in enumerate(bar):
             images[number] = pixels
             state.update(f"{path.relative_to(root).as_posix()} {checksum}\n".encode())
-    return Split(images, np.array([label for _, label in found], np.int32)), state.hexdigest()
+    names = np.array([path.relative_to(root).as_posix() for path, _ in found])
+    return Split(images, np.array([label for _, label in found], np.int32), names), state.hexdigest()
 
 
 def _picture(path, size, channels):

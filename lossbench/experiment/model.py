@@ -124,10 +124,14 @@ class Model:
         return loaded
 
     def images(self, split: str):
-        """The images of `train`, `validation` or `test`; `ValueError` where there are none."""
+        """The images of `train`, `validation`, `test` or `holdout`; `ValueError` where there are none."""
         images = getattr(self.dataset, split)
         if not len(images):
-            raise ValueError(f"data: split {split} must hold images, got none. Set data.validation_fraction above 0.")
+            way_out = {
+                "validation": " Train with data.validation_fraction above 0.",
+                "holdout": " Train with classes held out, such as data.holdout_classes=[7,8,9].",
+            }.get(split, "")
+            raise ValueError(f"data: split {split} must hold images, got none.{way_out}")
         return images
 
     def outputs(self, images, *, show=False) -> dict:

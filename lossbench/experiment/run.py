@@ -81,7 +81,7 @@ def run(
         folder.write_environment(
             device=[str(d) for d in devices],
             threads=_mxnet.thread_count(),
-            data={"checksums": dataset.checksums, "notes": dataset.notes},
+            data={"checksums": dataset.checksums, "notes": dataset.notes, "classes": dataset.class_map()},
         )
         training = Training(folder, model, progress)
         if state is None:

@@ -133,6 +133,8 @@ def test_the_full_recipe_is_the_published_one():
         ("softmax_fashion_mnist", "lgm_fashion_mnist", {"head", "anneal"}),
         ("lgm_mnist", "lgm_fashion_mnist", {"data"}),
         ("lgm_mnist", "lgm_mnist_100d", {"backbone"}),
+        ("softmax_mnist_open", "lgm_mnist_open", {"head", "anneal"}),
+        ("softmax_mnist", "softmax_mnist_open", {"data", "backbone", "trainer", "evaluation"}),
         ("lgm_cifar10", "lgm_cifar100", {"data"}),
         ("lgm_cifar10", "lgm_cifar10_warmup", {"anneal", "schedule", "trainer"}),
         ("lgm_cifar10", "lgm_cifar10_short", {"anneal", "schedule", "trainer"}),

@@ -187,3 +187,12 @@ def test_no_test_images(tree, small):
         path.unlink()
     with pytest.raises(ValueError, match="test must hold images, got none"):
         load(small, root)
+
+
+def test_images_are_called_by_their_files(tree, small):
+    root, pixels = tree
+    section = small.section("folder", root=str(root), image_size=6, holdout_classes=[], validation_fraction=0.2)
+    dataset = data.load(section, 0)
+    for split in (dataset.train, dataset.validation, dataset.test):
+        for name, image in zip(split.names, split.images):
+            np.testing.assert_array_equal(image.transpose(1, 2, 0), pixels[root / name])
