@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from lossbench import console
-from lossbench.cli import benchmark_train
+from lossbench.cli import benchmark_heads, benchmark_train
 
 DESCRIPTION = """\
 Measure on this machine. What is compared is interleaved in one process; median and spread are printed. Nothing else
 should run meanwhile.
 """
-KINDS = {"train": benchmark_train}
+KINDS = {"train": benchmark_train, "heads": benchmark_heads}
 
 
 @console.guarded
