@@ -16,6 +16,7 @@ COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
     "sweep": {"config", "experiment"},
+    "report": {"config"},
     "cli": {"console", "config", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
 }
 WITHOUT_MXNET = {"config", "schedules", "evaluation", "plots", "report", "atomic"}

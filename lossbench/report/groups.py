@@ -1,0 +1,92 @@
+"""Runs that differ by their seed alone belong together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from lossbench import config
+
+# What changes no result: the seed makes repetitions, the others move no number.
+NEUTRAL = {
+    *("seed", "data.workers", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints"),
+    *("trainer.checkpoint_every_epochs", "trainer.checkpoint_every_steps"),
+}
+
+
+@dataclass
+class Group:
+    """Repetitions of one experiment with different seeds."""
+
+    runs: list
+    label: str = ""
+
+    @property
+    def seeds(self) -> list[int]:
+        return [run.settings.seed for run in self.runs]
+
+    @property
+    def data(self) -> str:
+        """What was trained on, in a few words; figures compare only between groups that share them."""
+        section = self.runs[0].settings.data
+        held_out = getattr(section, "holdout_classes", None)
+        return section.source + (f" without classes {', '.join(map(str, held_out))}" if held_out else "")
+
+    @property
+    def values(self) -> dict:
+        """Dotted config keys and their values, but for those that change no result."""
+        return {key: value for key, value in config.values(self.runs[0].settings).items() if key not in NEUTRAL}
+
+
+def group(runs) -> list[Group]:
+    """Return runs with the same config but the seed together, in the order of their first; labels tell them apart.
+
+    Parameters
+    ----------
+    runs : iterable of Run
+        With settings.
+    """
+    groups = []
+    for run in runs:
+        alone = Group([run])
+        for other in groups:
+            if other.values == alone.values:
+                other.runs.append(run)
+                break
+        else:
+            groups.append(alone)
+    for each in groups:
+        each.runs.sort(key=lambda run: run.settings.seed)
+    _label(groups)
+    return groups
+
+
+def _label(groups):
+    """The config's name; the folder's where two share it; its whole path where that does not tell them apart."""
+    for name_of in (lambda run: run.settings.name, lambda run: _folder(run).name, lambda run: str(_folder(run))):
+        taken = Counter(each.label for each in groups)
+        for each in groups:
+            if taken[each.label] > 1 or not each.label:
+                each.label = name_of(each.runs[0])
+    taken = Counter(each.label for each in groups)
+    for number, each in enumerate(groups, 1):
+        if taken[each.label] > 1:
+            each.label = f"{each.label} ({number})"
+
+
+def _folder(run) -> Path:
+    """The folder of a run, or the one around it where it is called by its seed."""
+    path = run.path.resolve()
+    return path.parent if path.name.startswith("seed-") else path
+
+
+def differing(groups) -> dict[str, list]:
+    """Return the config keys whose values differ between groups, but `name`, each with the value of every group.
+
+    None stands for a group that has no such key.
+    """
+    values = [each.values for each in groups]
+    keys = list(dict.fromkeys(key for mapping in values for key in mapping if key != "name"))
+    found = {key: [mapping.get(key) for mapping in values] for key in keys}
+    return {key: row for key, row in found.items() if any(value != row[0] for value in row)}

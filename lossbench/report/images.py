@@ -1,0 +1,71 @@
+"""Pictures as data URIs: a page that carries them needs no other file."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image, ImageSequence
+
+MAX_WIDTH = 960
+
+
+def embedded(path, max_width: int = MAX_WIDTH) -> dict:
+    """Return a picture, no wider than `max_width` pixels, for an `<img>`.
+
+    Parameters
+    ----------
+    path : Path
+        A .png, or a .gif, which stays an animation.
+    max_width : int
+
+    Returns
+    -------
+    dict
+        `src` (a data URI), `width` and `height`; of an animation also `still`, its last frame.
+
+    Raises
+    ------
+    ValueError
+        If the file is no picture.
+    """
+    try:
+        with Image.open(path) as image:
+            size = _fitting(image.size, max_width)
+            found = {"width": size[0], "height": size[1]}
+            if getattr(image, "n_frames", 1) == 1:
+                return {**found, "src": _still(image, size)}
+            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+            return {**found, "src": _animation(path, image, frames, size), "still": _still(frames[-1], size)}
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path.name} cannot be read as a picture: {error}") from error
+
+
+def _fitting(size, max_width):
+    width, height = size
+    return size if width <= max_width else (max_width, max(1, round(height * max_width / width)))
+
+
+def _animation(path, image, frames, size):
+    if image.size == size:
+        return _uri("gif", path.read_bytes())
+    times = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(image)]
+    small = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
+    content = io.BytesIO()
+    loop = image.info.get("loop")
+    looping = {} if loop is None else {"loop": loop}
+    small[0].save(content, "GIF", save_all=True, append_images=small[1:], duration=times, **looping)
+    return _uri("gif", content.getvalue())
+
+
+def _still(image, size):
+    """As lossless WebP, half the size of a PNG."""
+    is_transparent = "A" in image.getbands() or "transparency" in image.info
+    image = image.convert("RGBA" if is_transparent else "RGB")
+    content = io.BytesIO()
+    (image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)).save(content, "WEBP", lossless=True)
+    return _uri("webp", content.getvalue())
+
+
+def _uri(kind, content):
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

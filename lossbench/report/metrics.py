@@ -1,0 +1,215 @@
+"""From `metrics.json` to tables: one row a group of runs, one column a metric."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from dataclasses import dataclass
+from typing import Optional
+
+NAMES = {
+    "accuracy": "logits",
+    "accuracy_knn": "k-NN",
+    "accuracy_centers": "centres",
+    "accuracy_class_means": "class means",
+}
+ACCURACY = "Accuracy"
+SPOKEN = {"knn": "k-NN", "centers": "centres", "center": "centre", "map": "MAP", "std": "standard deviation"}
+SPOKEN.update(
+    {word: word.upper() for word in "roc tar far fpr tpr frr eer auc auroc aupr nmi ami ece fgsm lfw".split()}
+)
+WORSE_WHEN_HIGH = set("error false fpr frr eer ece calibration success".split())
+BETTER_WHEN_HIGH = set("accuracy precision recall tar true tpr roc auc auroc aupr map nmi ami mutual".split())
+FRACTIONS = WORSE_WHEN_HIGH | BETTER_WHEN_HIGH | {"rate", "share", "fraction"}
+SPREAD = {"std", "deviation", "sem", "interval", "threshold", "thresholds"}
+MANY_COLUMNS = 12
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number, or the reason why there is none (empty: it was not measured)."""
+
+    number: Optional[float] = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a group of runs has of one metric."""
+
+    mean: Optional[float]
+    deviation: Optional[float]
+    """Sample standard deviation over the runs that have the value; None for one."""
+    n: int
+    reasons: tuple
+    """Why runs lack the value, each reason once."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric over all groups."""
+
+    path: tuple
+    title: str
+    """What tells it from the others of its table."""
+    cells: tuple
+    sign: int
+    """1 where higher is better, -1 where lower is, 0 where neither is said."""
+    is_fraction: bool
+    decimals: int
+
+    def best(self, kinds) -> set[int]:
+        """Return the numbers of the rows whose mean, as it is shown, is the best among rows of the same kind.
+
+        None of a kind where fewer than two rows have a mean, or all share it.
+        """
+        shown = {row: round(cell.mean * self.factor, self.decimals) for row, cell in enumerate(self.cells)
+                 if cell.mean is not None}  # fmt: skip
+        found = set()
+        for kind in set(kinds) if self.sign else ():
+            values = {row: self.sign * value for row, value in shown.items() if kinds[row] == kind}
+            if len(set(values.values())) > 1:
+                found |= {row for row, value in values.items() if value == max(values.values())}
+        return found
+
+    @property
+    def factor(self) -> int:
+        return 100 if self.is_fraction else 1
+
+    def written(self, number: float) -> str:
+        return f"{self.factor * number:,.{self.decimals}f}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """The metrics of one family, such as verification."""
+
+    title: str
+    columns: tuple
+    remarks: tuple
+    """Texts that the metrics hold beside their numbers, such as the rule of a threshold."""
+
+
+def flatten(value, path=()) -> dict:
+    """Return numbers and reasons by their path in nested metrics; lists are left out, and texts that explain.
+
+    Examples
+    --------
+    >>> flatten({"accuracy": 0.5, "roc": {"area": {"unavailable": "no pairs"}, "rule": "above", "points": [1, 2]}})
+    {('accuracy',): Value(number=0.5, reason=''), ('roc', 'area'): Value(number=None, reason='no pairs')}
+    """
+    if isinstance(value, dict) and "unavailable" in value:
+        return {path: Value(reason=str(value["unavailable"]) or "no reason given")}
+    if isinstance(value, dict):
+        return {key: leaf for name, inner in value.items() for key, leaf in flatten(inner, (*path, str(name))).items()}
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        finite = math.isfinite(value)
+        return {path: Value(value) if finite else Value(reason=f"The value is not finite: {value}.")}
+    return {}
+
+
+def remarks(value, path=()) -> dict:
+    """Return the texts in nested metrics by their path."""
+    if isinstance(value, dict) and "unavailable" not in value:
+        return {key: text for name, inner in value.items() for key, text in remarks(inner, (*path, str(name))).items()}
+    return {path: value} if isinstance(value, str) else {}
+
+
+def tables(groups, checkpoint: str, split: str) -> list[Table]:
+    """Return a table per family of metrics: the accuracies, then what lies nested in each key.
+
+    Parameters
+    ----------
+    groups : list of list of dict
+        For every group, the metrics of its runs, as `metrics.json` has them.
+    checkpoint, split : str
+        Which part, such as `last` and `test`.
+    """
+    parts = [[_part(metrics, checkpoint, split) for metrics in group] for group in groups]
+    flat = [[flatten(part) for part in group] for group in parts]
+    paths = list(dict.fromkeys(path for group in flat for run in group for path in run))
+    texts = {key: text for group in parts for part in group for key, text in remarks(part).items()}
+    found = []
+    for family, members in _families(paths).items():
+        columns = tuple(
+            _column(path, path[len(family) :], [[run.get(path, Value()) for run in group] for group in flat])
+            for path in members
+        )
+        said = dict.fromkeys(text for key, text in texts.items() if key[: len(family)] == family and family)
+        found.append(Table(title(family) if family else ACCURACY, columns, tuple(said)))
+    return found
+
+
+def _part(metrics, checkpoint, split):
+    part = metrics.get(checkpoint, {}).get(split, {})
+    return part if isinstance(part, dict) else {}
+
+
+def parts(all_metrics) -> list[tuple[str, str]]:
+    """Return which (checkpoint, split) there are in any of the metrics: last before best, test before the others."""
+    found = {
+        (checkpoint, split)
+        for metrics in all_metrics
+        for checkpoint, entry in metrics.items()
+        for split, values in entry.items()
+        if isinstance(values, dict) and values
+    }
+    order = {"last": 0, "best": 1, "test": 0, "validation": 1, "train": 2}
+    return sorted(found, key=lambda part: (order.get(part[0], 2), order.get(part[1], 3), part))
+
+
+def _families(paths):
+    """Paths by their first key; by the second, too, where a family has many members."""
+    families = {}
+    for path in paths:
+        families.setdefault(path[:1] if len(path) > 1 else (), []).append(path)
+    split = {}
+    for family, members in families.items():
+        if len(members) <= MANY_COLUMNS or not family:
+            split[family] = members
+            continue
+        for path in members:
+            split.setdefault(path[:2] if len(path) > 2 else family, []).append(path)
+    return split
+
+
+def _column(path, own, rows):
+    cells = tuple(map(_cell, rows))
+    means = [cell.mean for cell in cells if cell.mean is not None]
+    words = {word for key in path for word in re.split(r"[^a-z0-9]+", key.lower())}
+    is_fraction = bool(words & FRACTIONS) and all(abs(mean) <= 1 for mean in means)
+    sign = -1 if words & WORSE_WHEN_HIGH else int(bool(words & BETTER_WHEN_HIGH))
+    counts = all(isinstance(value.number, int) for row in rows for value in row if value.number is not None)
+    whole = counts and all(float(mean).is_integer() for mean in means)
+    is_fraction = is_fraction and not (whole and max(map(abs, means), default=0) > 0 and not sign)
+    sign = 0 if words & SPREAD or not is_fraction else sign
+    decimals = 2 if is_fraction else 0 if whole else _decimals(means)
+    return Column(path, title(own or path[-1:]), cells, sign, is_fraction, decimals)
+
+
+def _cell(values):
+    numbers = [value.number for value in values if value.number is not None]
+    reasons = tuple(dict.fromkeys(value.reason for value in values if value.number is None))
+    mean = statistics.fmean(numbers) if numbers else None
+    return Cell(mean, statistics.stdev(numbers) if len(numbers) > 1 else None, len(numbers), reasons)
+
+
+def _decimals(means):
+    """Four significant digits of the largest."""
+    largest = max(map(abs, means), default=0)
+    return 2 if not largest else min(6, max(0, 3 - math.floor(math.log10(largest))))
+
+
+def title(path) -> str:
+    """Return a path as people read it.
+
+    Examples
+    --------
+    >>> title(["accuracy_knn"]), title(["verification", "tar_at_far_1e-3"])
+    ('k-NN', 'verification, TAR at FAR 1e-3')
+    """
+    path = tuple(path)
+    if len(path) == 1 and path[0] in NAMES:
+        return NAMES[path[0]]
+    return ", ".join(" ".join(SPOKEN.get(word, word) for word in key.split("_")) for key in path)

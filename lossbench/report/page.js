@@ -1,0 +1,35 @@
+"use strict";
+
+// A press on a heading sorts its table; the second press turns the order round. Rows without a value stay last.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const heads = [...table.tHead.rows[0].cells];
+  const body = table.tBodies[0];
+  heads.forEach((head, column) => {
+    const button = head.querySelector("button");
+    button.addEventListener("click", () => {
+      const before = head.getAttribute("aria-sort");
+      const opposite = before === "ascending" ? "descending" : "ascending";
+      const order = before === "none" ? button.dataset.first : opposite;
+      heads.forEach((other) => other.setAttribute("aria-sort", other === head ? order : "none"));
+      const sign = order === "ascending" ? 1 : -1;
+      const rows = [...body.rows].sort((a, b) => {
+        const [one, other] = [a, b].map((row) => row.cells[column].dataset.value);
+        if (one === undefined || other === undefined) return (one === undefined) - (other === undefined);
+        return sign * (column === 0 ? one.localeCompare(other, "en", { numeric: true }) : Number(one) - Number(other));
+      });
+      body.append(...rows);
+    });
+  });
+}
+
+// A link to a reason opens what hides it; paper shows everything.
+const unfold = (element) => {
+  for (let outer = element; outer; outer = outer.parentElement) if (outer.tagName === "DETAILS") outer.open = true;
+};
+window.addEventListener("hashchange", () => unfold(document.getElementById(location.hash.slice(1))));
+let folded = [];
+window.addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open]):not(.player)")];
+  folded.forEach((element) => { element.open = true; });
+});
+window.addEventListener("afterprint", () => folded.forEach((element) => { element.open = false; }));

@@ -1,0 +1,116 @@
+"""Tables of a page: those of metrics, which sort, and plain ones."""
+
+from __future__ import annotations
+
+from lossbench.report.markup import Markup, element, together
+
+BEST = element("span", "★", class_="star", aria_hidden="true")
+
+
+class Footnotes:
+    """Reasons, numbered; a cell links to its own, which stands in words below the table."""
+
+    def __init__(self, name: str):
+        self.name, self._texts = name, []
+
+    def link(self, text: str) -> Markup:
+        if text not in self._texts:
+            self._texts.append(text)
+        number = self._texts.index(text) + 1
+        return element(
+            "a",
+            element("span", "n/a", class_="missing"),
+            element("sup", number),
+            href=f"#{self.name}-{number}",
+            title=text,
+            aria_label=f"not available, reason {number}",
+        )
+
+    def listed(self) -> Markup:
+        items = [element("li", text, id=f"{self.name}-{number}") for number, text in enumerate(self._texts, 1)]
+        return element("ol", items, class_="reasons") if items else together()
+
+
+def metric_table(table, groups, name: str) -> Markup:
+    """Return a table of metrics: a row a group, a column a metric; its rows are sorted by pressing a heading.
+
+    Parameters
+    ----------
+    table : metrics.Table
+    groups : list of Group
+    name : str
+        Unlike that of other tables in the page.
+    """
+    notes = Footnotes(name)
+    heads = [_heading("run", "ascending"), _heading("n", "descending")]
+    for column in table.columns:
+        unit = element("span", "%", class_="unit") if column.is_fraction else None
+        heads.append(_heading([column.title, " ", unit], "ascending" if column.sign < 0 else "descending"))
+    best = [column.best([group.data for group in groups]) for column in table.columns]
+    rows = []
+    for number, group in enumerate(groups):
+        cells = [element("th", run_name(group), scope="row", data_value=group.label)]
+        cells.append(element("td", len(group.runs), data_value=len(group.runs)))
+        for column, winners in zip(table.columns, best):
+            cells.append(_cell(column, column.cells[number], number in winners, len(group.runs), notes))
+        rows.append(element("tr", cells))
+    drawn = element(
+        "table",
+        element("caption", table.title),
+        element("thead", element("tr", heads)),
+        element("tbody", rows),
+        class_="sortable",
+    )
+    remarks = [element("p", remark, class_="remark") for remark in table.remarks]
+    return together(scrolling(drawn, table.title), notes.listed(), remarks)
+
+
+def run_name(group, run=None) -> list:
+    """Return a group's label, and in small its data and seeds, or the seed of one of its runs."""
+    seeds = group.seeds if run is None else [run.settings.seed]
+    small = f"{group.data}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return [element("span", group.label, class_="name"), element("span", small, class_="seeds")]
+
+
+def _heading(text, first):
+    """`first`: the order that the first press gives."""
+    return element("th", element("button", text, type="button", data_first=first), scope="col", aria_sort="none")
+
+
+def _cell(column, cell, is_best, runs, notes):
+    if cell.mean is None:
+        reasons = [reason for reason in cell.reasons if reason]
+        if not reasons:
+            return element(
+                "td", element("span", "–", title="not measured", class_="missing"), hidden_text("not measured")
+            )
+        return element("td", [notes.link(reason) for reason in reasons])
+    shown = [element("span", column.written(cell.mean), class_="mean")]
+    if cell.deviation is not None:
+        shown.append(element("span", f" ± {column.written(cell.deviation)}", class_="deviation"))
+    if is_best:
+        shown.append([BEST, hidden_text(" best")])
+    if cell.n < runs:
+        shown.append(element("span", f" n = {cell.n}", class_="deviation"))
+        shown.append([[" ", notes.link(reason)] for reason in cell.reasons if reason])
+    return element("td", shown, data_value=repr(float(cell.mean)), class_="best" if is_best else None)
+
+
+def plain_table(caption: str, heads, rows) -> Markup:
+    """Return a table of texts; the first cell of a row names it."""
+    body = [
+        element("tr", element("th", row[0], scope="row"), [element("td", cell) for cell in row[1:]]) for row in rows
+    ]
+    top = element("tr", [element("th", head, scope="col") for head in heads])
+    drawn = element("table", element("caption", caption), element("thead", top), element("tbody", body), class_="plain")
+    return scrolling(drawn, caption)
+
+
+def scrolling(content, name: str) -> Markup:
+    """Return a box that scrolls sideways by itself, by keyboard too."""
+    return element("div", content, class_="scroll", role="region", aria_label=name, tabindex=0)
+
+
+def hidden_text(text: str) -> Markup:
+    """Return text for those who hear the page."""
+    return element("span", text, class_="hidden")
