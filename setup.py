@@ -18,6 +18,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.9,<3.13",
     packages=find_packages(include=["lossbench", "lossbench.*"]),
+    package_data={"lossbench.report": ["page.css", "page.js"]},
     install_requires=[
         # MXNet 1.9.1 wants NumPy below 1.24; Python 3.12 has no such NumPy, and lossbench supplies what 1.26 lacks.
         "numpy>=1.21,<1.24; python_version < '3.12'",
