@@ -20,16 +20,25 @@ def curve_section(groups) -> Markup:
 
 
 def plot_section(groups) -> Markup:
-    """Return a row for each plot that any run has, with that of every run."""
-    runs = [(group, run) for group in groups for run in group.runs if run.plots]
-    names = {name for _, run in runs for name in run.plots}
+    """Return for each plot those of all groups side by side, by their first seed; the other seeds are folded away."""
+    first = [(group, run) for group in groups for run in group.runs[:1]]
+    others = [(group, run) for group in groups for run in group.runs[1:]]
+    names = {name for group in groups for run in group.runs for name in run.plots}
     blocks = []
     for name in sorted(names, key=lambda name: (_place(name), name)):
-        heading = name.replace("-", " ").replace("_", " ")
-        figures = [_figure(group, run, name, heading) for group, run in runs if name in run.plots]
-        row = element("div", figures, class_="row", tabindex=0, role="region", aria_label=heading)
-        blocks.append(element("details", element("summary", element("h3", heading)), row, open=name not in LAST))
+        words = name.replace("-", " ").replace("_", " ")
+        heading = words[:1].upper() + words[1:]
+        content = [_row(first, name, heading)]
+        if any(name in run.plots for _, run in others):
+            content.append(element("details", element("summary", "Other seeds"), _row(others, name, heading)))
+        summary = element("summary", element("h3", heading))
+        blocks.append(element("details", summary, content, open=name not in LAST))
     return together(blocks)
+
+
+def _row(runs, name, heading):
+    figures = [_figure(group, run, name, heading) for group, run in runs if name in run.plots]
+    return element("div", figures, class_="row")
 
 
 def _place(name):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-VOID = {"br", "img", "meta"}  # of HTML, those that have no end tag
+VOID = {"br", "img", "meta", "wbr"}  # of HTML, those that have no end tag
 
 
 class Markup(str):

@@ -15,6 +15,7 @@ NAMES = {
     "accuracy_class_means": "class means",
 }
 ACCURACY = "Accuracy"
+KEYS = {"r_precision": "R-precision", "map_at_r": "MAP@R"}
 SPOKEN = {"knn": "k-NN", "centers": "centres", "center": "centre", "map": "MAP", "std": "standard deviation"}
 SPOKEN.update(
     {word: word.upper() for word in "roc tar far fpr tpr frr eer auc auroc aupr nmi ami ece fgsm lfw".split()}
@@ -74,6 +75,12 @@ class Column:
         return found
 
     @property
+    def is_constant(self) -> bool:
+        """Whether it is a count that all runs of all groups share."""
+        shared = {(cell.mean, cell.deviation or 0, cell.reasons) for cell in self.cells}
+        return not self.is_fraction and not self.decimals and len(shared) == 1 and self.cells[0].mean is not None
+
+    @property
     def factor(self) -> int:
         return 100 if self.is_fraction else 1
 
@@ -87,6 +94,8 @@ class Table:
 
     title: str
     columns: tuple
+    counts: tuple
+    """Metrics that are one and the same whole number everywhere, such as that of the pairs: `same pairs 3,000`."""
     remarks: tuple
     """Texts that the metrics hold beside their numbers, such as the rule of a threshold."""
 
@@ -136,8 +145,15 @@ def tables(groups, checkpoint: str, split: str) -> list[Table]:
             _column(path, path[len(family) :], [[run.get(path, Value()) for run in group] for group in flat])
             for path in members
         )
-        said = dict.fromkeys(text for key, text in texts.items() if key[: len(family)] == family and family)
-        found.append(Table(title(family) if family else ACCURACY, columns, tuple(said)))
+        same = [column for column in columns if column.is_constant]
+        found.append(
+            Table(
+                title=_capital(title(family)) if family else ACCURACY,
+                columns=tuple(column for column in columns if column not in same),
+                counts=_counts(same),
+                remarks=tuple(dict.fromkeys(t for key, t in texts.items() if family and key[: len(family)] == family)),
+            )
+        )
     return found
 
 
@@ -157,6 +173,21 @@ def parts(all_metrics) -> list[tuple[str, str]]:
     }
     order = {"last": 0, "best": 1, "test": 0, "validation": 1, "train": 2}
     return sorted(found, key=lambda part: (order.get(part[0], 2), order.get(part[1], 3), part))
+
+
+def _counts(columns):
+    """Said once where all of a name agree, such as the numbers of images under several scores."""
+    values = [(column, column.written(column.cells[0].mean)) for column in columns]
+    by_name = {}
+    for column, value in values:
+        by_name.setdefault(column.path[-1], set()).add(value)
+    short = {name for name, found in by_name.items() if len(found) == 1}
+    said = (f"{title(c.path[-1:]) if c.path[-1] in short else c.title} {value}" for c, value in values)
+    return tuple(dict.fromkeys(said))
+
+
+def _capital(text):
+    return text[:1].upper() + text[1:]
 
 
 def _families(paths):
@@ -185,7 +216,8 @@ def _column(path, own, rows):
     is_fraction = is_fraction and not (whole and max(map(abs, means), default=0) > 0 and not sign)
     sign = 0 if words & SPREAD or not is_fraction else sign
     decimals = 2 if is_fraction else 0 if whole else _decimals(means)
-    return Column(path, title(own or path[-1:]), cells, sign, is_fraction, decimals)
+    name = NAMES.get(path[0]) if len(path) == 1 else None
+    return Column(path, name or title(own or path[-1:]), cells, sign, is_fraction, decimals)
 
 
 def _cell(values):
@@ -206,10 +238,7 @@ def title(path) -> str:
 
     Examples
     --------
-    >>> title(["accuracy_knn"]), title(["verification", "tar_at_far_1e-3"])
-    ('k-NN', 'verification, TAR at FAR 1e-3')
+    >>> title(["verification", "tar_at_far_1e-3"])
+    'verification, TAR at FAR 1e-3'
     """
-    path = tuple(path)
-    if len(path) == 1 and path[0] in NAMES:
-        return NAMES[path[0]]
-    return ", ".join(" ".join(SPOKEN.get(word, word) for word in key.split("_")) for key in path)
+    return ", ".join(KEYS.get(key) or " ".join(SPOKEN.get(word, word) for word in key.split("_")) for key in path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lossbench.report.markup import Markup, element, together
 
 BEST = element("span", "★", class_="star", aria_hidden="true")
@@ -44,8 +46,8 @@ def metric_table(table, groups, name: str) -> Markup:
     notes = Footnotes(name)
     heads = [_heading("run", "ascending"), _heading("n", "descending")]
     for column in table.columns:
-        unit = element("span", "%", class_="unit") if column.is_fraction else None
-        heads.append(_heading([column.title, " ", unit], "ascending" if column.sign < 0 else "descending"))
+        first = "ascending" if column.sign < 0 else "descending"
+        heads.append(_heading(column.title, first, "%" if column.is_fraction else ""))
     best = [column.best([group.data for group in groups]) for column in table.columns]
     rows = []
     for number, group in enumerate(groups):
@@ -56,25 +58,34 @@ def metric_table(table, groups, name: str) -> Markup:
         rows.append(element("tr", cells))
     drawn = element(
         "table",
-        element("caption", table.title),
         element("thead", element("tr", heads)),
         element("tbody", rows),
         class_="sortable",
+        aria_label=table.title,
     )
+    counts = element("span", [f" · {count}" for count in table.counts], class_="counts")
     remarks = [element("p", remark, class_="remark") for remark in table.remarks]
-    return together(scrolling(drawn, table.title), notes.listed(), remarks)
+    return together(element("h4", table.title, counts), scrolling(drawn, table.title), notes.listed(), remarks)
 
 
 def run_name(group, run=None) -> list:
     """Return a group's label, and in small its data and seeds, or the seed of one of its runs."""
     seeds = group.seeds if run is None else [run.settings.seed]
     small = f"{group.data}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
-    return [element("span", group.label, class_="name"), element("span", small, class_="seeds")]
+    return [element("span", breakable(group.label), class_="name"), element("span", small, class_="seeds")]
 
 
-def _heading(text, first):
-    """`first`: the order that the first press gives."""
-    return element("th", element("button", text, type="button", data_first=first), scope="col", aria_sort="none")
+def breakable(text: str) -> list:
+    """Return a text that may go on in the next line after `_` and `-`."""
+    return [[part, element("wbr")] for part in re.split(r"(?<=[_-])", text)]
+
+
+def _heading(text, first, unit=""):
+    """`first`: the order that the first press gives. The last word, the unit and the arrow stay together."""
+    words, _, last = text.rpartition(" ")
+    end = element("span", last, element("span", f" {unit}", class_="unit") if unit else None, class_="end")
+    button = element("button", [words, " "] if words else None, end, type="button", data_first=first)
+    return element("th", button, scope="col", aria_sort="none")
 
 
 def _cell(column, cell, is_best, runs, notes):
@@ -85,11 +96,13 @@ def _cell(column, cell, is_best, runs, notes):
                 "td", element("span", "–", title="not measured", class_="missing"), hidden_text("not measured")
             )
         return element("td", [notes.link(reason) for reason in reasons])
-    shown = [element("span", column.written(cell.mean), class_="mean")]
+    shown = [BEST, hidden_text("best ")] if is_best else []
+    shown.append(element("span", column.written(cell.mean), class_="mean"))
+    spreads = [f" ± {column.written(other.deviation)}" for other in column.cells if other.deviation is not None]
     if cell.deviation is not None:
         shown.append(element("span", f" ± {column.written(cell.deviation)}", class_="deviation"))
-    if is_best:
-        shown.append([BEST, hidden_text(" best")])
+    elif spreads:  # as much room as the others take, so that means stand below each other
+        shown.append(element("span", max(spreads, key=len), class_="deviation blank", aria_hidden="true"))
     if cell.n < runs:
         shown.append(element("span", f" n = {cell.n}", class_="deviation"))
         shown.append([[" ", notes.link(reason)] for reason in cell.reasons if reason])
@@ -102,8 +115,8 @@ def plain_table(caption: str, heads, rows) -> Markup:
         element("tr", element("th", row[0], scope="row"), [element("td", cell) for cell in row[1:]]) for row in rows
     ]
     top = element("tr", [element("th", head, scope="col") for head in heads])
-    drawn = element("table", element("caption", caption), element("thead", top), element("tbody", body), class_="plain")
-    return scrolling(drawn, caption)
+    drawn = element("table", element("thead", top), element("tbody", body), class_="plain", aria_label=caption)
+    return together(element("h4", caption), scrolling(drawn, caption))
 
 
 def scrolling(content, name: str) -> Markup:
