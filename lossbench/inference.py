@@ -12,7 +12,7 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
     r"""Return the embedding and the logits of every image of a split, in its order.
 
     An image enters the network as :math:`(p / 255 - \mathrm{mean}) / \mathrm{std}`, per channel and without
-    augmentation. The short last batch is included.
+    augmentation; floating point pixels as :math:`(p - \mathrm{mean}) / \mathrm{std}`. The short last batch is included.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
     head : Head
         Its ``predict`` maps an embedding (B, D) to logits (B, C) without a margin.
     split : Split
-        `images` (N, channels, H, W) uint8 and `labels` (N,).
+        `images` (N, channels, H, W), uint8 or floating point in [0, 1], and `labels` (N,).
     mean, std : sequence of float
         Per channel, of pixels in [0, 1].
     batch_size : int
@@ -49,7 +49,8 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
         raise ValueError(f"inference: `batch_size` must be at least 1, got {batch_size}.")
     # One product and one difference, rounded as in training, where data.transforms.normalize does the same.
     mean, std = (np.asarray(value, np.float64).reshape(-1, 1, 1) for value in (mean, std))
-    factor, offset = (1 / (255 * std)).astype(np.float32), (mean / std).astype(np.float32)
+    white = 255 if split.images.dtype == np.uint8 else 1
+    factor, offset = (1 / (white * std)).astype(np.float32), (mean / std).astype(np.float32)
     embedding, logits = [], []
     starts = range(0, count, batch_size)
     with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar:

@@ -92,6 +92,13 @@ def test_images_are_normalised_as_in_training(split):
     assert (np.concatenate(seen) == transforms.normalize(split.images, MEAN, STD)).all()
 
 
+def test_pixels_between_0_and_1_are_the_same_images(model, split):
+    pixels = SimpleNamespace(images=(split.images / 255).astype(np.float32), labels=split.labels)
+    expected, found = (inference.outputs(*model, images, MEAN, STD) for images in (split, pixels))
+    np.testing.assert_allclose(found["embedding"], expected["embedding"], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found["logits"], expected["logits"], rtol=1e-4, atol=1e-5)
+
+
 def test_nothing_is_recorded_or_trained(model, split):
     backbone, head = model
     before = {name: p.data(mx.cpu(0)).asnumpy() for name, p in backbone.collect_params().items()}

@@ -109,8 +109,97 @@ def closeness_to_class_means(
     (train_label,) = checks.labels("likelihood", len(train_embedding), train_label=train_label)
     checks.not_empty("likelihood", train_embedding=train_embedding)
     _, means = neighbors.mean_per_class(search.in_metric(train_embedding, metric), train_label)
-    means, points = search.in_metric(means, metric), search.in_metric(embedding, metric)
-    found = search.nearest(means, points, 1, max_memory_bytes=max_memory_bytes)
+    return _closeness(search.in_metric(embedding, metric), search.in_metric(means, metric), max_memory_bytes)
+
+
+def closeness_to_centers(embedding, centers, *, max_memory_bytes: int = search.MAX_MEMORY_BYTES) -> np.ndarray:
+    """Return the negative Euclidean distance of each embedding to the nearest learned centre.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+    centers : (C, D) array
+        Those of a center loss.
+    max_memory_bytes : int
+        Bound on the arrays made on the way.
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Raises
+    ------
+    Unavailable
+        If a number is NaN or infinite.
+
+    Examples
+    --------
+    >>> closeness_to_centers([[1.5], [9.0]], [[1.0], [5.0]])
+    array([-0.5, -4. ])
+    """
+    embedding, centers = checks.embeddings("likelihood", embedding=embedding, centers=centers)
+    return _closeness(embedding, centers, max_memory_bytes)
+
+
+def scores(
+    outputs,
+    train,
+    *,
+    metric: str = "euclidean",
+    is_density: bool = False,
+    centers=None,
+    max_memory_bytes: int = search.MAX_MEMORY_BYTES,
+) -> dict:
+    """Return every score that a model has to offer.
+
+    Parameters
+    ----------
+    outputs : dict
+        Of the images to score: `embedding` (N, D) and `logits` (N, C).
+    train : dict
+        `embedding` and `label` of the training images, without augmentation.
+    metric : {"euclidean", "cosine"}
+        How embeddings are compared.
+    is_density : bool
+        Whether the logits are log densities, as L-GM's are.
+    centers : (C, D) array, optional
+        Those of a center loss.
+    max_memory_bytes : int
+        Bound on the arrays made on the way.
+
+    Returns
+    -------
+    dict
+        Score (N,) by name: `log_density` where the logits are densities, `softmax` (the logarithm of the largest
+        probability), `class_means`, and `centers` where there are any.
+
+    Raises
+    ------
+    Unavailable
+        If a number is NaN or infinite.
+
+    Examples
+    --------
+    >>> outputs = {"embedding": [[1.0], [8.0]], "logits": [[-0.5, -12.5], [-32.0, -4.5]]}
+    >>> train = {"embedding": [[0.0], [2.0], [5.0]], "label": [0, 0, 1]}
+    >>> found = scores(outputs, train, is_density=True)
+    >>> {name: score.round(3).tolist() for name, score in found.items()}
+    {'log_density': [-0.5, -4.5], 'softmax': [-0.0, -0.0], 'class_means': [-0.0, -3.0]}
+    """
+    embedding, bound = outputs["embedding"], {"max_memory_bytes": max_memory_bytes}
+    found = {"log_density": max_log_density(outputs["logits"])} if is_density else {}
+    found["softmax"] = max_log_probability(outputs["logits"])
+    found["class_means"] = closeness_to_class_means(
+        embedding, train["embedding"], train["label"], metric=metric, **bound
+    )
+    if centers is not None:
+        found["centers"] = closeness_to_centers(embedding, centers, **bound)
+    return found
+
+
+def _closeness(embedding, points, max_memory_bytes):
+    """Negative distance (N,) of each embedding to the nearest of the points."""
+    found = search.nearest(points, embedding, 1, max_memory_bytes=max_memory_bytes)
     return np.concatenate([np.zeros(0), *(-distance[:, 0] for _, _, distance in found)])
 
 

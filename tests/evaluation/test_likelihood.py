@@ -40,6 +40,33 @@ def test_closeness_is_the_slow_rule(rng, metric, bound):
     np.testing.assert_allclose(found, expected)
 
 
+def test_closeness_to_learned_centers(rng):
+    centers, embedding = rng.standard_normal((4, 3)), rng.standard_normal((20, 3))
+    expected = [-min(np.linalg.norm(x - c) for c in centers) for x in embedding]
+    for bound in (1, 10**9):
+        found = likelihood.closeness_to_centers(embedding, centers, max_memory_bytes=bound)
+        np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_a_model_offers_the_scores_it_has(rng, metric):
+    outputs = {"embedding": rng.standard_normal((20, 3)), "logits": rng.standard_normal((20, 4))}
+    train = {"embedding": rng.standard_normal((40, 3)), "label": rng.integers(0, 4, 40)}
+    centers = rng.standard_normal((4, 3))
+    plain = likelihood.scores(outputs, train, metric=metric)
+    assert list(plain) == ["softmax", "class_means"]
+    every = likelihood.scores(outputs, train, metric=metric, is_density=True, centers=centers)
+    assert list(every) == ["log_density", "softmax", "class_means", "centers"]
+    expected = {
+        "log_density": likelihood.max_log_density(outputs["logits"]),
+        "softmax": likelihood.max_log_probability(outputs["logits"]),
+        "class_means": likelihood.closeness_to_class_means(outputs["embedding"], *train.values(), metric=metric),
+        "centers": likelihood.closeness_to_centers(outputs["embedding"], centers),
+    }
+    for name, score in expected.items():
+        np.testing.assert_array_equal(every[name], score)
+
+
 def test_detection_is_scikit_learns(rng):
     known, foreign = (rng.standard_normal(400) + 1.5).round(2), rng.standard_normal(300).round(2)
     found = likelihood.detect(known, foreign)
