@@ -13,9 +13,10 @@ from lossbench import _mxnet, atomic, checkpoint, config, data
 from lossbench.experiment.model import Model
 from lossbench.experiment.progress import Progress
 from lossbench.experiment.run_folder import RunFolder
+from lossbench.experiment.scalars import Scalars
 from lossbench.experiment.training import Training
 
-RESUMABLE_CHANGES = ("trainer.epochs", "trainer.progress", "trainer.keep_checkpoints")
+RESUMABLE_CHANGES = ("trainer.epochs", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints")
 
 
 @dataclass
@@ -71,6 +72,7 @@ def run(
                 raise ValueError(
                     f"run: {folder.path} holds an unfinished run. Go on with it: --resume; or start another: --run-dir."
                 )
+        scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
         for sentence in damage:
             progress.say(f"Passed over: {sentence}")
@@ -83,17 +85,18 @@ def run(
             threads=_mxnet.thread_count(),
             data={"checksums": dataset.checksums, "notes": dataset.notes, "classes": dataset.class_map()},
         )
-        training = Training(folder, model, progress)
+        training = Training(folder, model, progress, scalars)
         if state is None:
             training.start_fresh()
         else:
             training.restore(path, arrays, state)
             progress.say(f"Resumed from {path}.")
-        with _interruption() as interruption:
-            training.fit(interruption)
-            if not training.is_complete:
-                return Result(folder.path, folder.metrics(), signal=interruption.signal or signal.SIGINT)
-        training.evaluate()
+        with contextlib.closing(scalars):
+            with _interruption() as interruption:
+                training.fit(interruption)
+                if not training.is_complete:
+                    return Result(folder.path, folder.metrics(), signal=interruption.signal or signal.SIGINT)
+            training.evaluate()
         return Result(folder.path, folder.metrics())
 
 

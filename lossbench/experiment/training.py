@@ -55,8 +55,8 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
 class Training:
     """One call of `run`: the trainer with its hooks into the run folder."""
 
-    def __init__(self, folder, model, progress):
-        self.folder, self.model, self.progress = folder, model, progress
+    def __init__(self, folder, model, progress, scalars):
+        self.folder, self.model, self.progress, self.scalars = folder, model, progress, scalars
         self.settings = model.settings
         model.head.check_labels(model.dataset.train.labels)
         self.position = Position()
@@ -80,6 +80,7 @@ class Training:
                 regularizer.calibrate(embedding)
         self._introduce()
         self.folder.write_history([])
+        self.scalars.begin([])
 
     def _initialize_from(self, source):
         path = pathlib.Path(source)
@@ -112,6 +113,7 @@ class Training:
         self.position, self.trainer.step = Position(**state["position"]), state["step"]
         self.history = [row for row in self.folder.history() if row["epoch"] < self.position.epoch]
         self.folder.write_history(self.history)
+        self.scalars.begin(self.history)
         self.trainer.apply_schedules()
 
     def fit(self, interruption):
@@ -163,6 +165,7 @@ class Training:
     def _epoch_ended(self, row):
         self.history.append(row)
         self.folder.write_history(self.history)
+        self.scalars.row(row)
         self.progress.epoch_ended(row)
         every = self.settings.evaluation.embeddings_every_epochs
         if every and row["epoch"] % every == 0 and self.model.backbone.embedding_size <= 3:
@@ -195,6 +198,7 @@ class Training:
             arrays, _ = checkpoint.load(self.folder.checkpoints / f"step-{best['step']:08d}")
             self.model.load(arrays, "best")
             self._measure_as("best", best["epoch"], best["step"])
+        self.scalars.metrics(self.folder.metrics())
 
     def draw(self):
         """Write the pictures of the run; one that cannot be drawn does not lose the others."""
