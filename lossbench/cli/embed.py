@@ -6,6 +6,7 @@ import sys
 
 from lossbench import console
 
+SPLITS = ("test", "validation", "train", "holdout")
 DESCRIPTION = """\
 Write the embeddings of a split as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class
 prototypes (C, D).
@@ -16,7 +17,7 @@ prototypes (C, D).
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     console.add_run(parser)
-    parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
     options = parser.parse_args(arguments)
 

@@ -7,20 +7,35 @@ import sys
 from lossbench import console
 
 DESCRIPTION = """\
-Evaluate a trained run. No label reaches the network. Values are printed, and merged into the run's metrics.json.
+Evaluate a trained run. No label reaches the network. Values are printed, and merged into the run's metrics.json; what
+the data cannot give is said in its place.
 
 methods:
 """
+EXAMPLES = """\
+examples:
+  eval.py --run runs/lgm_mnist/seed-0 --method softmax --method knn
+  eval.py --run runs/lgm_mnist/seed-0 --method all --json values.json
+  eval.py --run runs/lgm_mnist_open/seed-0 --method verification          (images of the held-out classes)
+  eval.py --run runs/lgm_mnist/seed-0 --method verification --pairs pairs.txt
+"""
 ALL = "all"
+SPLITS = ("test", "validation", "train", "holdout")
 
 
 @console.guarded
 def main(arguments, prog):
     from lossbench.config.evaluation import METHODS
 
-    parser = console.parser(prog, DESCRIPTION + console.explained({**METHODS, ALL: "all of them"}))
+    table = console.explained({**METHODS, ALL: "all of them that the split can be asked for"})
+    parser = console.parser(prog, DESCRIPTION + table, EXAMPLES)
     console.add_run(parser)
-    parser.add_argument("--split", default="test", choices=("test", "validation", "train"), help="default: test")
+    parser.add_argument(
+        "--split",
+        choices=SPLITS,
+        help="which images; holdout: those of classes that were never trained on (default: holdout where the run has "
+        "it and only verification, retrieval or clustering is asked for, else test)",
+    )
     parser.add_argument(
         "--method",
         action="append",
@@ -29,6 +44,24 @@ def main(arguments, prog):
         help="one of the methods above; may be given several times (default: those of the config)",
     )
     parser.add_argument("--per-class", action="store_true", help="also print the accuracy of every class")
+    parser.add_argument(
+        "--pairs",
+        metavar="FILE",
+        help="for verification: a pair a line, two image ids and 1 (one class) or 0; ids are the images' numbers in "
+        "the split from 0 on, for image folders their paths below data.root",
+    )
+    parser.add_argument(
+        "--pair-count",
+        type=_pair_count,
+        metavar="N",
+        help="draw so many pairs for verification, a multiple of 20 (default: evaluation.pairs of the config)",
+    )
+    parser.add_argument(
+        "--max-memory-gb",
+        type=_gigabytes,
+        metavar="GB",
+        help="bound on the arrays made beside the embeddings (default: evaluation.max_memory_gb of the config)",
+    )
     parser.add_argument("--json", metavar="FILE", help="also write the values there")
     options = parser.parse_args(arguments)
 
@@ -37,12 +70,38 @@ def main(arguments, prog):
     opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
     for sentence in opened.damage:
         print(f"Passed over: {sentence}", file=sys.stderr)
-    methods = options.method or opened.model.settings.evaluation.methods
-    methods = list(METHODS) if ALL in methods else list(dict.fromkeys(methods))
-    measured = opened.measure(options.split, methods, show=sys.stderr.isatty(), per_class=options.per_class)
-    print(
-        f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {options.split}:"
+    methods = options.method or list(opened.model.settings.evaluation.methods)
+    split = options.split or opened.split_for(methods)
+    methods = experiment.suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
+    measured = opened.measure(
+        split,
+        methods,
+        per_class=options.per_class,
+        options=experiment.Options(
+            pairs=options.pairs,
+            pair_count=options.pair_count,
+            max_memory_gb=options.max_memory_gb,
+            show=sys.stderr.isatty(),
+        ),
     )
-    console.print_table(measured, opened.model.dataset.class_names)
+    print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {split}:")
+    console.print_table(measured, opened.model.dataset.all_class_names)
     if options.json:
         atomic.write_json(options.json, measured)
+
+
+def _pair_count(text) -> int:
+    count = int(text)
+    if count < 20 or count % 20:
+        raise ValueError
+    return count
+
+
+def _gigabytes(text) -> float:
+    size = float(text)
+    if not 0 < size < float("inf"):
+        raise ValueError
+    return size
+
+
+_pair_count.__name__, _gigabytes.__name__ = "multiple of 20", "number of gigabytes"  # as argparse says it

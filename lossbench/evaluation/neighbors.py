@@ -21,7 +21,9 @@ def knn(
     *,
     metric: str = "euclidean",
     max_memory_bytes: int = MAX_MEMORY_BYTES,
-) -> np.ndarray:
+    with_share: bool = False,
+    progress: bool = False,
+):
     """Return the majority class of the k nearest training embeddings, the k-nearest-neighbour rule.
 
     Of classes with as many neighbours each, the one with the smaller sum of distances wins, then the lower class id.
@@ -43,10 +45,14 @@ def knn(
         Cosine is the Euclidean distance between unit vectors.
     max_memory_bytes : int
         Bound on the arrays made on the way; the result does not depend on it.
+    with_share : bool
+        Whether to return also the share of the k votes that the class got.
+    progress : bool
+        Whether to show a progress bar on the standard error.
 
     Returns
     -------
-    (N,) int64 array of class ids
+    (N,) int64 array of class ids, and with `with_share` a (N,) float64 array in (0, 1]
 
     Raises
     ------
@@ -71,10 +77,12 @@ def knn(
             f"got {len(embedding)} rows."
         )
     reference, query = in_metric(train_embedding, metric), in_metric(embedding, metric)
-    predicted = np.empty(len(query), np.int64)
-    for part, index, distance in nearest(reference, query, int(k), exclude_self, max_memory_bytes):
-        predicted[part] = _vote(train_label[index], distance)
-    return predicted
+    predicted, share = np.empty(len(query), np.int64), np.empty(len(query))
+    for part, index, distance in nearest(reference, query, int(k), exclude_self, max_memory_bytes, progress):
+        voted = train_label[index]
+        predicted[part] = _vote(voted, distance)
+        share[part] = (voted == predicted[part, None]).mean(axis=1)
+    return (predicted, share) if with_share else predicted
 
 
 def centers(

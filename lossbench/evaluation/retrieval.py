@@ -8,6 +8,8 @@ from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_s
 
 from lossbench.evaluation import checks, search
 
+_MANY = 100  # neighbours, from which on ordering by all distances is the faster way
+
 
 def retrieve(
     embedding,
@@ -18,6 +20,7 @@ def retrieve(
     recall_at=(1, 2, 4, 8),
     metric: str = "euclidean",
     max_memory_bytes: int = search.MAX_MEMORY_BYTES,
+    progress: bool = False,
 ) -> dict:
     r"""Return how well each query retrieves the references of its class, nearest first.
 
@@ -46,6 +49,8 @@ def retrieve(
         Cosine is the Euclidean distance between unit vectors.
     max_memory_bytes : int
         Bound on the arrays made on the way; the result does not depend on it.
+    progress : bool
+        Whether to show a progress bar on the standard error.
 
     Returns
     -------
@@ -86,7 +91,8 @@ def retrieve(
     depth = max(relevant.max(), *(k for k in recall_at if k <= available), 1)
     sums = {"precision_at_1": 0, **{f"recall_at_{k}": 0 for k in recall_at}, "r_precision": 0, "map_at_r": 0}
     reference, embedding = search.in_metric(reference, metric), search.in_metric(embedding, metric)
-    for part, index, _ in search.nearest(reference, embedding, int(depth), exclude_self, max_memory_bytes):
+    find = search.order if depth > _MANY else search.nearest
+    for part, index, *_ in find(reference, embedding, int(depth), exclude_self, max_memory_bytes, progress):
         known = relevant[part] > 0
         hits = (reference_label[index] == label[part, None])[known]
         for name, values in _of_each_query(hits, relevant[part][known], recall_at).items():

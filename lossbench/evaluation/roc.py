@@ -41,6 +41,37 @@ def curve(positive, negative) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return threshold, _share_above(negative, threshold), _share_above(positive, threshold)
 
 
+def corners(false_positive_rate, true_positive_rate, most: int = 20_000) -> np.ndarray:
+    """Return which points of a curve are enough to draw it: those where it turns.
+
+    Where there are more than `most` of them, so many are chosen: half evenly along the curve, half the denser the
+    nearer its beginning, for a logarithmic axis. The first 100 and the last are always there.
+
+    Parameters
+    ----------
+    false_positive_rate, true_positive_rate : (T,) array
+        Of `curve`.
+
+    Returns
+    -------
+    (K,) int64 array, rising
+
+    Examples
+    --------
+    >>> corners(np.array([0, 0, 0, 0.5, 1]), np.array([0, 0.5, 1, 1, 1]))
+    array([0, 2, 4])
+    """
+    step = np.stack([np.diff(false_positive_rate), np.diff(true_positive_rate)])
+    upward, sideward = (step[0] == 0), (step[1] == 0)
+    straight = (upward[1:] & upward[:-1]) | (sideward[1:] & sideward[:-1])
+    kept = np.flatnonzero(np.concatenate([[True], ~straight, [True]]))
+    if len(kept) <= most:
+        return kept
+    dense = np.geomspace(1, len(kept) - 1, most // 2)
+    even = np.linspace(0, len(kept) - 1, most // 2 - 100)
+    return kept[np.unique(np.concatenate([np.arange(100), dense, even]).astype(np.int64))]
+
+
 def area(positive, negative) -> float:
     """Return the area under the ROC curve: how often a positive scores above a negative, ties counted half.
 

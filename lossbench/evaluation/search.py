@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from sklearn.neighbors import NearestNeighbors
+from tqdm import tqdm
 
 MAX_MEMORY_BYTES = 1_000_000_000
 METRICS = ("euclidean", "cosine")
@@ -40,6 +41,7 @@ def nearest(
     k: int,
     exclude_self: bool = False,
     max_memory_bytes: int = MAX_MEMORY_BYTES,
+    progress: bool = False,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
 
@@ -75,8 +77,7 @@ def nearest(
     search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
     tolerance = _rounding(reference, query)
     rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
-    for start in range(0, len(query), rows):
-        part = slice(start, min(start + rows, len(query)))
+    for part in parts(len(query), rows, progress):
         own = np.arange(part.start, part.stop)
         candidate = np.sort(search.kneighbors(query[part], return_distance=False), axis=1)
         squared = _squared_distance(reference[candidate], query[part, None])
@@ -93,6 +94,70 @@ def nearest(
                 kept = np.flatnonzero(found[0] != own[row])[:k] if exclude_self else slice(k)
                 index[row], squared[row] = found[0][kept], found[1][kept]
         yield part, index, np.sqrt(squared)
+
+
+def order(
+    reference,
+    query,
+    k: int,
+    exclude_self: bool = False,
+    max_memory_bytes: int = MAX_MEMORY_BYTES,
+    progress: bool = False,
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the part and the index that `nearest` does, faster where k is large: no distance is computed twice.
+
+    All distances are matrix products; queries in whose order rounding may have had a say are ordered again exactly.
+
+    Examples
+    --------
+    >>> list(order(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2))
+    [(slice(0, 1, None), array([[1, 2]]))]
+    """
+    reference, query = reference.astype(np.float64), query.astype(np.float64)
+    tolerance = _rounding(reference, query)
+    square = np.einsum("nd,nd->n", reference, reference)
+    rows = max(1, int(max_memory_bytes // (8 * (3 * len(reference) + 4 * k))))
+    for part in parts(len(query), rows, progress):
+        own = np.arange(part.start, part.stop)
+        distance = query[part] @ reference.T  # less the query's own square, which orders nothing
+        distance *= -2
+        distance += square
+        if exclude_self:
+            distance[np.arange(len(own)), own] = np.inf
+        index = _smallest(distance, min(k + 1, len(reference)))
+        gap = np.diff(np.take_along_axis(distance, index, axis=1), axis=1)
+        unsure = np.flatnonzero((gap <= 2 * tolerance[part, None]).any(axis=1))
+        index = index[:, :k]
+        for row, found in zip(
+            unsure, _nearest_by_all(reference, query[part][unsure], k + bool(exclude_self), max_memory_bytes)
+        ):
+            index[row] = found[0][found[0] != own[row]][:k] if exclude_self else found[0]
+        yield part, index
+
+
+def parts(count: int, rows: int, progress: bool = False) -> Iterator[slice]:
+    """Yield slices of at most `rows` that follow each other; with a progress bar after two seconds where asked for.
+
+    Examples
+    --------
+    >>> list(parts(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
+    """
+    with tqdm(total=count, unit="query", disable=not progress, leave=False, delay=2) as bar:
+        for start in range(0, count, rows):
+            part = slice(start, min(start + rows, count))
+            yield part
+            bar.update(part.stop - part.start)
+
+
+def _smallest(values, count):
+    """Return where the smallest values of each row are, (n, count), rising."""
+    if count < values.shape[1]:
+        among = np.argpartition(values, count - 1, axis=1)[:, :count]
+    else:
+        among = np.broadcast_to(np.arange(count), values.shape)
+    rising = np.argsort(np.take_along_axis(values, among, axis=1), axis=1)
+    return np.take_along_axis(among, rising, axis=1)
 
 
 def _nearest_by_all(reference, query, k, max_memory_bytes):

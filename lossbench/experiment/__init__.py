@@ -1,6 +1,6 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
-from lossbench.experiment.measuring import measure
+from lossbench.experiment.measuring import Options, measure, suiting
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
@@ -9,6 +9,7 @@ from lossbench.experiment.training import RunFailed, new_batches, new_trainer
 __all__ = [
     "Model",
     "OpenedRun",
+    "Options",
     "Result",
     "RunFailed",
     "describe_groups",
@@ -18,5 +19,6 @@ __all__ = [
     "open_run",
     "predict",
     "run",
+    "suiting",
     "write_embeddings",
 ]

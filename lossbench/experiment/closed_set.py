@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from lossbench.evaluation import calibration, checks, classification
+import numpy as np
+
+from lossbench.evaluation import calibration, checks, classification, search
 
 CLASSIFIERS = ("softmax", "knn", "centers")
 
@@ -18,12 +20,13 @@ def accuracy_by(method: str):
 
 def accuracy_per_class(context) -> list:
     """The accuracy within each class by the largest logit; None for a class without images."""
-    label = context.outputs()["label"]
-    return classification.per_class(context.predicted("softmax"), label, context.dataset.num_classes)
+    predicted = context.predicted("softmax")
+    return classification.per_class(predicted, context.outputs()["label"], context.dataset.num_classes)
 
 
 def confusion(context) -> dict:
-    """Confusion matrix and accuracy per class, by softmax, knn and centers; the matrices are kept as arrays."""
+    """Accuracy per class by softmax, knn and centers; the confusion matrices (C, C) are kept as arrays."""
+    context.require_known("confusion")
     label, classes = context.outputs()["label"], context.dataset.num_classes
 
     def one(method):
@@ -35,6 +38,33 @@ def confusion(context) -> dict:
 
 
 def calibrated(context) -> dict:
-    """Expected calibration error of the softmax of the logits, and what it consists of, bin by bin."""
-    outputs = context.outputs()
-    return {"softmax": calibration.reliability(outputs["logits"], outputs["label"])}
+    """Expected calibration error of softmax, knn and centers, and what it consists of, bin by bin."""
+    context.require_known("calibration")
+    ways = {"softmax": _softmax, "knn": _votes, "centers": _centers}
+    label = context.outputs()["label"]
+
+    def one(decide):
+        predicted, confidence = decide(context)
+        return calibration.reliability(confidence, predicted == label)
+
+    return {method: checks.attempt(one, decide) for method, decide in ways.items()}
+
+
+def _softmax(context):
+    return calibration.decide(context.outputs()["logits"], context.max_memory_bytes)
+
+
+def _votes(context):
+    return context.neighbours
+
+
+def _centers(context):
+    """By the head's own scores where it compares by density or cosine, else by densities of unit Gaussians."""
+    embedding, description = context.outputs()["embedding"], context.description
+    score = description["score"]
+    if description["metric"] == "euclidean":
+        centers = description["prototypes"].astype(np.float64)
+        score = lambda points: points @ centers.T - (centers**2).sum(axis=1) / 2  # noqa: E731
+    rows = max(1, int(context.max_memory_bytes // (64 * sum(description["prototypes"].shape))))
+    found = [calibration.decide(score(embedding[part])) for part in search.parts(len(embedding), rows)]
+    return tuple(np.concatenate(values) for values in zip(*found))

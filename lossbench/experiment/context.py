@@ -6,14 +6,21 @@ import functools
 from dataclasses import dataclass
 from typing import Optional
 
-from lossbench import evaluation
-from lossbench.evaluation import Unavailable
+import numpy as np
+
+from lossbench.evaluation import Unavailable, neighbors, pairs, predict
+
+SEED = 0  # of pairs and clusters: not the run's, so that runs are judged by the same ones
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller of `measure` may ask for beside the config's `evaluation` section; None leaves it to that."""
+    """What a caller of `measure` may ask for; None leaves it to the config's `evaluation` section."""
 
+    pairs: Optional[str] = None
+    """A list of pairs for the verification; None draws them."""
+    pair_count: Optional[int] = None
+    """How many pairs are drawn."""
     max_memory_gb: Optional[float] = None
     """Bound on the arrays that a method makes on its way."""
     show: bool = False
@@ -27,7 +34,7 @@ class Context:
     ----------
     model : Model
     split : str
-        `test`, `validation` or `train`.
+        `test`, `validation`, `train` or `holdout`.
     options : Options
     outputs : dict, optional
         Embeddings and logits of splits that were computed before; filled.
@@ -49,6 +56,15 @@ class Context:
         return self.model.dataset
 
     @property
+    def is_known(self) -> bool:
+        """Whether the split's classes are those that were trained on."""
+        return self.split != "holdout"
+
+    @property
+    def show(self) -> bool:
+        return self.options.show
+
+    @property
     def max_memory_bytes(self) -> int:
         chosen = self.options.max_memory_gb
         return int(1e9 * (self.settings.evaluation.max_memory_gb if chosen is None else chosen))
@@ -57,12 +73,12 @@ class Context:
         """`embedding`, `logits` and `label` of a split, by default of the evaluated one, without augmentation."""
         split = split or self.split
         if split not in self._outputs:
-            self._outputs[split] = self.model.outputs(self.model.images(split), show=self.options.show)
+            self._outputs[split] = self.outputs_of(self.model.images(split))
         return self._outputs[split]
 
     def outputs_of(self, images) -> dict:
         """`outputs` of any `data.Split`, computed anew."""
-        return self.model.outputs(images, show=self.options.show)
+        return self.model.outputs(images, show=self.show)
 
     @functools.cached_property
     def description(self) -> dict:
@@ -71,24 +87,55 @@ class Context:
 
     @property
     def metric(self) -> str:
-        """How embeddings of this model are compared: cosine for normalised heads, else euclidean."""
+        """How this model's embeddings are compared: cosine for normalised heads, else euclidean."""
         return "cosine" if self.description["metric"] == "cosine" else "euclidean"
 
-    def predicted(self, method: str):
+    def require_known(self, method: str) -> None:
+        """`Unavailable` where the split's classes were never trained on."""
+        if not self.is_known:
+            raise Unavailable(f"{method}: the classes must be trained ones, but those of {self.split} never were.")
+
+    def predicted(self, method: str) -> np.ndarray:
         """Class ids (N,) that softmax, knn, centers or class_means names, or `Unavailable`."""
+        self.require_known(method)
+        if method == "knn":
+            return self.neighbours[0]
         if method not in self._predicted:
-            self._predicted[method] = evaluation.predict(
-                [method],
-                self.outputs(),
-                self.outputs("train") if method in ("knn", "class_means") else None,
-                self.description,
-                self.settings.evaluation.k,
-                max_memory_bytes=self.max_memory_bytes,
+            train = self.outputs("train") if method == "class_means" else None
+            self._predicted[method] = predict(
+                [method], self.outputs(), train, self.description, max_memory_bytes=self.max_memory_bytes
             )[method]
         found = self._predicted[method]
         if isinstance(found, dict):
             raise Unavailable(found["unavailable"])
         return found
+
+    @functools.cached_property
+    def neighbours(self) -> tuple:
+        """What the k nearest training embeddings vote for (N,), and the share of votes that it got (N,)."""
+        train, tested = self.outputs("train"), self.outputs()
+        return neighbors.knn(
+            train["embedding"],
+            train["label"],
+            tested["embedding"],
+            self.settings.evaluation.k,
+            exclude_self=train is tested,
+            metric=self.metric,
+            max_memory_bytes=self.max_memory_bytes,
+            with_share=True,
+            progress=self.show,
+        )
+
+    @functools.cached_property
+    def listed_pairs(self) -> pairs.Pairs:
+        """The caller's list of pairs, whose ids are the images' file names, or else their numbers in the split."""
+        images = self.model.images(self.split)
+        return pairs.read(self.options.pairs, range(len(images)) if images.names is None else images.names)
+
+    def drawn_pairs(self) -> pairs.Pairs:
+        """Pairs of the split, the same for every run on the same images."""
+        count = self.options.pair_count or self.settings.evaluation.pairs
+        return pairs.draw(self.outputs()["label"], count, seed=SEED)
 
     def keep(self, **arrays) -> None:
         """Have arrays written beside `metrics.json`, which are too large for it: those of the running method."""

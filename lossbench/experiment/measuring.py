@@ -25,11 +25,27 @@ METHODS = {
 The same names, each with a line of help, stand in `config.evaluation.METHODS`, which needs no MXNet.
 """
 
+OPEN_SET = ("verification", "retrieval", "clustering", "geometry")
+"""Those that need no trained class, which are all that a split of held-out classes can be asked for."""
+
 _KEYS = {"softmax": "accuracy", **{name: f"accuracy_{name}" for name in ("knn", "centers", "class_means")}}
 
 
+def suiting(methods, split: str) -> list:
+    """Those of the methods that a split can be asked for."""
+    return [name for name in methods if split != "holdout" or name in OPEN_SET]
+
+
 def measure(
-    model, splits, methods, *, per_class=False, options: Optional[Options] = None, record=None, show=False
+    model,
+    splits,
+    methods,
+    *,
+    per_class=False,
+    options: Optional[Options] = None,
+    record=None,
+    outputs: Optional[dict] = None,
+    show=False,
 ) -> dict:
     """Metrics of each split by the named evaluation methods: split -> what `metrics.json` holds of it.
 
@@ -47,13 +63,17 @@ def measure(
     record : run_folder.Record, optional
         Where values go as soon as a method is done, and arrays that are too large for `metrics.json`; without it
         the arrays are dropped.
+    outputs : dict, optional
+        Embeddings and logits of splits that were computed before; filled.
     show : bool
-        Whether to show progress bars.
+        Whether to show progress bars, where `options` do not say it.
     """
     options = options or Options(show=show)
-    outputs, measured = {}, {}
+    outputs, measured = {} if outputs is None else outputs, {}
     for split in splits:
         context = Context(model, split, options, outputs)
+        if options.pairs and "verification" in methods:
+            _ = context.listed_pairs  # a mistake in the list is said before anything takes long
         measured[split] = {}
         chosen = {_KEYS.get(name, name): METHODS[name] for name in methods}
         if per_class:

@@ -1,34 +1,63 @@
-"""Methods of evaluation that need no trained class: pairs, neighbourhoods, clusters, the shape of the space."""
+"""Methods of evaluation that need no trained class: pairs, neighbourhoods, clusters, the shape of the space.
+
+Where embeddings are compared, they are both by cosine and by Euclidean distance, whatever the head does.
+"""
 
 from __future__ import annotations
 
-from lossbench.evaluation import geometry, pairs, retrieval, roc, verification
+from lossbench.evaluation import checks, geometry, retrieval, roc, search, verification
+from lossbench.experiment.context import SEED
 
 
 def verified(context) -> dict:
-    """Are two images of one class? Pairs drawn from the split; the ROC curve and the scores are kept as arrays."""
-    outputs = context.outputs()
-    first, second, same = pairs.draw(outputs["label"], seed=context.settings.seed)
-    score = verification.similarity(
-        outputs["embedding"], first, second, context.metric, max_memory_bytes=context.max_memory_bytes
-    )
-    threshold, false_accept_rate, true_accept_rate = roc.curve(score[same], score[~same])
-    context.keep(threshold=threshold, false_accept_rate=false_accept_rate, true_accept_rate=true_accept_rate)
-    return verification.verify(score, same)
+    """Are two images of one class? ROC curves are kept as arrays."""
+    listed = context.options.pairs
+    pairs = context.listed_pairs if listed else context.drawn_pairs()
+    known = "that were trained on (closed set)" if context.is_known else "that were never trained on"
+    same = pairs.same
+    found = {
+        "pairs": f"listed in {listed}" if listed else f"drawn from classes {known}",
+        "same_pairs": int(same.sum()),
+        "different_pairs": int((~same).sum()),
+    }
+
+    def one(metric):
+        score = verification.similarity(
+            context.outputs()["embedding"], pairs.first, pairs.second, metric, context.max_memory_bytes
+        )
+        metrics = verification.verify(score, same)
+        checks.attempt(_keep_curve, context, metric, score, same)
+        return {name: value for name, value in metrics.items() if name not in (*found, "rule")}
+
+    found.update(_by_both(one))
+    return {**found, "rule": verification.RULE}
+
+
+def _keep_curve(context, metric, score, same):
+    threshold, *rates = roc.curve(score[same], score[~same])
+    turns = roc.corners(*rates)
+    names = (f"{metric}_{name}" for name in ("threshold", "false_accept_rate", "true_accept_rate"))
+    context.keep(**{name: values[turns] for name, values in zip(names, (threshold, *rates))})
 
 
 def retrieved(context) -> dict:
     """Does an image's neighbourhood hold the other images of its class?"""
     outputs = context.outputs()
-    return retrieval.retrieve(
-        outputs["embedding"], outputs["label"], metric=context.metric, max_memory_bytes=context.max_memory_bytes
+    return _by_both(
+        lambda metric: retrieval.retrieve(
+            outputs["embedding"],
+            outputs["label"],
+            metric=metric,
+            max_memory_bytes=context.max_memory_bytes,
+            progress=context.show,
+        )
     )
 
 
 def clustered(context) -> dict:
     """Do k-means clusters find the classes?"""
     outputs = context.outputs()
-    return retrieval.cluster(outputs["embedding"], outputs["label"], metric=context.metric, seed=context.settings.seed)
+    return _by_both(lambda metric: retrieval.cluster(outputs["embedding"], outputs["label"], metric=metric, seed=SEED))
 
 
 def shaped(context) -> dict:
@@ -37,6 +66,11 @@ def shaped(context) -> dict:
     return geometry.describe(
         outputs["embedding"],
         outputs["label"],
-        context.description["prototypes"],
+        context.description["prototypes"] if context.is_known else None,
         max_memory_bytes=context.max_memory_bytes,
     )
+
+
+def _by_both(method) -> dict:
+    """What a method returns of each metric, or why it cannot."""
+    return {metric: checks.attempt(method, metric) for metric in search.METRICS}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench import _mxnet, checkpoint, config, data
-from lossbench.experiment.measuring import measure
+from lossbench.experiment.measuring import OPEN_SET, measure
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_folder import RunFolder
 
@@ -24,6 +24,11 @@ class OpenedRun:
     epoch: int
     step: int
     damage: list
+
+    def split_for(self, methods) -> str:
+        """Held-out classes where there are any and only open-set methods are asked for, else the test split."""
+        compares = set(OPEN_SET) - {"geometry"}
+        return "holdout" if len(self.model.dataset.holdout) and compares >= set(methods) else "test"
 
     def measure(self, split: str, methods, *, per_class=False, options=None, show=False) -> dict:
         """Evaluate a split by the named methods and merge the values into `metrics.json`, each as it is done."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from lossbench import checkpoint, data, plots, schedules
 from lossbench.experiment import pictures
-from lossbench.experiment.measuring import measure
+from lossbench.experiment.measuring import measure, suiting
 from lossbench.loop import Hooks, Position, fit
 from lossbench.optimizers import Optimizers
 from lossbench.trainer import Trainer
@@ -209,7 +209,7 @@ class Training:
                 self.progress.say(f"plots/{name}.png could not be drawn: {error}")
 
     def _measure_as(self, which, epoch, step):
-        splits = [split for split in ("validation", "test") if len(getattr(self.model.dataset, split))]
-        record = self.folder.record(which, epoch, step)
-        methods = self.settings.evaluation.methods
-        measure(self.model, splits, methods, record=record, show=self.progress.shows_bars)
+        shared = {"record": self.folder.record(which, epoch, step), "outputs": {}, "show": self.progress.shows_bars}
+        for split in ("validation", "test", "holdout"):
+            if len(getattr(self.model.dataset, split)):
+                measure(self.model, [split], suiting(self.settings.evaluation.methods, split), **shared)

@@ -17,9 +17,11 @@ def slow(logits, label, bins):
 
 @pytest.mark.parametrize("bins", [1, 15])
 @pytest.mark.parametrize("scale", [0.1, 1, 1000])
-def test_is_the_slow_rule(rng, bins, scale):
+@pytest.mark.parametrize("bound", [1, 10**9])
+def test_is_the_slow_rule(rng, bins, scale, bound):
     logits, label = scale * rng.standard_normal((500, 4)), rng.integers(0, 4, 500)
-    found = calibration.reliability(logits, label, bins)
+    predicted, confidence = calibration.decide(logits, max_memory_bytes=bound)
+    found = calibration.reliability(confidence, predicted == label, bins)
     assert found["expected_calibration_error"] == pytest.approx(slow(logits, label, bins), abs=1e-12)
     assert sum(found["members"]) == 500
     assert len(found["accuracy"]) == len(found["confidence"]) == bins
@@ -27,21 +29,24 @@ def test_is_the_slow_rule(rng, bins, scale):
 
 def test_closed_forms():
     """Sure and always right: 0. Sure and never: 1. One class of two by a coin: 1/2."""
-    sure = np.array([[50.0, 0.0]] * 4)
-    assert calibration.reliability(sure, [0] * 4)["expected_calibration_error"] == pytest.approx(0)
-    assert calibration.reliability(sure, [1] * 4)["expected_calibration_error"] == pytest.approx(1)
-    assert calibration.reliability(sure, [0, 1] * 2)["expected_calibration_error"] == pytest.approx(0.5)
-    assert calibration.reliability([[3.0]], [0])["members"][-1] == 1
+    for right, error in ([True] * 4, 0), ([False] * 4, 1), ([True, False] * 2, 0.5):
+        assert calibration.reliability([1.0] * 4, right)["expected_calibration_error"] == pytest.approx(error)
+    assert calibration.reliability([1.0], [True])["members"][-1] == 1
 
 
 def test_edges_belong_to_the_lower_bin():
-    found = calibration.reliability([[0.0, 0.0], [0.0, 0.0]], [0, 1], bins=2)
-    assert found["members"] == [2, 0]
-    assert found["accuracy"] == [0.5, None]
+    found = calibration.reliability([0.5, 0.5, 0.0], [True, False, False], bins=2)
+    assert found["members"] == [3, 0]
+    assert found["accuracy"] == [1 / 3, None]
 
 
 def test_errors():
     with pytest.raises(Unavailable, match="calibration: `logits` must be finite"):
-        calibration.reliability([[np.inf, 0.0]], [0])
+        calibration.decide([[np.inf, 0.0]])
     with pytest.raises(Unavailable, match="calibration: `logits` must have at least one row"):
-        calibration.reliability(np.zeros((0, 2)), [])
+        calibration.decide(np.zeros((0, 2)))
+    with pytest.raises(Unavailable, match="calibration: `confidence` must have at least one row"):
+        calibration.reliability([], [])
+    for confidence, right in ([1.2], [True]), ([np.nan], [True]), ([0.5], [True, False]):
+        with pytest.raises(ValueError, match=r"`confidence` must be \(N,\) numbers in \[0, 1\]"):
+            calibration.reliability(confidence, right)
