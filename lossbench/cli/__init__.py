@@ -9,13 +9,14 @@ import argparse
 import sys
 
 from lossbench import console
-from lossbench.cli import benchmark, embed, eval, figures, predict, report, train
+from lossbench.cli import benchmark, embed, eval, figures, plot, predict, report, train
 
 COMMANDS = {
     "train": train.main,
     "eval": eval.main,
     "predict": predict.main,
     "embed": embed.main,
+    "plot": plot.main,
     "report": report.main,
     "benchmark": benchmark.main,
     "figures": figures.main,

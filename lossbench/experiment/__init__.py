@@ -1,17 +1,21 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
+from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.measuring import Options, measure, suiting
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
+from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.training import RunFailed, new_batches, new_trainer
 
 __all__ = [
+    "DrawnRun",
     "Model",
     "OpenedRun",
     "Options",
     "Result",
     "RunFailed",
+    "RunFolder",
     "describe_groups",
     "measure",
     "new_batches",

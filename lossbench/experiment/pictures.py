@@ -1,33 +1,72 @@
-"""Which pictures belong to a run."""
+"""Which pictures belong to a run, and their writing into a folder."""
 
 from __future__ import annotations
 
+import pathlib
+from collections.abc import Iterator
+
 from lossbench import plots
+from lossbench.evaluation import Unavailable
+from lossbench.experiment import pictures_of_embeddings, pictures_of_losses, pictures_of_results
+
+KINDS = {
+    "training": pictures_of_results.training,
+    "embedding": pictures_of_embeddings.embedding,
+    "space": pictures_of_embeddings.space,
+    "circle": pictures_of_embeddings.circle,
+    "decisions": pictures_of_embeddings.decisions,
+    "animation": pictures_of_embeddings.animation,
+    "angles": pictures_of_losses.angles,
+    "angles-per-class": pictures_of_losses.angles_per_class,
+    "distances": pictures_of_losses.distances,
+    "norms": pictures_of_losses.norms,
+    "target-logit": pictures_of_losses.target_logit,
+    "confusion": pictures_of_results.confusion,
+    "roc": pictures_of_results.roc,
+}
+"""Name -> function of a `DrawnRun` that returns file stem -> figure, or raises `CannotDraw`.
+
+`cli/plot.py` has a line of help on each.
+"""
+
+AFTER_TRAINING = ("training", "embedding", "norms", "confusion")
+"""The kinds that a training draws at its end: what is cheap, and fits any run. For two dimensions also decisions."""
+FORMATS = ("png", "svg", "pdf")
 
 
-def of(model, history) -> dict:
-    """Name -> function that draws: training curves, and for two-dimensional embeddings these and the decision regions.
+def write(run, kind: str, folder, *, format: str = "png", **options) -> Iterator[pathlib.Path]:
+    """Draw one kind of picture of a run into a folder and yield the files.
 
     Parameters
     ----------
-    model : Model
-        With the parameters to show.
-    history : list of dict
-        Rows of the history.
+    run : DrawnRun
+    kind : str
+        Of `KINDS`.
+    folder : path
+    format : str
+        png, svg or pdf; an animation is always a gif.
+    **options
+        `projection`: pca or tsne, for embeddings of more than two dimensions.
+
+    Raises
+    ------
+    CannotDraw
+        If this run cannot give the picture; the message says why.
     """
-    name, description = model.settings.name, model.description()
-    drawn = {"training": lambda: plots.training_curves(history, title=f"{name}: training")}
-    if model.backbone.embedding_size != 2:
-        return drawn
-    names = model.dataset.class_names
-    directions = None if description["metric"] == "density" or "centers" in description else True
-    for split in ("train", "test"):
-        outputs = model.outputs(model.images(split))
-        points = outputs["embedding"], outputs["label"]
-        drawn[f"embedding-{split}"] = lambda points=points, split=split: plots.scatter(
-            *points, description, title=f"{name}: {split} embeddings", class_names=names, directions=directions
-        )
-    drawn["decisions-test"] = lambda: plots.decision_regions(
-        description["score"], *points, title=f"{name}: decision regions, test images", class_names=names
-    )
-    return drawn
+    try:
+        drawn = KINDS[kind](run, **options)
+    except Unavailable as error:
+        raise plots.CannotDraw(str(error)) from error
+    for name, figure in drawn.items():
+        ending = "gif" if isinstance(figure, plots.Animation) else format
+        yield plots.save(figure, pathlib.Path(folder) / f"{name}.{ending}")
+
+
+def after_training(run) -> Iterator[str]:
+    """Draw into a run's folder what is cheap; yield a sentence for each kind that could not be drawn."""
+    for kind in (*AFTER_TRAINING, *(["decisions"] if run.size == 2 else [])):
+        try:
+            for _ in write(run, kind, run.folder.plots):
+                pass
+        except (ValueError, OSError) as error:
+            yield f"The picture {kind} could not be drawn: {error}"

@@ -6,8 +6,9 @@ import pathlib
 
 import numpy as np
 
-from lossbench import checkpoint, data, plots, schedules
+from lossbench import checkpoint, data, schedules
 from lossbench.experiment import pictures
+from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.measuring import measure, suiting
 from lossbench.loop import Hooks, Position, fit
 from lossbench.optimizers import Optimizers
@@ -191,9 +192,9 @@ class Training:
 
     def evaluate(self):
         """Score the test set once, by the last parameters and by those that were best on validation images."""
-        self.draw()
         best = self.position.best
         self._measure_as("last", self.position.epoch - 1, self.trainer.step)
+        self.draw()
         if best is not None:
             arrays, _ = checkpoint.load(self.folder.checkpoints / f"step-{best['step']:08d}")
             self.model.load(arrays, "best")
@@ -202,11 +203,8 @@ class Training:
 
     def draw(self):
         """Write the pictures of the run; one that cannot be drawn does not lose the others."""
-        for name, draw in pictures.of(self.model, self.history).items():
-            try:
-                plots.save(draw(), self.folder.plots / f"{name}.png")
-            except (ValueError, OSError) as error:
-                self.progress.say(f"plots/{name}.png could not be drawn: {error}")
+        for sentence in pictures.after_training(DrawnRun(self.folder, model=self.model)):
+            self.progress.say(sentence)
 
     def _measure_as(self, which, epoch, step):
         shared = {"record": self.folder.record(which, epoch, step), "outputs": {}, "show": self.progress.shows_bars}

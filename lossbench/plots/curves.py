@@ -7,11 +7,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lossbench.plots import style
+from lossbench.plots.checks import CannotDraw
 
+PANEL_INCHES = (3.7, 2.5)
 ACCURACIES = {"accuracy": "train", "validation_accuracy": "validation", "test_accuracy": "test"}
 
 
-def training_curves(rows, *, title: str) -> Figure:
+def training_curves(rows, *, title: str, units=None) -> Figure:
     """Return panels of loss, accuracy, learning rate and every scheduled value over the epochs.
 
     Parameters
@@ -20,6 +22,8 @@ def training_curves(rows, *, title: str) -> Figure:
         The rows of a run's `history.jsonl`: `epoch`, and of `loss`, `accuracy`, `validation_accuracy`,
         `test_accuracy`, `learning_rate` and scheduled values (keys with a dot, like `head.margin`) what there is.
     title : str
+    units : dict, optional
+        Key of a scheduled value -> its unit.
 
     Returns
     -------
@@ -27,29 +31,27 @@ def training_curves(rows, *, title: str) -> Figure:
 
     Raises
     ------
-    ValueError
+    CannotDraw
         If there are no rows.
     """
     rows = list(rows)
     if not rows:
-        raise ValueError("training_curves: `rows` must have at least one epoch, got none.")
+        raise CannotDraw("training_curves: `rows` must have at least one epoch, got none.")
     present = list(dict.fromkeys(key for row in rows for key in row))
-    panels = [("loss", "loss (mean per image)", {"loss": "train"})]
-    panels.append(("accuracy", "accuracy (%)", ACCURACIES))
-    panels.append(("learning rate", "learning rate", {"learning_rate": ""}))
-    panels += [(_spoken(key), _spoken(key), {key: ""}) for key in present if "." in key]
-    if "log_variance_min" in present:
-        panels.append(("log variance", "log variance", {"log_variance_min": "smallest", "log_variance_max": "largest"}))
-    panels = [(name, unit, {k: v for k, v in keys.items() if k in present}) for name, unit, keys in panels]
-    panels = [panel for panel in panels if panel[2]]
+    panels = [("training loss per image", {"loss": ""}), ("accuracy (%)", ACCURACIES)]
+    panels.append(("learning rate", {"learning_rate": ""}))
+    panels += [(_spoken(key, (units or {}).get(key)), {key: ""}) for key in present if "." in key]
+    panels.append(("log variance", {"log_variance_min": "smallest", "log_variance_max": "largest"}))
+    panels = [(unit, {k: v for k, v in keys.items() if k in present}) for unit, keys in panels]
+    panels = [panel for panel in panels if panel[1]]
 
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
-    figure = style.figure(4.6 * columns, 0.5 + 2.7 * lines)
+    figure = style.figure(PANEL_INCHES[0] * columns, 0.5 + PANEL_INCHES[1] * lines)
     figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
-    for number, (name, unit, keys) in enumerate(panels):
+    for number, (unit, keys) in enumerate(panels):
         axes = figure.add_subplot(lines, columns, number + 1)
-        style.dress(axes, name, "epoch", unit)
+        style.dress(axes, "", "epoch", unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _draw(axes, rows, keys, 100 if keys.keys() & ACCURACIES.keys() else 1)
         style.legend(axes)
@@ -74,10 +76,11 @@ def _draw(axes, rows, keys, factor):
         )
         drawn.append(value[np.isfinite(value)])
     values = np.concatenate(drawn)
-    # A range that a linear axis would flatten; accuracies stay linear.
-    if factor == 1 and len(values) and values.min() > 0 and values.max() > 50 * values.min():
+    # A range that a linear axis would flatten, and not just the last step to zero; accuracies stay linear.
+    if factor == 1 and len(values) and values.min() > 0 and values.max() > 50 * np.quantile(values, 0.1):
         axes.set_yscale("log")
 
 
-def _spoken(key):
-    return key.replace(".", " ").replace("_", " ")
+def _spoken(key, unit=None):
+    text = key.replace(".", " ").replace("_", " ")
+    return f"{text} ({unit})" if unit else text

@@ -6,8 +6,10 @@ import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from lossbench.plots.checks import CannotDraw
+
 # t-SNE of more rows takes minutes.
-MAX_TSNE_ROWS = 5_000
+MAX_TSNE_ROWS = 3_000
 
 
 class Projection:
@@ -35,7 +37,9 @@ class Projection:
     def __init__(self, embedding):
         embedding = np.asarray(embedding, np.float64)
         if embedding.ndim != 2 or min(embedding.shape) < 2:
-            raise ValueError(f"Projection: `embedding` must be (N, D) with N, D >= 2, got {embedding.shape}.")
+            raise CannotDraw(f"Projection: `embedding` must be (N, D) with N, D >= 2, got {embedding.shape}.")
+        if not np.isfinite(embedding).all():
+            raise CannotDraw("Projection: `embedding` must be finite, got NaN or infinity.")
         self._pca = PCA(2, svd_solver="covariance_eigh" if embedding.shape[1] <= 2048 else "randomized", random_state=0)
         self._pca.fit(embedding)
         share = 100 * np.nan_to_num(self._pca.explained_variance_ratio_)
@@ -45,15 +49,36 @@ class Projection:
         """Return embeddings, or prototypes, of D dimensions in the plane: (N, 2) float64."""
         return self._pca.transform(np.asarray(embedding, np.float64))
 
+    def of_density(self, description: dict) -> dict:
+        """Return what `scatter` needs of a Gaussian density over D dimensions: its projection, a density, too.
 
-def tsne(embedding, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Return which rows were chosen (at most 5,000) and their places in the plane by t-SNE.
+        The means become `prototypes` (C, 2); from the variances, 1 where there is no `log_variance`, comes
+        `covariance` (C, 2, 2).
+
+        Examples
+        --------
+        >>> projection = Projection(np.array([[0.0, 0.0, 5.0], [4.0, 0.0, 5.0], [0.0, 2.0, 5.0], [4.0, 2.0, 5.0]]))
+        >>> density = {"prototypes": np.array([[2.0, 1.0, 5.0]]), "log_variance": np.log([[9.0, 4.0, 1.0]])}
+        >>> projection.of_density(density)["covariance"].round(6).tolist()
+        [[[9.0, 0.0], [0.0, 4.0]]]
+        """
+        means = np.asarray(description["prototypes"], np.float64)
+        log_variance = np.asarray(description.get("log_variance", 0.0), np.float64)
+        variance, axes = np.broadcast_to(np.exp(log_variance), means.shape), self._pca.components_
+        covariance = np.einsum("id,cd,jd->cij", axes, variance, axes, optimize=True)
+        return {"prototypes": self(means), "metric": "density", "covariance": covariance}
+
+
+def tsne(embedding, beside=None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return which rows were chosen (at most 3,000) and their places in the plane by t-SNE.
 
     Distances between far apart points mean nothing in such a picture, and points that were not chosen cannot be added.
 
     Parameters
     ----------
     embedding : (N, D) array
+    beside : (C, D) array, optional
+        Rows placed along with the chosen ones, such as class means.
     seed : int
         Of the choice of rows and of the start.
 
@@ -61,10 +86,14 @@ def tsne(embedding, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     -------
     rows : (M,) int64 array, ascending
     place : (M, 2) float32 array
+    place_beside : (C, 2) float32 array
     """
-    embedding = np.asarray(embedding)
+    embedding = np.asarray(embedding, np.float32)
     if len(embedding) < 4:
-        raise ValueError(f"tsne: `embedding` must have at least 4 rows, got {len(embedding)}.")
+        raise CannotDraw(f"tsne: `embedding` must have at least 4 rows, got {len(embedding)}.")
     rows = np.sort(np.random.default_rng(seed).permutation(len(embedding))[:MAX_TSNE_ROWS])
-    perplexity = min(30.0, (len(rows) - 1) / 3)
-    return rows, TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(embedding[rows])
+    beside = embedding[:0] if beside is None else np.asarray(beside, np.float32)
+    together = np.concatenate([embedding[rows], beside])
+    perplexity = min(30.0, (len(together) - 1) / 3)
+    place = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(together)
+    return rows, place[: len(rows)], place[len(rows) :]

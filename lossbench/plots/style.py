@@ -52,6 +52,14 @@ def legend(axes, **where) -> None:
         axes.legend(fontsize=FONT_SIZE - 1, framealpha=0.85, edgecolor=GRID, labelcolor=TEXT, **where)
 
 
+def legend_below(figure, axes, columns: int = 3) -> None:
+    """Show what is labelled in the axes below them, where it covers nothing."""
+    handles, texts = axes.get_legend_handles_labels()
+    if texts:
+        look = {"fontsize": FONT_SIZE - 1, "frameon": False, "labelcolor": TEXT, "ncols": min(columns, len(texts))}
+        figure.legend(handles, texts, loc="outside lower center", **look)
+
+
 def color(number: int) -> str:
     """Return the color of the class or line with that number.
 
@@ -85,16 +93,16 @@ def names(class_names, num_classes: int) -> list[str]:
     return [str(name) for name in (range(num_classes) if class_names is None else class_names)]
 
 
-def save(figure: Figure, path, dpi: int = DOTS_PER_INCH) -> Path:
+def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:
     """Write a figure to a file, whole or not at all; the ending names the format.
 
     Parameters
     ----------
-    figure : matplotlib.figure.Figure
+    figure : matplotlib.figure.Figure or Animation
     path : path
-        Ends in .png, .svg or .pdf.
+        Ends in .png, .svg or .pdf; .gif for an animation.
     dpi : int
-        Dots per inch of a .png.
+        Dots per inch of a .png, and of the points in the other formats.
 
     Returns
     -------

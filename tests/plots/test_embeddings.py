@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from matplotlib.collections import PathCollection
+from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Ellipse
 
@@ -50,32 +50,61 @@ def test_a_density_has_ellipses_of_one_and_two_standard_deviations(split, extra,
     description = {"prototypes": MEANS, "metric": "density", **extra}
     (axes,) = plots.scatter(*split, description, title="t").axes
     ellipses = [patch for patch in axes.patches if isinstance(patch, Ellipse)]
-    drawn = sorted((*e.center, e.width / 2, e.height / 2) for e in ellipses)
-    expected = sorted((*m, *(count * s)) for m, s in zip(MEANS, deviation) for count in (1, 2))
-    np.testing.assert_allclose(drawn, expected)
-    for x, y, width, height in drawn:  # nothing is cut off
-        assert axes.get_xlim()[0] <= x - width < x + width <= axes.get_xlim()[1]
-        assert axes.get_ylim()[0] <= y - height < y + height <= axes.get_ylim()[1]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == [
-        "1 standard deviation",
-        "2 standard deviations",
-        "class mean",
-    ]
+    spread = np.broadcast_to(deviation[:, :, None] ** 2 * np.eye(2), (3, 2, 2))
+    assert_same_ellipses(ellipses, [(m, count**2 * s) for m, s in zip(MEANS, spread) for count in (1, 2)])
+    for ellipse in ellipses:  # nothing is cut off
+        box = ellipse.get_extents().transformed(axes.transData.inverted())
+        assert axes.get_xlim()[0] <= box.x0 < box.x1 <= axes.get_xlim()[1]
+        assert axes.get_ylim()[0] <= box.y0 < box.y1 <= axes.get_ylim()[1]
+    assert legend_texts(axes.figure) == ["1 standard deviation", "2 standard deviations", "class mean"]
+
+
+def assert_same_ellipses(ellipses, expected):
+    """Each of them, center and covariance, in order."""
+    assert len(ellipses) == len(expected)
+    for ellipse, (center, covariance) in zip(ellipses, expected):
+        turn = np.radians(ellipse.angle)
+        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        half = np.diag([ellipse.width / 2, ellipse.height / 2])
+        np.testing.assert_allclose(ellipse.center, center)
+        np.testing.assert_allclose(rotation @ half**2 @ rotation.T, covariance, atol=1e-9)
+
+
+def legend_texts(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_turned_ellipse(split):
+    covariance = np.array([[[2.0, 0.8], [0.8, 1.0]]] * 3)
+    description = {"prototypes": MEANS, "metric": "density", "covariance": covariance}
+    (axes,) = plots.scatter(*split, description, title="t").axes
+    assert_same_ellipses(axes.patches, [(m, n**2 * s) for m, s in zip(MEANS, covariance) for n in (1, 2)])
 
 
 def test_centers_are_points_and_cosine_prototypes_rays(split):
     (axes,) = plots.scatter(*split, {"prototypes": MEANS, "metric": "euclidean"}, title="t").axes
     np.testing.assert_allclose(drawn_points(axes)[-1].get_offsets(), MEANS)
+    assert legend_texts(axes.figure) == ["class center"]
     for description, options in (
         ({"prototypes": 9 * MEANS, "metric": "cosine"}, {}),
         ({"prototypes": 9 * MEANS, "metric": "euclidean"}, {"directions": True}),
     ):
         (axes,) = plots.scatter(*split, description, title="t", **options).axes
-        ends = np.array([line.get_xydata()[1] for line in axes.lines if len(line.get_xydata()) == 2])
+        (lines,) = [c for c in axes.collections if isinstance(c, LineCollection)]
+        assert all((segment[0] == 0).all() for segment in lines.get_segments())
+        ends = np.array([segment[1] for segment in lines.get_segments()])
         unit = ends / np.linalg.norm(ends, axis=1, keepdims=True)
         np.testing.assert_allclose(unit, MEANS / np.linalg.norm(MEANS, axis=1, keepdims=True))
         assert np.ptp(np.linalg.norm(ends, axis=1)) < 1e-9
         assert len(drawn_points(axes)) == 1
+        assert legend_texts(axes.figure) == ["class weight (direction)"]
+
+
+def test_points_are_pixels_in_a_vector_file(split, tmp_path):
+    figure = plots.scatter(*split, {"prototypes": MEANS, "metric": "density"}, title="t")
+    assert drawn_points(figure.axes[0])[0].get_rasterized()
+    text = plots.save(figure, tmp_path / "a.svg").read_text()
+    assert text.count("<image") == 1
 
 
 def test_class_names_do_not_cover_each_other():

@@ -24,9 +24,37 @@ def test_equal_embeddings_and_errors():
         plots.tsne(np.ones((3, 9)))
 
 
-def test_tsne_keeps_clusters_apart(rng):
+def test_a_density_is_projected(rng):
+    embedding = rng.standard_normal((200, 5)) * [5, 4, 1, 1, 1]
+    projection = plots.Projection(embedding)
+    means, log_variance = rng.standard_normal((3, 5)), rng.standard_normal((3, 5))
+    projected = projection.of_density({"prototypes": means, "log_variance": log_variance})
+    np.testing.assert_allclose(projected["prototypes"], projection(means))
+    for c in range(3):  # what a sample of that Gaussian has, projected
+        sample = means[c] + rng.standard_normal((200_000, 5)) * np.exp(log_variance[c] / 2)
+        np.testing.assert_allclose(np.cov(projection(sample).T), projected["covariance"][c], rtol=0.05, atol=0.02)
+    unit = projection.of_density({"prototypes": means})
+    np.testing.assert_allclose(unit["covariance"], [np.eye(2)] * 3, atol=1e-12)
+
+
+def test_tsne_keeps_clusters_apart(rng, monkeypatch):
     label = np.repeat([0, 1], 30)
-    rows, place = plots.tsne(100 * label[:, None] + rng.standard_normal((60, 8)))
+    embedding = 100 * label[:, None] + rng.standard_normal((60, 8))
+    means = np.array([embedding[label == c].mean(axis=0) for c in (0, 1)])
+    rows, place, beside = plots.tsne(embedding, means)
     assert rows.tolist() == list(range(60))
     between = np.linalg.norm(place[label == 0].mean(axis=0) - place[label == 1].mean(axis=0))
     assert between > 3 * max(place[label == c].std(axis=0).max() for c in (0, 1))
+    for c in (0, 1):
+        distance = np.linalg.norm(place[label == c] - beside[c], axis=1)
+        assert distance.max() < between / 2
+    monkeypatch.setattr("lossbench.plots.projection.MAX_TSNE_ROWS", 20)
+    rows, place, beside = plots.tsne(embedding)
+    assert (len(rows), place.shape, beside.shape) == (20, (20, 2), (0, 2))
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(plots.tsne(embedding)[1], place)  # the same each time
+
+
+def test_embeddings_that_are_not_finite():
+    with pytest.raises(plots.CannotDraw, match="Projection: `embedding` must be finite, got NaN or infinity"):
+        plots.Projection(np.full((4, 3), np.nan))

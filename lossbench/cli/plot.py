@@ -1,0 +1,112 @@
+"""`plot.py`: pictures of trained runs."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+
+from lossbench import console
+
+KINDS = {
+    "training": "loss, accuracies, learning rate, scheduled values and log variances over the epochs",
+    "embedding": "train and test embeddings with class weights, centers, or means and their standard deviations; more "
+    "than two dimensions are projected",
+    "space": "three-dimensional test embeddings from two sides",
+    "circle": "directions of two-dimensional test embeddings, for losses that decide by the angle",
+    "decisions": "the class that the head names at each point of the plane, for two dimensions",
+    "animation": "the test embeddings of every epoch as a .gif, for two or three dimensions",
+    "angles": "histogram of the angle to the own class's weight, and to the nearest other one",
+    "angles-per-class": "the same, class by class",
+    "distances": "histogram of the distance to the own class's mean or center, for L-GM and the center loss",
+    "norms": "histogram of the embedding's norm, right and wrong images apart",
+    "target-logit": "the true class's logit with margin against the angle (L-GM: the distance)",
+    "confusion": "which class was taken for which",
+    "roc": "true against false accepts, from what eval.py --method verification has written",
+}
+DESCRIPTION = """\
+Draw pictures of trained runs, each into its own folder plots/.
+
+Kinds:
+"""
+
+
+@console.guarded
+def main(arguments, prog):
+    parser = console.parser(prog, DESCRIPTION + console.explained(KINDS))
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder that train.py wrote")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="what to draw (default: whatever the run can give)")
+    parser.add_argument(
+        "--checkpoint",
+        default="last",
+        metavar="C",
+        help="last, best (by validation accuracy), or a checkpoint's folder; others than last are drawn into "
+        "plots/C (default: last)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="draw there instead; with several runs, into a folder for each in it"
+    )
+    parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"), help="default: png")
+    parser.add_argument(
+        "--projection",
+        default="pca",
+        choices=("pca", "tsne"),
+        help="of embeddings with more than two dimensions: plane of the largest variance, or t-SNE of 3,000 images, "
+        "which takes a minute (default: pca)",
+    )
+    console.add_device(parser)
+    options = parser.parse_args(arguments)
+    kinds = _kinds(options.kinds)
+    folders = _folders(options.runs, options.out, options.checkpoint)
+
+    from tqdm import tqdm
+
+    from lossbench import experiment, plots
+    from lossbench.experiment import pictures
+
+    runs = [
+        experiment.DrawnRun(
+            experiment.RunFolder(path), options.checkpoint, device=options.device, show=sys.stderr.isatty()
+        )
+        for path in options.runs
+    ]
+    status = console.DONE
+    with tqdm(total=len(runs) * len(kinds), unit="kind", disable=None, leave=False) as bar:
+        for path, run, folder in zip(options.runs, runs, folders):
+            written = 0
+            for kind in kinds:
+                bar.set_description(kind)
+                try:
+                    for file in pictures.write(run, kind, folder, format=options.format, projection=options.projection):
+                        tqdm.write(str(file))
+                        written += 1
+                except plots.CannotDraw as reason:
+                    tqdm.write(f"{path}: {reason}", file=sys.stderr)
+                bar.update()
+            if not written:
+                status = console.MISTAKE
+    return status
+
+
+def _kinds(asked):
+    for kind in asked or ():
+        if kind not in KINDS:
+            import difflib
+
+            close = difflib.get_close_matches(kind, KINDS, 1)
+            way_out = f"Did you mean {close[0]}?" if close else "Name the runs before --kinds."
+            raise ValueError(f"plot: --kinds must be of {', '.join(KINDS)}, got {kind}. {way_out}")
+    return list(dict.fromkeys(asked or KINDS))
+
+
+def _folders(runs, out, checkpoint):
+    """Return the folder of each run's pictures."""
+    paths = [pathlib.Path(run) for run in runs]
+    if out is None:
+        folders = [path / "plots" for path in paths]
+    elif len(paths) == 1:
+        folders = [pathlib.Path(out)]
+    else:
+        folders = [pathlib.Path(out, "-".join(path.resolve().parts[-2:])) for path in paths]
+        if len(set(folders)) < len(folders):
+            raise ValueError(f"plot: RUN must end in different names to be drawn into {out}, got {', '.join(runs)}.")
+    return folders if checkpoint == "last" else [folder / pathlib.Path(checkpoint).name for folder in folders]

@@ -1,0 +1,110 @@
+"""A run as its pictures need it: each thing is read or computed when it is first asked for, and once."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from lossbench import checkpoint, config, heads
+from lossbench.experiment.opened import open_run
+from lossbench.experiment.run_folder import RunFolder
+from lossbench.plots import CannotDraw
+
+MAX_TRAINING_IMAGES = 10_000
+"""So many training images, the same in every run, stand for all."""
+
+
+class DrawnRun:
+    """A run to draw: one that was just trained, with its `model`, or one in a folder.
+
+    Parameters
+    ----------
+    folder : RunFolder
+    which : str
+        Checkpoint: `last`, `best`, or a folder's name or path.
+    model : Model, optional
+        Without it, the run is opened when a picture needs its parameters or images.
+    device : str
+    show : bool
+        Whether to show progress bars on the standard error.
+    """
+
+    def __init__(self, folder: RunFolder, which="last", *, model=None, device="auto", show=False):
+        folder.require_run()
+        self.folder, self.checkpoint, self._device, self._show = folder, which, device, show
+        self.settings = model.settings if model else config.load(folder.config)
+        self._model, self._reason = model, None
+        self._outputs = {}
+
+    @property
+    def model(self):
+        """The model with the parameters of the checkpoint, or `CannotDraw` with the reason why it cannot be opened."""
+        if self._model is None and self._reason is None:
+            try:
+                self._model = open_run(self.folder.path, self.checkpoint, device=self._device).model
+            except (ValueError, OSError, checkpoint.Damaged) as error:
+                self._reason = str(error)
+        if self._reason is not None:
+            raise CannotDraw(self._reason)
+        return self._model
+
+    @functools.cached_property
+    def history(self) -> list:
+        return self.folder.history()
+
+    def outputs(self, split: str) -> dict:
+        """`embedding`, `logits` and `label` of a split; of the training images, at most 10,000."""
+        if split not in self._outputs:
+            self._outputs[split] = self._computed(split)
+        return self._outputs[split]
+
+    def _computed(self, split):
+        images = self.model.images(split)
+        if split == "train" and len(images) > MAX_TRAINING_IMAGES:
+            chosen = np.random.default_rng(0).permutation(len(images))[:MAX_TRAINING_IMAGES]
+            images = images.take(np.sort(chosen))
+        return self.model.outputs(images, show=self._show)
+
+    def points(self, split: str) -> tuple:
+        """Embeddings and labels of a split."""
+        outputs = self.outputs(split)
+        return outputs["embedding"], outputs["label"]
+
+    @functools.cached_property
+    def description(self) -> dict:
+        """What the head says of itself; `prototypes` are its own, also where a center loss learned others."""
+        return self.model.head.describe()
+
+    @functools.cached_property
+    def centers(self):
+        """Centers (C, D) that a center loss learned, None without one."""
+        return self.model.description()["prototypes"] if self.has_centers else None
+
+    @property
+    def has_centers(self) -> bool:
+        return any(section.name == "center" for section in self.settings.regularizers)
+
+    @property
+    def metric(self) -> str:
+        """The head's: density (L-GM), cosine, or euclidean for a linear one."""
+        known = heads.HEADS.get(self.settings.head.name)
+        return known.metric if known else self.model.head.metric
+
+    @property
+    def size(self) -> int:
+        """Number of dimensions of an embedding."""
+        return self.model.backbone.embedding_size
+
+    @property
+    def class_names(self):
+        return self.model.dataset.class_names
+
+    def require_size(self, picture: str, size: int) -> None:
+        """`CannotDraw` unless embeddings have that many dimensions."""
+        if self.size != size:
+            raise CannotDraw(f"{picture} needs an embedding of {size} dimensions; this run's has {self.size}.")
+
+    def title(self, text: str) -> str:
+        which = "" if self.checkpoint == "last" else f", checkpoint {self.checkpoint}"
+        return f"{self.settings.name}: {text}{which}"

@@ -1,0 +1,202 @@
+"""Pictures of a run's embeddings: what lies where, and what was learned for each class."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lossbench import plots
+from lossbench.plots import CannotDraw
+
+SPLITS = ("train", "test")
+WEIGHT, CENTER, MEAN = "class weight (direction)", "class center", "mean of the class's training images"
+
+
+def embedding(run, *, projection="pca", **_) -> dict:
+    """Training and test embeddings with class weights, centers or means; more than two dimensions projected."""
+    if run.size < 2:
+        raise CannotDraw(f"embedding needs at least 2 dimensions; this run's embedding has {run.size}.")
+    draw = _in_the_plane if run.size == 2 else {"pca": _by_pca, "tsne": _by_tsne}[projection]
+    return draw(run)
+
+
+def _in_the_plane(run):
+    description, directions, text = _prototypes(run)
+    return {
+        f"embedding-{split}": plots.scatter(
+            *run.points(split),
+            description,
+            title=run.title(f"{split} embeddings"),
+            class_names=run.class_names,
+            directions=directions,
+            prototype_name=text,
+        )
+        for split in SPLITS
+    }
+
+
+def _prototypes(run):
+    """Return what to draw for the classes: a description, whether they are directions, and their name."""
+    if run.has_centers:
+        return {"prototypes": run.centers, "metric": "euclidean"}, False, CENTER
+    if run.metric == "density":
+        return run.description, False, None
+    return run.description, True, WEIGHT
+
+
+def _many_dimensional(run, split):
+    """Return embeddings and labels in the form that the head compares, and the prototypes among them with their name.
+
+    A cosine head sees unit vectors. The weights of a linear head have no place among embeddings: class means stand in.
+    """
+    points, label = run.points(split)
+    if run.has_centers:
+        return points, label, run.centers, CENTER
+    if run.metric == "density":
+        return points, label, run.description["prototypes"], "class mean"
+    if run.metric == "cosine":
+        return _units(points), label, _units(run.description["prototypes"]), "class weight"
+    training, training_label = run.points("train")
+    means = np.full((run.model.dataset.num_classes, run.size), np.nan)
+    for c in np.unique(training_label):
+        means[c] = training[training_label == c].mean(axis=0)
+    return points, label, np.where(np.isnan(means), training.mean(axis=0), means), MEAN
+
+
+def _units(rows):
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def _what(run, split):
+    unit = "unit " if run.metric == "cosine" and not run.has_centers else ""
+    return f"{unit}{split} embeddings, {run.size} dimensions"
+
+
+def _by_pca(run):
+    plane = plots.Projection(_many_dimensional(run, "train")[0])
+    drawn = {}
+    for split in SPLITS:
+        points, label, prototypes, text = _many_dimensional(run, split)
+        description = {"prototypes": plane(prototypes), "metric": "euclidean"}
+        if run.metric == "density" and not run.has_centers:
+            description = plane.of_density(run.description)
+        drawn[f"embedding-{split}"] = plots.scatter(
+            plane(points),
+            label,
+            description,
+            title=run.title(_what(run, split)),
+            class_names=run.class_names,
+            prototype_name=text,
+            axis_labels=plane.axis_labels,
+        )
+    return drawn
+
+
+def _by_tsne(run):
+    drawn = {}
+    for split in SPLITS:
+        points, label, prototypes, text = _many_dimensional(run, split)
+        rows, place, place_of_prototypes = plots.tsne(points, prototypes)
+        drawn[f"embedding-{split}-tsne"] = plots.scatter(
+            place,
+            label[rows],
+            {"prototypes": place_of_prototypes, "metric": "euclidean"},
+            title=run.title(_what(run, split)),
+            class_names=run.class_names,
+            prototype_name=text,
+            axis_labels=("t-SNE 1 (no unit)", "t-SNE 2 (no unit)"),
+        )
+    return drawn
+
+
+def space(run, **_) -> dict:
+    """Three-dimensional test embeddings from two sides."""
+    run.require_size("space", 3)
+    description, directions, text = _prototypes(run)
+    options = {"class_names": run.class_names, "directions": directions, "prototype_name": text or "class mean"}
+    return {"space-test": plots.space(*run.points("test"), description, title=run.title("test embeddings"), **options)}
+
+
+def circle(run, **_) -> dict:
+    """Directions of two-dimensional test embeddings, with the class weights."""
+    run.require_size("circle", 2)
+    if run.metric == "density":
+        raise CannotDraw(
+            f"circle is for losses that decide by the angle; {run.settings.head.name} decides by the distance."
+        )
+    points, label = run.points("test")
+    title, names = run.title("directions of the test embeddings"), run.class_names
+    weights = run.description["prototypes"]
+    return {"circle-test": plots.unit_circle(points, label, weights, title=title, class_names=names)}
+
+
+def decisions(run, **_) -> dict:
+    """Which class the head names where, for two-dimensional embeddings."""
+    run.require_size("decisions", 2)
+    title, names = run.title("decision regions, test images"), run.class_names
+    score = run.description["score"]
+    return {"decisions-test": plots.decision_regions(score, *run.points("test"), title=title, class_names=names)}
+
+
+def animation(run, **_) -> dict:
+    """The test embeddings of every epoch, from the files that training kept."""
+    found = sorted(run.folder.embeddings.glob("epoch-*.npz"), key=_epoch)
+    if not found:
+        raise CannotDraw(
+            "animation needs the embeddings of each epoch, which training keeps where they have 2 or 3 dimensions and "
+            "evaluation.embeddings_every_epochs is set; this run has none."
+        )
+    frames = [_frame(path) for path in found]
+    directions = run.metric != "density" and not run.has_centers
+    size = frames[-1]["embedding"].shape[1]
+    options = {}
+    if size == 3:
+        plane = plots.Projection(frames[-1]["embedding"])
+        frames = [_projected(frame, plane, directions) for frame in frames]
+        options["axis_labels"] = plane.axis_labels
+    elif size != 2:
+        raise CannotDraw(f"animation needs an embedding of 2 or 3 dimensions; this run's has {size}.")
+    name = WEIGHT if directions else (CENTER if run.has_centers else "class mean")
+    titles = [_epoch_title(run, _epoch(path)) for path in found]
+    try:
+        class_names = run.class_names
+    except CannotDraw:
+        class_names = None  # without the data, the frames are still there
+    drawn = plots.animation(
+        frames,
+        titles=titles,
+        class_names=class_names,
+        directions=directions and size == 2,
+        prototype_name=name,
+        **options,
+    )
+    return {"animation-test": drawn}
+
+
+def _epoch(path):
+    return int(path.stem.partition("-")[2])
+
+
+def _frame(path):
+    with np.load(path) as arrays:
+        return {
+            "embedding": arrays["test_embedding"],
+            "label": arrays["test_label"],
+            "prototypes": arrays["prototypes"],
+        }
+
+
+def _projected(frame, plane, directions):
+    prototypes = frame["prototypes"]
+    if directions:
+        prototypes = np.quantile(np.linalg.norm(frame["embedding"], axis=1), 0.999) * _units(prototypes)
+    return {**frame, "embedding": plane(frame["embedding"]), "prototypes": plane(prototypes)}
+
+
+def _epoch_title(run, epoch):
+    """Name the epoch and the accuracy on test images where it is known, else on training images."""
+    row = next((row for row in run.history if row["epoch"] == epoch), {})
+    found = next(((key, row[key]) for key in ("test_accuracy", "accuracy") if row.get(key) is not None), None)
+    text = f"{run.settings.name}: epoch {epoch} of {run.settings.trainer.epochs}"
+    if found is None:
+        return text
+    return f"{text}, {'test' if found[0] == 'test_accuracy' else 'training'} accuracy {100 * found[1]:.2f} %"
