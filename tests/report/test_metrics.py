@@ -1,0 +1,119 @@
+"""Metrics as tables: what becomes a column, how it is written, which row is the best."""
+
+import json
+import math
+import statistics
+
+import pytest
+
+from lossbench.report import metrics
+
+
+def table(*groups):
+    """The tables of groups, each a list of the test metrics of its runs."""
+    return metrics.tables([[{"last": {"epoch": 1, "test": run}} for run in group] for group in groups], "last", "test")
+
+
+def column(*groups):
+    (found,) = table(*groups)
+    (only,) = found.columns
+    return only
+
+
+def test_mean_and_sample_standard_deviation_over_seeds():
+    values = [0.9, 0.93, 0.99]
+    cell = column([{"accuracy": value} for value in values]).cells[0]
+    assert cell.n == 3
+    assert cell.mean == pytest.approx(sum(values) / 3)
+    assert cell.deviation == pytest.approx(statistics.stdev(values))
+    assert cell.deviation == pytest.approx(math.sqrt(sum((v - sum(values) / 3) ** 2 for v in values) / 2))
+
+
+def test_one_seed_has_no_deviation():
+    assert column([{"accuracy": 0.9}]).cells[0].deviation is None
+
+
+def test_seeds_without_the_value_do_not_count_and_their_reasons_stay():
+    cell = column([{"accuracy": 0.5}, {"accuracy": {"unavailable": "no images"}}, {}]).cells[0]
+    assert (cell.mean, cell.n, cell.reasons) == (0.5, 1, ("no images", ""))
+
+
+def test_nested_metrics_become_families_and_lists_are_left_out():
+    nested = {
+        "accuracy": 0.9,
+        "accuracy_knn": 0.8,
+        "accuracy_per_class": [0.9, 0.8],
+        "verification": {
+            "tar_at_far": {"1e-3": 0.7, "1e-6": {"unavailable": "too few"}},
+            "rule": "above the threshold",
+        },
+        "retrieval": {"r_precision": 0.6, "map_at_r": 0.5},
+        "per_class": {"norm": [1, 2, None]},
+    }
+    found = {each.title: each for each in table([nested])}
+    assert list(found) == ["Accuracy", "Verification", "Retrieval"]
+    assert [c.title for c in found["Accuracy"].columns] == ["logits", "k-NN"]
+    assert [c.title for c in found["Verification"].columns] == ["TAR at FAR, 1e-3", "TAR at FAR, 1e-6"]
+    assert [c.title for c in found["Retrieval"].columns] == ["R-precision", "MAP@R"]
+    assert found["Verification"].remarks == ("above the threshold",)
+    assert found["Verification"].columns[1].cells[0].reasons == ("too few",)
+
+
+def test_a_family_of_many_metrics_is_split_by_its_next_key():
+    family = {outer: {f"auroc_{k}": 0.5 for k in range(7)} for outer in ("fashion_mnist", "fgsm")}
+    assert [each.title for each in table([{"detection": family}])] == ["Detection, fashion mnist", "Detection, FGSM"]
+
+
+def test_counts_that_all_share_are_said_once():
+    (found,) = table([{"retrieval": {"queries": 10_000, "map_at_r": 0.5}}, {"retrieval": {"queries": 10_000}}])
+    assert found.counts == ("queries 10,000",)
+    (found,) = table([{"retrieval": {"queries": 10}}], [{"retrieval": {"queries": 20}}])
+    assert found.counts == ()
+    assert found.columns[0].written(20) == "20"
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "written", "best"),
+    [
+        ("accuracy", (0.991, 0.9921), ("99.10", "99.21"), {1}),
+        ("equal_error_rate", (0.02, 0.03), ("2.00", "3.00"), {0}),
+        ("expected_calibration_error", (0.02, 0.03), ("2.00", "3.00"), {0}),
+        ("false_positive_rate_at_95_tpr", (0.2, 0.3), ("20.00", "30.00"), {0}),
+        ("area_under_roc", (0.2, 0.3), ("20.00", "30.00"), {1}),
+        ("accuracy", (0.99211, 0.99212), ("99.21", "99.21"), set()),  # alike as they are shown
+        ("accuracy_std", (0.01, 0.02), ("1.00", "2.00"), set()),
+        ("intra_class_distance", (0.5, 12.25), ("0.50", "12.25"), set()),
+        ("norm", (1234.5, 2.0), ("1,234", "2"), set()),
+        ("pairs", (3000, 6000), ("3,000", "6,000"), set()),
+    ],
+)
+def test_how_a_metric_is_written_and_which_is_the_best(name, values, written, best):
+    found = column(*([{name: value}] for value in values))
+    assert tuple(found.written(cell.mean) for cell in found.cells) == written
+    assert found.best(["mnist", "mnist"]) == best
+
+
+def test_the_best_is_sought_among_runs_on_the_same_data():
+    found = column(*([{"accuracy": value}] for value in (0.99, 0.9, 0.98, 0.8, 0.7)))
+    assert found.best(["mnist", "cifar10", "mnist", "cifar10", "digits"]) == {0, 1}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_a_reason(value):
+    read = json.loads(json.dumps({"accuracy": value}))
+    assert metrics.flatten(read)[("accuracy",)].reason.startswith("The value is not finite")
+
+
+@pytest.mark.parametrize("value", [None, True, "text", [], [1], {}, {"a": None}, {"unavailable": ""}, {"a": {"b": []}}])
+def test_odd_values_break_nothing(value):
+    table([{"accuracy": 0.5, "odd": value}], [{"odd": 0.1}], [{"odd": {"a": 0.1}}])
+
+
+def test_parts_come_in_their_order():
+    found = metrics.parts([
+        {"best": {"epoch": 1, "test": {"a": 1}}, "last": {"epoch": 1, "validation": {"a": 1}, "test": {"a": 1}}},
+        {"step-00000010": {"test": {"a": 1}}, "last": {"train": {"a": 1}, "empty": {}}},
+    ])  # fmt: skip
+    assert found == [
+        ("last", "test"), ("last", "validation"), ("last", "train"), ("best", "test"), ("step-00000010", "test"),
+    ]  # fmt: skip

@@ -1,0 +1,284 @@
+"""The page as a file: what it holds of good, hostile, unfinished and damaged runs, through the real command line."""
+
+import base64
+import html.parser
+import io
+import json
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lossbench import config, report
+from lossbench.cli.report import main
+from lossbench.report import groups, images, runs
+from tests.report import made
+
+ROOT = Path(__file__).resolve().parents[2]
+VOID = {"meta", "img", "br", "wbr"}
+
+
+class Reader(html.parser.HTMLParser):
+    """Tags, texts and addresses of a page; every element must end where it should."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self.addresses, self.open, self.ids = [], [], [], [], []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.addresses += [value for name, value in attributes if name in ("src", "href", "srcset", "action", "data")]
+        self.ids += [value for name, value in attributes if name == "id"]
+        assert not [name for name, _ in attributes if name.startswith("on") or name == "style"]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join("".join(self.texts).split())
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+
+def written(tmp_path, *paths, **options):
+    report.write(paths, tmp_path / "report.html", **options)
+    return Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+
+
+def test_seeds_of_one_config_are_one_row_with_mean_and_deviation(tmp_path):
+    for seed, accuracy in enumerate((0.98, 0.99, 0.985)):
+        made.run(tmp_path / "runs" / "one" / f"seed-{seed}", seed=seed, metrics={"accuracy": accuracy})
+    made.run(tmp_path / "runs" / "other" / "seed-0", "other", margin=0.25, metrics={"accuracy": 0.97})
+    page = written(tmp_path, tmp_path / "runs")
+    assert "98.50 ± 0.50" in page.text
+    assert "mnist, seeds 0, 1, 2" in page.text
+    assert "4 runs of 2 configs" in page.text
+    differences = page.text.partition("Keys whose values differ")[2].partition(": config.yaml")[0]
+    assert "head.margin0.50.25" in differences
+    assert "seed" not in differences
+
+
+def test_the_page_needs_nothing_from_anywhere(tmp_path):
+    page = written(tmp_path, made.run(tmp_path / "a", metrics={"accuracy": {"unavailable": "why"}}))
+    assert all(address.startswith(("data:image/", "#")) for address in page.addresses), page.addresses
+    assert {address[1:] for address in page.addresses if address[0] == "#"} <= set(page.ids)
+    assert len(set(page.ids)) == len(page.ids)
+    (policy,) = [a["content"] for t, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    assert "unsafe" not in policy
+    assert page.count("link") == 0
+
+
+def test_headings_and_pictures_are_for_everybody(tmp_path):
+    page = written(tmp_path, made.run(tmp_path / "a", metrics={"accuracy": 0.5}))
+    levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 or (before, after) == (2, 4) for before, after in zip(levels, levels[1:]))
+    assert all(attributes.get("alt") for tag, attributes in page.tags if tag == "img")
+    assert all(a.get("aria-label") for t, a in page.tags if t == "svg" and a.get("role") == "img")
+    assert all(a.get("scope") in ("col", "row") for t, a in page.tags if t == "th")
+
+
+HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</title></style>"
+
+
+def test_hostile_names_stay_text(tmp_path):
+    folder = tmp_path / ("x" + HOSTILE.replace("/", "∕"))
+    nested = {HOSTILE: {HOSTILE: 0.5, "reason": {"unavailable": HOSTILE}, "rule": HOSTILE}}
+    made.run(folder / "seed-0", metrics=nested, plots=(HOSTILE.replace("/", "∕"),))
+    made.run(tmp_path / "y" / "seed-0", metrics={"accuracy": 0.5}, margin=0.1)
+    environment = {"versions": {HOSTILE: HOSTILE}, HOSTILE: [HOSTILE], "git": {"commit": HOSTILE}}
+    (folder / "seed-0" / "environment.json").write_text(json.dumps(environment))
+    rows = (folder / "seed-0" / "history.jsonl").read_text().splitlines()
+    changed = [json.dumps({**json.loads(row), f"head.{HOSTILE}": 1.0}) for row in rows]
+    (folder / "seed-0" / "history.jsonl").write_text("\n".join(changed))
+    page = written(tmp_path, folder, tmp_path / "y", title=HOSTILE)
+    assert (page.count("script"), page.count("style"), page.count("title") > 0) == (1, 1, True)
+    assert all(a["src"].startswith("data:") for t, a in page.tags if t == "img")
+    assert HOSTILE in page.text
+
+
+def test_a_run_that_is_unfinished_or_damaged_is_named_and_the_others_are_shown(tmp_path, capsys):
+    good = made.run(tmp_path / "good", metrics={"accuracy": 0.875})
+    unfinished = made.run(tmp_path / "unfinished", "unfinished", epochs=2, rate=0.5)
+    stale = made.run(tmp_path / "stale", "stale", rate=0.7, metrics={"accuracy": 0.125})
+    with open(stale / "history.jsonl", "a") as file:
+        file.write('{"epoch": 4, "step": 40, "loss": 1.0, "accuracy": 0.5}\n')
+    (stale / "config.yaml").write_text((stale / "config.yaml").read_text().replace("epochs: 3", "epochs: 9"))
+    broken = made.run(tmp_path / "broken")
+    (broken / "config.yaml").write_text("head: [")
+    torn = made.run(tmp_path / "torn", "torn", rate=0.6, metrics={"accuracy": 0.25})
+    (torn / "metrics.json").write_text('{"last": {"epo')
+    (torn / "plots" / "embedding-test.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "report.html"
+    paths = [good, unfinished, stale, broken, torn, tmp_path / "empty"]
+    assert main([*map(str, paths), "--out", str(out)], "report.py") == 0
+    page = Reader(out.read_text(encoding="utf-8"))
+    results = page.text.partition("Test split")[2].partition("Training curves")[0]
+    assert "87.50" in results
+    assert "12.50" not in results
+    assert "25.00" not in results
+    problems = page.text.rpartition("Incomplete runs")[2]
+    for sentence in (
+        "unfinished Unfinished: 2 of 3 epochs; its curves are shown, its metrics are not.",
+        "stale Unfinished: 4 of 9 epochs",
+        "broken config.yaml cannot be read:",
+        "torn metrics.json cannot be read:",
+        "empty There is no config.yaml.",
+    ):
+        assert sentence in problems
+    assert "embedding-test.png cannot be read as a picture" in page.text
+    errors = capsys.readouterr().err
+    assert f"{broken}: config.yaml cannot be read:" in errors
+    assert str(good) not in errors
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("metrics.json", "[1]"),
+        ("metrics.json", '{"last": 3}'),
+        ("metrics.json", '{"last": {"epoch": "x", "test": {"accuracy": 1}}}'),
+        ("metrics.json", "[" * 100_000),
+        ("metrics.json", "\xff"),
+        ("history.jsonl", '{"loss": 1}\n'),
+        ("history.jsonl", "3\n"),
+        ("history.jsonl", '{"epoch": 1, "loss": "NaN", "seconds": "?", "step": null, "accuracy": null}\n'),
+        ("history.jsonl", ""),
+        ("environment.json", '{"versions": 3, "git": [], "data": {"checksums": null, "notes": 4}, "cores": null}'),
+        ("environment.json", "null"),
+        ("config.yaml", "- 1"),
+        ("config.yaml", "head: {name: [1]}"),
+        ("config.yaml", "\x00"),
+    ],
+)
+def test_no_file_of_a_run_breaks_the_page(tmp_path, file, content):
+    made.run(tmp_path / "runs" / "good", metrics={"accuracy": 0.5})
+    damaged = made.run(tmp_path / "runs" / "damaged", "damaged", margin=0.1, metrics={"accuracy": 0.5})
+    (damaged / file).write_text(content, encoding="latin-1")
+    assert "50.00" in written(tmp_path, tmp_path / "runs").text
+
+
+def test_no_run_at_all_is_the_users_mistake(tmp_path, capsys):
+    assert main([str(tmp_path / "nowhere")], "report.py") == 2
+    assert main([str(tmp_path), "--out", str(tmp_path / "r.html")], "report.py") == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == (
+        f"report: RUN must be a run folder or one that holds runs, got {tmp_path / 'nowhere'}. There is none."
+    )
+    assert second.startswith("report: RUN must hold a run that can be read, got none.")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_folders_stand_for_the_runs_below_them_each_once_and_in_order(tmp_path):
+    for seed in (0, 2, 10):
+        made.run(tmp_path / "a" / "one" / f"seed-{seed}", seed=seed)
+    assert [path.name for path in runs.find([tmp_path / "a" / "one" / "seed-2", tmp_path / "a", tmp_path])] == [
+        "seed-2", "seed-0", "seed-10",
+    ]  # fmt: skip
+
+
+def test_labels_tell_apart_what_has_one_name(tmp_path):
+    for folder, margin in (("one", 0.1), ("one-wide", 0.5), ("deep/one", 0.7)):
+        made.run(tmp_path / folder / "seed-0", margin=margin)
+    made.run(tmp_path / "other" / "seed-0", "other")
+    found = groups.group([runs.read(path) for path in runs.find([tmp_path])])
+    labels = {group.runs[0].path.parent.name + str(group.values["head.margin"]): group.label for group in found}
+    assert labels["other0.5"] == "other"
+    assert labels["one-wide0.5"] == "one-wide"
+    assert len(set(labels.values())) == 4
+
+
+def test_what_changes_no_number_separates_no_seeds(tmp_path):
+    made.run(tmp_path / "a" / "seed-0")
+    other = made.run(tmp_path / "a" / "seed-1", seed=1)
+    text = (other / "config.yaml").read_text()
+    (other / "config.yaml").write_text(text.replace("epochs: 3", "epochs: 3, progress: none, tensorboard: true"))
+    assert len(groups.group([runs.read(path) for path in runs.find([tmp_path])])) == 1
+    (other / "config.yaml").write_text(text.replace("epochs: 3", "epochs: 3, accumulate_steps: 2"))
+    assert len(groups.group([runs.read(path) for path in runs.find([tmp_path])])) == 2
+
+
+def test_a_head_of_ones_own_is_no_mistake(tmp_path):
+    folder = made.run(tmp_path / "own", metrics={"accuracy": 0.75})
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(re.sub("head: .*", "head: {name: mine, temperature: 2}", text))
+    page = written(tmp_path, folder)
+    assert "75.00" in page.text
+    assert "temperature: 2" in page.text
+
+
+def test_the_commands_repeat_a_run_as_a_shell_reads_them(tmp_path):
+    folder = made.run(tmp_path / "it's $HOME; <b>" / "seed-0", metrics={"accuracy": 0.5})
+    page = written(tmp_path, folder)
+    (block,) = [text for text in page.texts if text.startswith("python scripts/train.py")]
+    words = shlex.split(block.splitlines()[0])
+    assert words == [
+        "python", "scripts/train.py", "--config", str(folder / "config.yaml"), "--run-dir", f"{folder}-again",
+    ]  # fmt: skip
+    assert config.load(words[3]) == runs.read(folder).settings
+
+
+def test_the_numbers_go_to_a_file_as_well(tmp_path):
+    for seed in (0, 1):
+        made.run(tmp_path / f"seed-{seed}", seed=seed, metrics={"roc": {"auc": 0.5 + seed / 4}})
+    written(tmp_path, tmp_path, json_path=tmp_path / "numbers.json")
+    (row,) = json.loads((tmp_path / "numbers.json").read_text())
+    assert row == {
+        "group": "one", "seeds": [0, 1], "checkpoint": "last", "split": "test", "metric": "roc.auc", "mean": 0.625,
+        "standard_deviation": pytest.approx(0.125 * 2**0.5), "n": 2, "unavailable": [],
+    }  # fmt: skip
+
+
+def test_pictures_are_scaled_and_animations_stay_animations(tmp_path):
+    made.picture((2000, 1000)).save(tmp_path / "wide.png")
+    found = images.embedded(tmp_path / "wide.png", 500)
+    assert (found["width"], found["height"]) == (500, 250)
+    assert decoded(found["src"]).size == (500, 250)
+    frames = [made.picture((200, 100), number) for number in (0, 20, 40)]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=[100, 200, 300], loop=0)
+    for width in (200, 100):
+        found = images.embedded(tmp_path / "a.gif", width)
+        moving = decoded(found["src"])
+        assert (moving.format, moving.n_frames, moving.size) == ("GIF", 3, (width, width // 2))
+        assert moving.info["loop"] == 0
+        times = []
+        for number in range(3):
+            moving.seek(number)
+            times.append(moving.info["duration"])
+        assert times == [100, 200, 300]
+        assert decoded(found["still"]).size == (width, width // 2)
+
+
+def decoded(address):
+    return Image.open(io.BytesIO(base64.b64decode(address.partition("base64,")[2])))
+
+
+def test_the_script_writes_a_page_without_mxnet(tmp_path):
+    made.run(tmp_path / "runs" / "one" / "seed-0", metrics={"accuracy": 0.5})
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", ROOT / "scripts" / "report.py", "runs", "--title", "A title"],
+        cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    assert done.stdout == "report.html: 1 run of 1 config\n"
+    assert not re.search(r"\| +mxnet$", done.stderr, re.MULTILINE)
+    page = Reader((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert page.text.startswith("A title")
+    assert "python scripts/eval.py --run runs/one/seed-0" in page.text
