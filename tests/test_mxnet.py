@@ -22,7 +22,8 @@ def python(code, *options, **environment):
     """Run the code in a new Python and return (exit status, output, errors)."""
     settings = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     unset = [name for name, value in settings.items() if value is None]
-    for name in {"OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", *unset} - {*environment} | {*unset}:
+    read = {"OMP_NUM_THREADS", "MXNET_OMP_MAX_THREADS", "MXNET_ENGINE_TYPE"}
+    for name in (read | {*unset}) - {*environment} | {*unset}:
         settings.pop(name, None)
     done = subprocess.run(
         [sys.executable, *options, "-c", code], env=settings, capture_output=True, text=True, timeout=300
@@ -43,7 +44,38 @@ def test_mx_is_mxnet_and_its_start_up_warnings_are_not_shown():
 
 
 def test_mxnet_imports_after_lossbench_without_its_help():
-    assert python("import lossbench, mxnet; print(mxnet.nd.ones(3).sum().asscalar())") == (0, "3.0", "")
+    status, output, errors = python("import lossbench, mxnet; print(mxnet.nd.ones(3).sum().asscalar())")
+    assert (status, output) == (0, "3.0")
+    assert re.fullmatch(r"\[.*\] .*: MXNet start using engine: NaiveEngine", errors)
+
+
+RUNNING = (
+    "from lossbench._mxnet import mx; import os; print(os.environ['MXNET_ENGINE_TYPE'], mx.nd.ones(3).sum().asscalar())"
+)
+
+
+def test_the_engine_is_the_one_that_is_fast_on_a_cpu_unless_the_user_chose_and_does_not_announce_itself():
+    assert python(RUNNING) == (0, "NaiveEngine 3.0", "")
+    assert python(RUNNING, MXNET_ENGINE_TYPE="ThreadedEngine") == (0, "ThreadedEngine 3.0", "")
+
+
+def test_the_engine_stays_mxnets_where_the_mxnet_for_gpus_is_installed(tmp_path, monkeypatch):
+    monkeypatch.delenv("MXNET_ENGINE_TYPE", raising=False)
+    monkeypatch.delitem(sys.modules, "mxnet")
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for names, engine in ((["mxnet_cu112", "mxnet"], None), (["mxnet"], "NaiveEngine")):
+        for name in names:
+            (tmp_path / f"{name}-1.9.1.dist-info").mkdir()
+        _mxnet.prepare()
+        assert os.environ.get("MXNET_ENGINE_TYPE") == engine
+        for name in names:
+            (tmp_path / f"{name}-1.9.1.dist-info").rmdir()
+
+
+def test_other_lines_on_the_standard_error_are_passed_on(capfd):
+    with _mxnet._engine_unannounced():
+        os.write(2, b"one\n[1] MXNet start using engine: NaiveEngine\ntwo\n")
+    assert capfd.readouterr().err == "one\ntwo\n"
 
 
 def test_an_unknown_name_is_an_attribute_error():
