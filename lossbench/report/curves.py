@@ -52,7 +52,10 @@ def sample(number: int) -> Markup:
 
 
 def _look(number):
-    return {"class_": f"line color-{number % COLORS}", "stroke_dasharray": DASHES[number % len(DASHES)] or None}
+    return {
+        "class_": f"line color-{number % COLORS}",
+        "stroke_dasharray": DASHES[(number + number // COLORS) % len(DASHES)] or None,
+    }
 
 
 def _points(history, key):

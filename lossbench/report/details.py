@@ -7,15 +7,15 @@ import statistics
 from datetime import datetime
 
 from lossbench import config
-from lossbench.report.groups import differing
+from lossbench.report.groups import ABSENT, differing
 from lossbench.report.markup import Markup, element, together
 from lossbench.report.runs import shown
-from lossbench.report.tables import plain_table, run_name
+from lossbench.report.tables import breakable, plain_table, run_name
 
 
 def configs(groups) -> Markup:
     """Return the keys whose values differ, and every config in full."""
-    rows = [[element("code", key), *map(_value, values)] for key, values in differing(groups).items()]
+    rows = [[element("code", breakable(key)), *map(_value, values)] for key, values in differing(groups).items()]
     if rows:
         first = plain_table("Keys whose values differ", ["key", *(group.label for group in groups)], rows)
     elif len(groups) > 1:
@@ -31,9 +31,15 @@ def configs(groups) -> Markup:
 
 
 def _value(value):
-    if value is None:
-        return element("span", "–", class_="missing")
-    return element("code", "true" if value is True else "false" if value is False else value)
+    if value is ABSENT:
+        return element("span", "–", class_="missing", title="no such key")
+    return element("code", _as_yaml(value))
+
+
+def _as_yaml(value):
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    return {"None": "null", "True": "true", "False": "false"}.get(repr(value), str(value))
 
 
 def commands(groups) -> Markup:

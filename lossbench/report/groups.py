@@ -13,6 +13,7 @@ NEUTRAL = {
     *("seed", "data.workers", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints"),
     *("trainer.checkpoint_every_epochs", "trainer.checkpoint_every_steps"),
 }
+ABSENT = object()
 
 
 @dataclass
@@ -40,7 +41,9 @@ class Group:
 
 
 def group(runs) -> list[Group]:
-    """Return runs with the same config but the seed together, in the order of their first; labels tell them apart.
+    """Return runs with the same config but the seed together, each with a label of its own.
+
+    Groups come in the order of their first run, those on the same data one after the other.
 
     Parameters
     ----------
@@ -59,7 +62,8 @@ def group(runs) -> list[Group]:
     for each in groups:
         each.runs.sort(key=lambda run: run.settings.seed)
     _label(groups)
-    return groups
+    kinds = list(dict.fromkeys(each.data for each in groups))
+    return sorted(groups, key=lambda each: kinds.index(each.data))
 
 
 def _label(groups):
@@ -84,9 +88,9 @@ def _folder(run) -> Path:
 def differing(groups) -> dict[str, list]:
     """Return the config keys whose values differ between groups, but `name`, each with the value of every group.
 
-    None stands for a group that has no such key.
+    `ABSENT` stands for a group that has no such key.
     """
     values = [each.values for each in groups]
     keys = list(dict.fromkeys(key for mapping in values for key in mapping if key != "name"))
-    found = {key: [mapping.get(key) for mapping in values] for key in keys}
+    found = {key: [mapping.get(key, ABSENT) for mapping in values] for key in keys}
     return {key: row for key, row in found.items() if any(value != row[0] for value in row)}

@@ -76,8 +76,8 @@ def run_name(group, run=None) -> list:
 
 
 def breakable(text: str) -> list:
-    """Return a text that may go on in the next line after `_` and `-`."""
-    return [[part, element("wbr")] for part in re.split(r"(?<=[_-])", text)]
+    """Return a text that may go on in the next line after `_`, `-` and a full stop."""
+    return [[part, element("wbr")] for part in re.split(r"(?<=[_.-])", text)]
 
 
 def _heading(text, first, unit=""):

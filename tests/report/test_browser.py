@@ -141,6 +141,11 @@ def test_only_tables_scroll_sideways(browser, page, width):
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     boxes = browser.evaluate("[...document.querySelectorAll('.scroll')].map(box => [box.scrollWidth, box.clientWidth])")
     assert all(visible <= width for _, visible in boxes)
+    over = browser.evaluate(
+        "[...document.querySelectorAll('.scroll th:first-child > *')].filter(e => e.getBoundingClientRect().right > "
+        "e.parentElement.getBoundingClientRect().right + 1).map(e => e.innerText)"
+    )
+    assert over == []  # no name lies over the next column
     assert width > 400 or any(whole > visible for whole, visible in boxes)
 
 

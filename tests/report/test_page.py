@@ -63,13 +63,16 @@ def written(tmp_path, *paths, **options):
 def test_seeds_of_one_config_are_one_row_with_mean_and_deviation(tmp_path):
     for seed, accuracy in enumerate((0.98, 0.99, 0.985)):
         made.run(tmp_path / "runs" / "one" / f"seed-{seed}", seed=seed, metrics={"accuracy": accuracy})
-    made.run(tmp_path / "runs" / "other" / "seed-0", "other", margin=0.25, metrics={"accuracy": 0.97})
+    other = made.run(tmp_path / "runs" / "other" / "seed-0", "other", margin=0.25, metrics={"accuracy": 0.97})
+    (other / "config.yaml").write_text((other / "config.yaml").read_text() + "freeze: [^head, bias$]\ninit_from: x\n")
     page = written(tmp_path, tmp_path / "runs")
     assert "98.50 ± 0.50" in page.text
     assert "mnist, seeds 0, 1, 2" in page.text
     assert "4 runs of 2 configs" in page.text
     differences = page.text.partition("Keys whose values differ")[2].partition(": config.yaml")[0]
     assert "head.margin0.50.25" in differences
+    assert "freeze[][^head, bias$]" in differences
+    assert "init_fromnullx" in differences
     assert "seed" not in differences
 
 
