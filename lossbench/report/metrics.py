@@ -119,10 +119,10 @@ def flatten(value, path=()) -> dict:
 
 
 def remarks(value, path=()) -> dict:
-    """Return the texts in nested metrics by their path."""
+    """Return the sentences in nested metrics by their path; a single word, such as a file's name, is none."""
     if isinstance(value, dict) and "unavailable" not in value:
         return {key: text for name, inner in value.items() for key, text in remarks(inner, (*path, str(name))).items()}
-    return {path: value} if isinstance(value, str) else {}
+    return {path: value} if isinstance(value, str) and " " in value else {}
 
 
 def tables(groups, checkpoint: str, split: str) -> list[Table]:
