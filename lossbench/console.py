@@ -104,10 +104,24 @@ def print_table(measured, class_names=None, indent="  "):
     print_per_class({name: values for name, values in lists.items() if "per_class" in name}, class_names, indent)
     for name, value in nested.items():
         print(f"{indent}{name}:")
-        if name == "per_class":
+        if _is_table(value):
+            first = next(iter(value.values()))
+            rows = [[row, *map(cell, values.values())] for row, values in value.items()]
+            print_columns([["", *first], *rows], indent + "  ")
+        elif name == "per_class":
             print_per_class(value, class_names, indent + "  ")
         else:
             print_table(value, class_names, indent + "  ")
+
+
+def _is_table(value):
+    """Whether these are several rows of the same plain values."""
+    rows = list(value.values())
+    return (
+        len(rows) > 1
+        and all(isinstance(row, dict) and row.keys() == rows[0].keys() for row in rows)
+        and all(isinstance(v, (int, float)) for row in rows for v in row.values())
+    )
 
 
 def print_per_class(columns, class_names=None, indent="  "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 
 from lossbench import console
 
@@ -18,8 +19,10 @@ examples:
   eval.py --run runs/lgm_mnist/seed-0 --method all --json values.json
   eval.py --run runs/lgm_mnist_open/seed-0 --method verification          (images of the held-out classes)
   eval.py --run runs/lgm_mnist/seed-0 --method verification --pairs pairs.txt
+  eval.py --run runs/lgm_mnist/seed-0 --method detection --method adversarial --epsilon 0.1 0.3 --limit 2000
 """
 ALL = "all"
+FOREIGN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "holdout")
 SPLITS = ("test", "validation", "train", "holdout")
 
 
@@ -57,6 +60,30 @@ def main(arguments, prog):
         help="draw so many pairs for verification, a multiple of 20 (default: evaluation.pairs of the config)",
     )
     parser.add_argument(
+        "--foreign",
+        nargs="+",
+        choices=FOREIGN,
+        metavar="SOURCE",
+        default=(),
+        help=f"for detection: whose images are foreign: {', '.join(FOREIGN)}; the last are the run's own held-out "
+        "classes (default: of MNIST and Fashion-MNIST, and of CIFAR-10 and CIFAR-100, the other one)",
+    )
+    parser.add_argument(
+        "--epsilon",
+        nargs="+",
+        type=_epsilon,
+        metavar="E",
+        default=(),
+        help="for adversarial: sizes of the attacks in pixels of [0, 1], such as 0.1 or 8/255 (default: 0.1 0.2 0.3 "
+        "for grey images, 2/255 4/255 8/255 for colour)",
+    )
+    parser.add_argument(
+        "--limit",
+        type=_count,
+        metavar="N",
+        help="for adversarial: attack N images, the same ones of every run (default: all)",
+    )
+    parser.add_argument(
         "--max-memory-gb",
         type=_gigabytes,
         metavar="GB",
@@ -80,6 +107,9 @@ def main(arguments, prog):
         options=experiment.Options(
             pairs=options.pairs,
             pair_count=options.pair_count,
+            foreign=tuple(options.foreign),
+            epsilon=tuple(options.epsilon),
+            limit=options.limit,
             max_memory_gb=options.max_memory_gb,
             show=sys.stderr.isatty(),
         ),
@@ -104,4 +134,23 @@ def _gigabytes(text) -> float:
     return size
 
 
-_pair_count.__name__, _gigabytes.__name__ = "multiple of 20", "number of gigabytes"  # as argparse says it
+def _epsilon(text) -> str:
+    try:
+        good = 0 <= Fraction(text) <= 1
+    except ZeroDivisionError:
+        good = False
+    if not good:
+        raise ValueError
+    return text
+
+
+def _count(text) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+# As argparse says it.
+_pair_count.__name__, _gigabytes.__name__ = "multiple of 20", "number of gigabytes"
+_epsilon.__name__, _count.__name__ = "number in [0, 1] such as 0.1 or 8/255,", "number of images"

@@ -20,6 +20,9 @@ METHODS = {
     "retrieval": "precision at 1, recall at k, R-precision, MAP@R; each image looks for the others of its class",
     "clustering": "NMI and AMI of k-means clusters with the classes",
     "geometry": "distances and angles within and between classes, norms, angles of class weights to class means",
+    "detection": "are images of another data set noticed (--foreign)? ROC area and false positives at 95 % TPR by log "
+    "density (L-GM), largest probability, closeness to class means and learned centres",
+    "adversarial": "accuracy under FGSM attacks (--epsilon, --limit); do the same scores notice attacked images?",
 }
 """Name -> what it measures; `lossbench.experiment.measuring.METHODS` holds the functions."""
 

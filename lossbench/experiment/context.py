@@ -21,6 +21,13 @@ class Options:
     """A list of pairs for the verification; None draws them."""
     pair_count: Optional[int] = None
     """How many pairs are drawn."""
+    foreign: tuple = ()
+    """Names of data sets whose images are to be told from the run's, `holdout` for its own held-out classes; none for
+    the usual counterpart."""
+    epsilon: tuple = ()
+    """Sizes of the attacks in pixels of [0, 1], numbers or texts such as "8/255"; none for the usual ones."""
+    limit: Optional[int] = None
+    """How many images are attacked, drawn by a fixed seed; None for all."""
     max_memory_gb: Optional[float] = None
     """Bound on the arrays that a method makes on its way."""
     show: bool = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from lossbench.evaluation import checks
-from lossbench.experiment import closed_set, open_set
+from lossbench.experiment import closed_set, detection, open_set
 from lossbench.experiment.context import Context, Options
 
 METHODS = {
@@ -19,6 +19,8 @@ METHODS = {
     "retrieval": open_set.retrieved,
     "clustering": open_set.clustered,
     "geometry": open_set.shaped,
+    "detection": detection.foreign_detected,
+    "adversarial": detection.attacks_detected,
 }
 """Name -> function of a `Context` that returns plain values (a number or a dict) or raises `evaluation.Unavailable`.
 

@@ -1,0 +1,153 @@
+"""Does a model notice images that it was not trained on: those of another data set, and attacked ones?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from lossbench import attacks, data
+from lossbench.config.data import SOURCES
+from lossbench.data import foreign
+from lossbench.evaluation import Unavailable, checks, classification, likelihood
+
+COUNTERPARTS = {"mnist": "fashion_mnist", "fashion_mnist": "mnist", "cifar10": "cifar100", "cifar100": "cifar10"}
+EPSILONS = {1: ("0.1", "0.2", "0.3"), 3: ("2/255", "4/255", "8/255")}
+SAMPLE_SEED = 0  # the same images for every run, whatever its own seed
+
+
+@dataclass
+class Pixels:
+    """A split whose images are floating point pixels in [0, 1]."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.images)
+
+
+def foreign_detected(context) -> dict:
+    """How well each score tells the split's images from those of other data sets; the scores are kept as arrays."""
+    context.require_known("detection")
+    known = scores(context, context.outputs())
+    context.keep(**{f"known_{name}": score for name, score in known.items()})
+
+    def one(source):
+        images = _foreign_images(context, source)
+        found = scores(context, context.outputs_of(images))
+        context.keep(**{f"{source}_{name}": score for name, score in found.items()})
+        return {name: likelihood.detect(known[name], found[name]) for name in known}
+
+    return {source: checks.attempt(one, source) for source in _foreign_sources(context)}
+
+
+def attacks_detected(context) -> dict:
+    """What the fast gradient sign method does to the accuracy, and how well each score tells attacked images.
+
+    Detection is over the images that are classified rightly when clean: these are the known ones; the foreign ones are
+    their attacked versions, all of them, or those alone that changed the class named. The scores are kept as arrays.
+    """
+    context.require_known("adversarial")
+    ids = _sample(len(context.outputs()["label"]), context.options.limit)
+    clean = {name: context.outputs()[name][ids] for name in ("embedding", "logits", "label")}
+    images, label = context.model.images(context.split).images[ids], clean["label"]
+    known = scores(context, clean)
+    right = classification.predict(clean["logits"]) == label
+    model = context.model
+    gradient = attacks.input_gradient(
+        model.backbone,
+        model.head,
+        images,
+        label,
+        context.dataset.mean,
+        context.dataset.std,
+        batch_size=context.settings.evaluation.batch_size,
+        progress=context.options.show,
+    )
+    measured = {"images": len(ids), "right_when_clean": int(right.sum()), "accuracy_clean": float(right.mean())}
+    kept = {f"attacked_{name}": [] for name in known}
+    kept["attacked_right"] = []
+    epsilons = context.options.epsilon or EPSILONS[3 if images.shape[1] == 3 else 1]
+    for epsilon in epsilons:
+        pixels = attacks.move(images, gradient, float(Fraction(str(epsilon))))
+        outputs = context.outputs_of(Pixels(pixels, label))
+        found = scores(context, outputs)
+        still_right = classification.predict(outputs["logits"]) == label
+        fooled = right & ~still_right
+        measured[f"epsilon {epsilon}"] = {
+            "accuracy": float(still_right.mean()),
+            "success_rate": float(fooled.sum() / right.sum()) if right.any() else None,
+            "all": {name: likelihood.detect(known[name][right], found[name][right]) for name in known},
+            "successful": {name: likelihood.detect(known[name][right], found[name][fooled]) for name in known},
+        }
+        kept["attacked_right"].append(still_right)
+        for name, score in found.items():
+            kept[f"attacked_{name}"].append(score)
+    context.keep(
+        id=ids,
+        epsilon=np.array([float(Fraction(str(epsilon))) for epsilon in epsilons]),
+        clean_right=right,
+        **{f"clean_{name}": score for name, score in known.items()},
+        **{name: np.stack(values) for name, values in kept.items()},
+    )
+    return measured
+
+
+def scores(context, outputs) -> dict:
+    """Every score that the model has to offer, by name, of images whose outputs are given."""
+    model = context.model
+    centers = [r.prototypes().asnumpy() for r in model.regularizers if r.config_name == "center"]
+    return likelihood.scores(
+        outputs,
+        context.outputs("train"),
+        metric=context.metric,
+        is_density=model.head.metric == "density",
+        centers=centers[0] if centers else None,
+        max_memory_bytes=context.max_memory_bytes,
+    )
+
+
+def _foreign_sources(context):
+    chosen = context.options.foreign
+    if chosen:
+        return list(dict.fromkeys(chosen))
+    source = context.settings.data.source
+    counterpart = COUNTERPARTS.get(source)
+    if counterpart is None:
+        raise Unavailable(
+            f"detection: `foreign` must name a data set, since {source} has no usual counterpart, got none. "
+            f"Choose of {', '.join(COUNTERPARTS)}."
+        )
+    if not foreign.is_present(counterpart):
+        raise Unavailable(
+            f"detection: the files of {counterpart}, the usual counterpart of {source}, must be on this machine, got "
+            f"none. Naming {counterpart} as `foreign` downloads them; any other of {', '.join(COUNTERPARTS)} will do."
+        )
+    return [counterpart]
+
+
+def _foreign_images(context, source):
+    """The test images of a data set in the form of the run's own."""
+    if source == "holdout":
+        return context.model.images(source)
+    try:
+        section = SOURCES[source](source=source, validation_fraction=0)
+        images = data.load(section, context.settings.seed).test
+    except ValueError as error:
+        raise Unavailable(str(error)) from error
+    fitted = foreign.fitted(images.images, context.dataset.image_shape)
+    own = context.model.images(context.split).images
+    if fitted.shape == own.shape and (fitted == own).all():
+        raise Unavailable(
+            f"detection: `foreign` must be another data set than the run's, got the same images ({source})."
+        )
+    return data.Split(fitted, images.labels)
+
+
+def _sample(count, limit):
+    """Positions of at most `limit` images, drawn, in rising order."""
+    if limit is None or limit >= count:
+        return np.arange(count)
+    return np.sort(np.random.default_rng([SAMPLE_SEED]).permutation(count)[:limit])
