@@ -116,10 +116,11 @@ class LSoftmax(AngleMultiplier):
         return ops.inner_product(F, embedding, weight, self.num_classes)
 
     def loss(self, F, embedding, label, weight, beta):
-        logits = self.logits(F, embedding, weight)
-        squares = ops.squared_norm(F, embedding) * ops.squared_norm(F, F.take(weight, label))
-        length = ops.flat(F, F.sqrt(squares))
-        true_logit = self._blended(F, ops.true_class(F, logits, label), length, beta)
+        logits, own = self.logits(F, embedding, weight), F.take(weight, label)
+        length = ops.flat(F, F.sqrt(ops.squared_norm(F, embedding) * ops.squared_norm(F, own)))
+        # Not picked from the logits: the gradient of that would be another (B, C).
+        logit = ops.flat(F, ops.row_sums(F, embedding * own))
+        true_logit = self._blended(F, logit, length, beta)
         return self.cross_entropy(F, logits, label, true_logit), logits
 
     def prototypes(self):

@@ -201,8 +201,9 @@ class LGM(Head):
         some = F.slice_axis(mean, axis=0, begin=0, end=count)
         # A sum times a constant: ONNX exports no mean over an axis from opset 18 on.
         centre = F.BlockGrad(F.sum(some, axis=0, keepdims=True) * (1.0 / count))
-        shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(centre), self.embedding_size)
-        return F.broadcast_sub(embedding, centre), mean - shift
+        # Added, since the gradient of a sum needs no pass over (C, D) and that of a difference does.
+        shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(-centre), self.embedding_size)
+        return F.broadcast_sub(embedding, centre), mean + shift
 
     def _exact_distance(self, F, embedding, label, mean, raw):
         """Return the true class's distance (B,) as a sum of squares, without gradient."""
