@@ -22,11 +22,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
   });
 }
 
-// A link to a reason opens what hides it; paper shows everything.
-const unfold = (element) => {
-  for (let outer = element; outer; outer = outer.parentElement) if (outer.tagName === "DETAILS") outer.open = true;
-};
-window.addEventListener("hashchange", () => unfold(document.getElementById(location.hash.slice(1))));
+// Paper shows everything.
 let folded = [];
 window.addEventListener("beforeprint", () => {
   folded = [...document.querySelectorAll("details:not([open]):not(.player)")];
