@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-
-from lossbench import _mxnet, data
-from lossbench._mxnet import mx
-from lossbench.benchmarks.timing import interleaved, spread
-from lossbench.experiment import Model, new_batches, new_trainer
+from lossbench.benchmarks.contest.child import turn
+from lossbench.benchmarks.contest.own import Contestant
+from lossbench.benchmarks.timing import spread
 
 
-def measure(settings, *, steps: int = 50, repetitions: int = 5, device: str = "auto", progress=None) -> dict:
+def measure(settings, *, seconds: float = 2.0, repetitions: int = 5, device: str = "auto", progress=None) -> dict:
     """Images per second of whole training steps and of the same steps on one batch that is in memory already.
 
     Parameters
     ----------
     settings : config.Config
-    steps : int
-        Steps of one repetition.
+    seconds : float
+        Least length of a repetition.
     repetitions : int
+        Of each, in turn; one more before them is not counted.
     device : str
     progress : callable, optional
         Called once per repetition of either.
@@ -28,21 +26,14 @@ def measure(settings, *, steps: int = 50, repetitions: int = 5, device: str = "a
     dict
         `whole` and `bare`: median, min, max and n of images/s; `share`: the same of whole / bare, pair by pair.
     """
-    dataset = data.load(settings.data, settings.seed)
-    model = Model(settings, dataset, _mxnet.devices(device))
-    batches = new_batches(model)
-    trainer = new_trainer(model, len(batches))
-    stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
-    batch = next(stream)
-
-    def run(take):
-        for k in range(steps):
-            trainer.update([take() for _ in range(trainer.accumulate_steps)], 1, k)
-        mx.nd.waitall()
-
-    work = {"whole": lambda: run(lambda: next(stream)), "bare": lambda: run(lambda: batch)}
-    seconds = interleaved(work, repetitions, progress=progress)
-    images = steps * len(batch[1]) * trainer.accumulate_steps
-    rates = {name: [images / value for value in values] for name, values in seconds.items()}
+    contestant = Contestant.of(settings, device)
+    rates = {"whole": [], "bare": []}
+    for round_ in range(repetitions + 1):
+        for kind, values in rates.items():
+            done = turn(contestant, kind, seconds)
+            if round_:
+                values.append(done["images"] / done["seconds"])
+            if progress is not None:
+                progress()
     share = [whole / bare for whole, bare in zip(rates["whole"], rates["bare"])]
     return {**{name: spread(values) for name, values in rates.items()}, "share": spread(share)}

@@ -2,22 +2,60 @@
 
 from __future__ import annotations
 
+import argparse
+
 from lossbench import console
 
-HELP = "images/s of whole training beside the bare step"
+HELP = "images/s of whole training and of the bare step, beside Gluon's and PyTorch's usual way, or of one config"
 ROWS = {"whole": "whole training, images/s", "bare": "bare step, images/s", "share": "whole / bare"}
+NETWORKS, LOSSES, CONTESTANTS = ("resnet20", "lenet"), ("softmax", "lgm"), "lossbench gluon-default gluon pytorch"
+NOTE = """\
+Without --config: ResNet-20 on 3x32x32 and LeNet++ on 1x28x28, for each batch size and loss, by lossbench; by Gluon as
+its training scripts have it (gluoncv's network, DataLoader with transforms for each image), with the threads that
+MXNet chooses and with all; by PyTorch on the CPU, channels last. What is not installed is named in the table. Real
+images where they are on this machine, else synthetic ones. Each runs in a process of its own, stopped while it is not
+its turn. whole: data path, augmentation, step and metrics; bare: the step on one batch in memory. Images/s: median
+(smallest to largest) of n turns; whole / bare and x lossbench repetition by repetition.
+"""
 
 
 def add_arguments(parser):
-    parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
-    parser.add_argument("--steps", type=int, default=50, metavar="N", help="steps of one repetition (default: 50)")
+    parser.epilog = NOTE
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--config", metavar="FILE", help="measure this experiment alone, such as configs/lgm_mnist.yaml"
+    )
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="default: both")
+    parser.add_argument("--losses", nargs="+", choices=LOSSES, default=LOSSES, help="default: both")
+    parser.add_argument(
+        "--batch-sizes", nargs="+", type=int, default=(64, 128, 256), metavar="N", help="default: 64 128 256"
+    )
+    parser.add_argument(
+        "--contestants", nargs="+", choices=CONTESTANTS.split(), default=CONTESTANTS.split(), help="default: all"
+    )
+    parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of one turn, at least (default: 2)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument(
+        "--json", metavar="FILE", help="also keep the values there; rows that it holds of other tasks stay"
+    )
+    parser.add_argument("--markdown", action="store_true", help="print a Markdown table, of all rows of --json")
     console.add_device(parser)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="with --config: values in place of its own")
 
 
 def run(options):
+    if options.repetitions < 1 or min(options.batch_sizes) < 1:
+        raise ValueError(
+            "benchmark: `repetitions` and `batch_sizes` must be at least 1. The defaults are 5 and 64 128 256."
+        )
+    if options.config:
+        return _run_config(options)
+    if options.overrides:
+        raise ValueError(f"benchmark: key=value must come with --config, got {options.overrides[0]}. Name a config.")
+    return _run_contest(options)
+
+
+def _run_config(options):
     from lossbench import config
 
     settings = config.load(options.config, options.overrides)
@@ -27,11 +65,15 @@ def run(options):
     from lossbench import atomic
     from lossbench.benchmarks import training
 
-    with tqdm(total=2 * (options.repetitions + 1), unit="run", disable=None, leave=False) as bar:
+    with tqdm(total=2 * (options.repetitions + 1), unit="turn", disable=None, leave=False) as bar:
         measured = training.measure(
-            settings, steps=options.steps, repetitions=options.repetitions, device=options.device, progress=bar.update
+            settings,
+            seconds=options.seconds,
+            repetitions=options.repetitions,
+            device=options.device,
+            progress=bar.update,
         )
-    print(f"{settings.name}, batch {settings.data.batch_size}, {options.steps} steps, n = {options.repetitions}:")
+    print(f"{settings.name}, batch {settings.data.batch_size}, n = {options.repetitions}:")
     rows = [["", "median", "min", "max"]]
     for name, label in ROWS.items():
         digits = 3 if name == "share" else 0
@@ -39,3 +81,36 @@ def run(options):
     console.print_columns(rows, indent="  ")
     if options.json:
         atomic.write_json(options.json, measured)
+
+
+def _run_contest(options):
+    import itertools
+    import json
+    import pathlib
+
+    from tqdm import tqdm
+
+    from lossbench import atomic
+    from lossbench.benchmarks import contest
+
+    tasks = list(itertools.product(options.networks, options.losses, options.batch_sizes))
+    turns = len(tasks) * len(options.contestants) * (1 + 2 * (options.repetitions + 1))
+    with tqdm(total=turns, unit="turn", disable=None, leave=False) as bar:
+
+        def show(name):
+            bar.set_description(name, refresh=False)
+            bar.update()
+
+        rows = contest.measure(
+            tasks, options.contestants, seconds=options.seconds, repetitions=options.repetitions, progress=show
+        )
+    if options.json:
+        path = pathlib.Path(options.json)
+        kept = json.loads(path.read_text())["rows"] if path.exists() else []
+        rows = contest.merged(kept, rows)
+        atomic.write_json(path, {"method": " ".join(NOTE.split()), "rows": rows})
+    table = contest.table(rows)
+    if options.markdown:
+        print("\n".join(f"| {' | '.join(cells)} |" for cells in [table[0], ["---"] * len(table[0]), *table[1:]]))
+    else:
+        console.print_columns(table)

@@ -1,0 +1,83 @@
+"""All contestants on some tasks, in turn."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+
+from lossbench.benchmarks.contest.child import CONTESTANTS, Child
+from lossbench.benchmarks.contest.task import Missing, Task, write_images
+from lossbench.benchmarks.timing import spread
+
+KINDS = ("whole", "bare")
+
+
+def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5, progress=lambda name: None) -> list:
+    """Images per second of each contestant on each task, whole training and bare step.
+
+    Parameters
+    ----------
+    tasks : iterable of (network, loss, batch_size)
+    contestants : sequence of str
+        Names of `CONTESTANTS`; ratios are to the first.
+    seconds : float
+        Least length of a turn.
+    repetitions : int
+        Turns of each kind; one more before them is not counted.
+    progress : callable
+        Called with the contestant's name before each turn.
+
+    Returns
+    -------
+    list of dict
+        A row per task and contestant: `network`, `loss`, `batch_size`, `data`, `contestant`, and either `missing` (why)
+        or, as median, min, max and n, `whole` and `bare` in images/s, `share` (whole / bare) and `ratio` (the first
+        contestant's `whole` / this one's), the last two repetition by repetition.
+    """
+    rows, absent = [], {}
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        children = {name: stack.enter_context(Child(name)) for name in contestants}
+        images = {}
+        for network, loss, batch_size in tasks:
+            if network not in images:
+                images[network] = write_images(network, folder)
+            path, source = images[network]
+            task = Task(network, loss, batch_size, path)
+            ready, absent = {}, {}
+            for name, child in children.items():
+                progress(name)
+                try:
+                    child.ask("prepare", task.as_dict())
+                    ready[name] = child
+                except Missing as error:
+                    absent[name] = str(error)
+            rates = _rates(ready, seconds, repetitions, progress)
+            key = {"network": network, "loss": loss, "batch_size": batch_size, "data": source}
+            for name in contestants:
+                found = {"missing": absent[name]} if name in absent else _summary(rates, name, contestants[0])
+                rows.append({**key, "contestant": name, **found})
+            for child in ready.values():
+                child.ask("drop")
+    return rows
+
+
+def _rates(children, seconds, repetitions, progress):
+    rates = {name: {kind: [] for kind in KINDS} for name in children}
+    for round_ in range(repetitions + 1):
+        for kind in KINDS:
+            for name, child in children.items():
+                progress(name)
+                done = child.ask("run", kind, seconds)
+                if round_:
+                    rates[name][kind].append(done["images"] / done["seconds"])
+    return rates
+
+
+def _summary(rates, name, first):
+    whole, bare = rates[name]["whole"], rates[name]["bare"]
+    summary = {"whole": spread(whole), "bare": spread(bare)}
+    summary["share"] = spread([a / b for a, b in zip(whole, bare)])
+    if first in rates:
+        summary["ratio"] = spread([a / b for a, b in zip(rates[first]["whole"], whole)])
+    return summary
