@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lossbench import config
+from lossbench.report.runs import shown
 
 # What changes no result: the seed makes repetitions, the others move no number.
 NEUTRAL = {
@@ -43,7 +44,8 @@ class Group:
 def group(runs) -> list[Group]:
     """Return runs with the same config but the seed together, each with a label of its own.
 
-    Groups come in the order of their first run, those on the same data one after the other.
+    Groups come in the order of their first run, those on the same data one after the other. Of runs with the same seed,
+    which is no repetition, one is kept, a finished one if there is; the others say so among their problems.
 
     Parameters
     ----------
@@ -60,10 +62,19 @@ def group(runs) -> list[Group]:
         else:
             groups.append(alone)
     for each in groups:
-        each.runs.sort(key=lambda run: run.settings.seed)
+        each.runs = _once_a_seed(each.runs)
     _label(groups)
     kinds = list(dict.fromkeys(each.data for each in groups))
     return sorted(groups, key=lambda each: kinds.index(each.data))
+
+
+def _once_a_seed(runs):
+    kept = {}
+    for run in sorted(runs, key=lambda run: (run.settings.seed, not run.is_finished)):
+        first = kept.setdefault(run.settings.seed, run)
+        if first is not run:
+            run.problems.append(f"Left out: the same config and seed as {shown(first.path)}.")
+    return list(kept.values())
 
 
 def _label(groups):

@@ -198,6 +198,16 @@ def test_folders_stand_for_the_runs_below_them_each_once_and_in_order(tmp_path):
     ]  # fmt: skip
 
 
+def test_the_same_seed_twice_is_no_repetition(tmp_path):
+    made.run(tmp_path / "a" / "seed-0", epochs=2)
+    made.run(tmp_path / "b" / "seed-0", metrics={"accuracy": 0.5})
+    made.run(tmp_path / "b" / "seed-1", seed=1, metrics={"accuracy": 0.75})
+    page = written(tmp_path, tmp_path)
+    assert "62.50 ± 17.68" in page.text
+    assert "mnist, seeds 0, 1" in page.text
+    assert re.search(r"a/seed-0 Unfinished: .* Left out: the same config and seed as \S+/b/seed-0\.", page.text)
+
+
 def test_labels_tell_apart_what_has_one_name(tmp_path):
     for folder, margin in (("one", 0.1), ("one-wide", 0.5), ("deep/one", 0.7)):
         made.run(tmp_path / folder / "seed-0", margin=margin)
