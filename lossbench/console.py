@@ -133,9 +133,10 @@ def print_per_class(columns, class_names=None, indent="  "):
     rows = [
         [str(name), *("-" if v is None else cell(v) for v in values)] for name, *values in zip(names, *columns.values())
     ]
+    rows = [row for row in rows if set(row[1:]) - {"-", "0"}]  # not a class without images
     print_columns([["class", *columns], *rows[:MOST_CLASSES]], indent)
-    if count > MOST_CLASSES:
-        print(f"{indent}... {count - MOST_CLASSES} more classes")
+    if len(rows) > MOST_CLASSES:
+        print(f"{indent}... {len(rows) - MOST_CLASSES} more classes")
 
 
 def cell(value) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from lossbench.evaluation import checks, roc, search
@@ -44,12 +46,12 @@ def similarity(embedding, first, second, metric: str = "cosine", max_memory_byte
     """
     (embedding,) = checks.embeddings("verification", embedding=embedding)
     first, second = checks.labels("verification", len(first), first=first, second=second)
-    embedding = search.in_metric(embedding, metric)
     found = np.empty(len(first))
-    rows = max(1, int(max_memory_bytes // (8 * 4 * embedding.shape[1])))
+    rows = max(1, int(max_memory_bytes // (8 * 8 * embedding.shape[1])))
     for start in range(0, len(first), rows):
         part = slice(start, start + rows)
-        a, b = embedding[first[part]].astype(np.float64), embedding[second[part]].astype(np.float64)
+        # Unit vectors in float32 would not tell cosines apart that are 1 within 1e-7.
+        a, b = (search.in_metric(embedding[rows_of[part]].astype(np.float64), metric) for rows_of in (first, second))
         if metric == "cosine":
             found[part] = np.einsum("nd,nd->n", a, b)
         else:
@@ -83,7 +85,7 @@ def verify(score, same, *, false_accept_rates=FALSE_ACCEPT_RATES, folds: int = 1
     >>> found["area_under_roc"], found["accuracy"], found["tar_at_far_5e-1"]
     (1.0, 1.0, 1.0)
     >>> found["tar_at_far_1e-1"]
-    {'unavailable': 'roc: `false_positive_rate` must be at least 1 / 2, the share of one negative, got 0.1.'}
+    {'unavailable': 'verification: a FAR of 1e-1 needs at least 10 different pairs, got 2.'}
     """
     score, same = np.asarray(score, np.float64), np.asarray(same).astype(bool)
     if score.shape != same.shape or score.ndim != 1:
@@ -98,7 +100,13 @@ def verify(score, same, *, false_accept_rates=FALSE_ACCEPT_RATES, folds: int = 1
     accuracy = checks.attempt(accuracy_in_folds, score, same, folds)
     metrics["accuracy"], metrics["accuracy_std"] = (accuracy,) * 2 if isinstance(accuracy, dict) else accuracy
     for rate in false_accept_rates:
-        metrics[f"tar_at_far_{_scientific(rate)}"] = checks.attempt(roc.true_positive_rate_at, positive, negative, rate)
+        name = _scientific(rate)
+        if len(negative) and 1 / len(negative) > rate:
+            needed = f"a FAR of {name} needs at least {math.ceil(1 / rate):,} different pairs, got {len(negative):,}."
+            metrics[f"tar_at_far_{name}"] = {"unavailable": f"verification: {needed}"}
+        else:
+            accepted = checks.attempt(roc.true_positive_rate_at, positive, negative, rate)
+            metrics[f"tar_at_far_{name}"] = accepted
     return {**metrics, "rule": RULE}
 
 

@@ -23,6 +23,13 @@ def test_similarity_of_each_pair(rng, bound):
         assert distance[i] == pytest.approx(-np.sqrt(((a - b) ** 2).sum()), abs=1e-12)
 
 
+def test_cosines_of_float32_rows_that_differ_in_the_ninth_digit(rng):
+    """As a collapsed network gives them: unit vectors in float32 would all be equal."""
+    embedding = np.array([[1, 0, 0], [1, 1e-5, 0], [1, 2e-5, 0], [1, 0, 3e-5]], np.float32) * 1000
+    found = verification.similarity(embedding, [0, 0, 0], [1, 2, 3])
+    np.testing.assert_allclose(1 - found, np.array([1, 4, 9]) * 1e-10 / 2, rtol=1e-4)
+
+
 def slow_accuracy(score, same, folds):
     """Every threshold tried on the other folds, from the highest down; the first of the best is kept."""
     accuracies = []
@@ -79,7 +86,11 @@ def test_all_metrics(scored):
     assert 0.8 < metrics["area_under_roc"] < 1
     assert metrics["accuracy"] == pytest.approx(1 - metrics["equal_error_rate"], abs=0.05)
     assert metrics["tar_at_far_1e-1"] > metrics["tar_at_far_1e-2"]
-    assert "1 / 200" in metrics["tar_at_far_1e-3"]["unavailable"]
+    assert metrics["tar_at_far_1e-3"]["unavailable"] == (
+        "verification: a FAR of 1e-3 needs at least 1,000 different pairs, got 200."
+    )
+    reach = verification.verify(score, same, false_accept_rates=[1 / 200, 1 / 200.1, 0.3])
+    assert [isinstance(value, float) for name, value in reach.items() if name.startswith("tar")] == [True, False, True]
     assert json.loads(json.dumps(metrics)) == metrics
 
 
