@@ -16,7 +16,7 @@ def load(config_data, seed):
     size, channels, num_classes = config_data.image_size, config_data.channels, config_data.num_classes
     cell = np.arange(size) * _CELLS // size
     cells = rng.normal(128, _CONTRAST, (num_classes, channels, _CELLS, _CELLS))
-    patterns = cells[:, :, cell[:, None], cell].astype(np.float32)
+    patterns = np.ascontiguousarray(cells[:, :, cell[:, None], cell], dtype=np.float32)
     train, test = (_draw(patterns, count, rng) for count in (config_data.train_size, config_data.test_size))
     return Dataset(
         train=train,
