@@ -21,7 +21,7 @@ KINDS = {
     "norms": "histogram of the embedding's norm, right and wrong images apart",
     "target-logit": "the true class's logit with margin against the angle (L-GM: the distance)",
     "confusion": "which class was taken for which",
-    "roc": "true against false accepts, from what eval.py --method verification has written",
+    "roc": "true against false accepts, from what eval.py --method verification, detection or adversarial has kept",
 }
 DESCRIPTION = """\
 Draw pictures of trained runs, each into its own folder plots/.

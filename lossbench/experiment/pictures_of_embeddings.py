@@ -86,6 +86,7 @@ def _by_pca(run):
             title=run.title(_what(run, split)),
             class_names=run.class_names,
             prototype_name=text,
+            deviations=(1,),  # two would fill the picture: classes are far apart in other dimensions
             axis_labels=plane.axis_labels,
         )
     return drawn

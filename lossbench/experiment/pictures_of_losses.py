@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from matplotlib.ticker import AutoLocator
+from scipy.special import gammaincinv
 
 from lossbench import heads, plots
 from lossbench._mxnet import mx
@@ -74,7 +75,9 @@ def distances(run, **_) -> dict:
         groups["test images, nearest other class"] = _nearest_other_distance(*run.points("test"), prototypes, precision)
     options = {}
     if run.metric == "density" and not run.has_centers:
-        options = {"density": _chi(run.size), "density_name": "what the Gaussian expects of its class"}
+        median = math.sqrt(2 * gammaincinv(run.size / 2, 0.5))
+        name = f"what the Gaussian expects of its class, median {median:.2f}"
+        options = {"density": _chi(run.size), "density_name": name}
     title = run.title("distances to the classes")
     return {"distances": plots.histograms(groups, title=title, xlabel=unit, per=per, digits=2, **options)}
 
@@ -125,7 +128,7 @@ def norms(run, **_) -> dict:
 
 def target_logit(run, **_) -> dict:
     """The training logit of the true class as this run's head, with its margin, computes it."""
-    model, title = run.model, run.title("what the margin does")
+    model, title = run.model, run.title("score of the true class")
     if not hasattr(model.head, "weight" if run.metric != "density" else "mean"):
         raise CannotDraw(
             f"target-logit needs a head with class weights or means; {run.settings.head.name} keeps them elsewhere."

@@ -6,6 +6,7 @@ import numpy as np
 
 from lossbench import plots
 from lossbench.evaluation import classification
+from lossbench.evaluation import roc as roc_rule
 from lossbench.plots import CannotDraw
 
 MARGIN_UNITS = {"arcface": "radians", "am_softmax": "in cosine", "cosface": "in cosine"}
@@ -28,29 +29,85 @@ def confusion(run, **_) -> dict:
 
 
 def roc(run, **_) -> dict:
-    """Receiver operating characteristics from the arrays that eval.py keeps."""
+    """Receiver operating characteristics (ROC) from the arrays that eval.py keeps."""
     drawn = {}
-    curves = {}
-    for path in sorted((run.folder.path / "evaluation").glob(f"{run.checkpoint}-*-verification.npz")):
-        split = path.stem.split("-")[-2]
-        with np.load(path) as arrays:
-            x, y = arrays["false_accept_rate"], arrays["true_accept_rate"]
-        curves[f"{split} images, area {_area(x, y):.4f}"] = (x, y)
-    if curves:
-        drawn["roc-verification"] = plots.roc(
-            curves,
-            title=run.title("verification, are two images of one class?"),
-            xlabel="false accept rate (share of pairs of two classes)",
-            ylabel="true accept rate (% of pairs of one class)",
-        )
+    for path in sorted((run.folder.path / "evaluation").glob(f"{run.checkpoint}-*.npz")):
+        split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
+        if method in _ROC:
+            with np.load(path) as arrays:
+                drawn.update(_ROC[method](run, split, dict(arrays)))
     if not drawn:
         raise CannotDraw(
-            "roc needs the scores of pairs, which eval.py --method verification keeps; this run has none for its "
-            f"checkpoint {run.checkpoint}."
+            f"roc needs what eval.py --method {' or '.join(_ROC)} keeps; this run has none of it for its checkpoint "
+            f"{run.checkpoint}."
         )
     return drawn
+
+
+def _verification(run, split, arrays):
+    rate = "_false_accept_rate"
+    metrics = [name[: -len(rate)] for name in arrays if name.endswith(rate)]
+    curves = {}
+    for metric in metrics:
+        x, y = arrays[f"{metric}{rate}"], arrays[f"{metric}_true_accept_rate"]
+        curves[f"{_METRICS.get(metric, metric)}: area {_area(x, y):.4f}"] = (x, y)
+    figure = plots.roc(
+        curves,
+        title=run.title(f"are two {split} images of one class?"),
+        xlabel="false accept rate (share of the pairs of two classes)",
+        ylabel="true accept rate (% of the pairs of one class)",
+    )
+    return {f"roc-verification-{split}": figure}
+
+
+def _detection(run, split, arrays):
+    known = {name[len("known_") :]: score for name, score in arrays.items() if name.startswith("known_")}
+    ending = "_softmax"
+    sources = [name[: -len(ending)] for name in arrays if name.endswith(ending) and not name.startswith("known_")]
+    drawn = {}
+    for source in sources:
+        foreign = {name: arrays[f"{source}_{name}"] for name in known}
+        title = f"{split} images against {source}"
+        drawn[f"roc-detection-{source}"] = _told_apart(run, known, foreign, title, "foreign")
+    return drawn
+
+
+def _adversarial(run, split, arrays):
+    right = arrays["clean_right"]
+    scores = [name[len("clean_") :] for name in arrays if name.startswith("clean_") and name != "clean_right"]
+    known = {name: arrays[f"clean_{name}"][right] for name in scores}
+    drawn = {}
+    for number, epsilon in enumerate(arrays["epsilon"]):
+        attacked = {name: arrays[f"attacked_{name}"][number][right] for name in scores}
+        title = f"{split} images against attacked ones, epsilon {epsilon:.3g}"
+        drawn[f"roc-adversarial-{epsilon:.3g}"] = _told_apart(run, known, attacked, title, "attacked")
+    return drawn
+
+
+def _told_apart(run, known, other, title, kind):
+    """Return the figure of how well each score tells known images, the positives, from others."""
+    curves = {}
+    for name, score in known.items():
+        _, x, y = roc_rule.curve(score, other[name])
+        curves[f"{_SCORES.get(name, name)}: area {_area(x, y):.4f}"] = (x, y)
+    return plots.roc(
+        curves,
+        title=run.title(title),
+        xlabel=f"{kind} images taken for known ones (share)",
+        ylabel="known images taken for known (%)",
+    )
 
 
 def _area(x, y):
     """Return the area under straight lines between the points, which counts equal scores half."""
     return float((np.diff(x) * (y[1:] + y[:-1])).sum() / 2)
+
+
+_ROC = {"verification": _verification, "detection": _detection, "adversarial": _adversarial}
+_METRICS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
+_SCORES = {
+    "log_density": "log density",
+    "softmax": "largest softmax probability",
+    "class_means": "distance to the class means",
+    "centers": "distance to the learned centers",
+}

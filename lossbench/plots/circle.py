@@ -54,7 +54,7 @@ def unit_circle(
     axes.set_aspect("equal")
     turn = np.radians(np.arange(361))
     axes.plot(np.cos(turn), np.sin(turn), color="#999999", linewidth=0.8, zorder=1)
-    classes.draw_points(axes, embedding, label)
+    classes.draw_points(axes, embedding, label, zorder=2.5)
     present = np.unique(label)
     angle = np.degrees(np.arctan2(embedding[:, 1], embedding[:, 0]))
     if len(present) <= classes.MAX_NAMED_CLASSES:
@@ -84,7 +84,8 @@ def _bump(axes, angle, c):
     inner = np.stack([np.cos(turn), np.sin(turn)], axis=1)[::-1]
     x, y = np.concatenate([outer, inner]).T
     axes.fill(x, y, facecolor=style.mixed(c, "white", 0.5), linewidth=0, zorder=1.5)
-    axes.plot(*outer.T, color=style.color(c), linewidth=0.9, zorder=1.6)
+    seen = np.where(radius[:, None] > 1 + 0.01 * HEIGHT, outer, np.nan)  # no line where the bump has no height
+    axes.plot(*seen.T, color=style.color(c), linewidth=0.9, zorder=1.6)
 
 
 def spread(angle) -> np.ndarray:

@@ -10,6 +10,7 @@ from lossbench.plots import style
 
 # More names, or ellipses, than this would cover the points.
 MAX_NAMED_CLASSES = 30
+DEVIATION_LINES = ("-", "--", ":")
 
 
 def draw_points(axes, embedding, label, size: float = None, **options):
@@ -41,18 +42,19 @@ def mark(axes, prototypes, text: str, **options) -> None:
     axes.plot([], [], "X", color="white", markeredgecolor="black", markersize=8, label=text)
 
 
-def draw_ellipses(axes, means, covariance) -> None:
-    """Draw the lines one and two standard deviations from means (C, 2) of Gaussians with covariances (C, 2, 2)."""
+def draw_ellipses(axes, means, covariance, deviations) -> None:
+    """Draw the lines so many standard deviations from means (C, 2) of Gaussians with covariances (C, 2, 2)."""
     if len(means) > MAX_NAMED_CLASSES:
         return
     for c, (mean, matrix) in enumerate(zip(means, covariance)):
         square, vectors = np.linalg.eigh(matrix)
-        deviation = np.sqrt(np.maximum(square, 0.0))
+        one = np.sqrt(np.maximum(square, 0.0))
         angle = np.degrees(np.arctan2(vectors[1, 0], vectors[0, 0]))
-        for count, line in ((1, "-"), (2, "--")):
+        for count, line in zip(deviations, DEVIATION_LINES):
             look = {"edgecolor": style.mixed(c, "black", 0.45), "linewidth": 1.3, "linestyle": line}
-            axes.add_patch(Ellipse(mean, *(2 * count * deviation), angle=angle, facecolor="none", **look))
-    for text, line in (("1 standard deviation", "-"), ("2 standard deviations", "--")):
+            axes.add_patch(Ellipse(mean, *(2 * count * one), angle=angle, facecolor="none", **look))
+    for count, line in zip(deviations, DEVIATION_LINES):
+        text = f"{count} standard deviation{'s' if count > 1 else ''}"
         axes.plot([], [], line, color=style.TEXT, linewidth=1.3, label=text)
 
 

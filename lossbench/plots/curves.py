@@ -52,7 +52,7 @@ def training_curves(rows, *, title: str, units=None) -> Figure:
     for number, (unit, keys) in enumerate(panels):
         axes = figure.add_subplot(lines, columns, number + 1)
         style.dress(axes, "", "epoch", unit)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
         _draw(axes, rows, keys, 100 if keys.keys() & ACCURACIES.keys() else 1)
         style.legend(axes)
     return figure

@@ -19,6 +19,7 @@ def scatter(
     class_names=None,
     directions: bool | None = None,
     prototype_name: str | None = None,
+    deviations=(1, 2),
     axis_labels=AXIS_LABELS,
 ) -> Figure:
     """Return a picture of two-dimensional embeddings, with the prototypes of their classes drawn in.
@@ -30,8 +31,8 @@ def scatter(
         Class ids.
     description : dict, optional
         What the head, or the regularizer that learned centers, says of itself: `prototypes` (C, 2), `metric` and, for
-        a density, `log_variance` (C, 1) or (C, 2), 0 where absent, or `covariance` (C, 2, 2). A density's means get an
-        ellipse at one and at two standard deviations.
+        a density, `log_variance` (C, 1) or (C, 2), 0 where absent, or `covariance` (C, 2, 2). A density's means get
+        ellipses.
     title : str
     class_names : sequence of str, optional
         Default: the class ids.
@@ -71,7 +72,7 @@ def scatter(
         axes.update_datalim(1.15 * ends)
     else:
         if density:
-            classes.draw_ellipses(axes, prototypes, covariance(description))
+            classes.draw_ellipses(axes, prototypes, covariance(description), deviations)
         classes.mark(axes, prototypes, prototype_name or ("class mean" if density else "class center"))
     axes.autoscale_view()
     style.legend_below(figure, axes)

@@ -51,7 +51,7 @@ def histograms(
     low, high = _range(np.concatenate(list(groups.values())))
     figure = style.figure(6.4, 4.6)
     axes = figure.add_subplot()
-    style.dress(axes, title, xlabel, f"share of the images (% per {per})")
+    style.dress(axes, title, xlabel, f"images (% per {per})")
     for number, (text, values) in enumerate(groups.items()):
         edges = _edges(low, high, len(values))
         share = 100 * np.histogram(values, edges)[0] / len(values) / (edges[1] - edges[0])
@@ -100,7 +100,8 @@ def histograms_per_class(groups, label, *, title: str, xlabel: str, class_names=
     if len(present) > MAX_PANELS:
         name = next(iter(groups))
         return _quantiles(groups[name], label[name], texts, f"{title}, {name}", xlabel)
-    edges = _edges(*_range(np.concatenate(list(groups.values()))), len(next(iter(label.values()))))
+    low, high = _range(np.concatenate(list(groups.values())), left_out=0.02)  # small panels have no room for tails
+    edges = _edges(low, high, len(next(iter(label.values()))))
     columns = min(5, len(present))
     rows = -(-len(present) // columns)
     figure = style.figure(max(1.5 * columns, 4.5) + 0.4, 1.5 * rows + 1.0)
@@ -161,9 +162,9 @@ def _finite(where, groups):
     return kept
 
 
-def _range(values):
-    """Return the ends of an axis that holds all but the farthest thousandth of the values; the rest is not drawn."""
-    low, high = np.quantile(values, (0.0005, 0.9995))
+def _range(values, left_out=0.001):
+    """Return the ends of an axis that holds all but the farthest values, such a share of them; these are not drawn."""
+    low, high = np.quantile(values, (left_out / 2, 1 - left_out / 2))
     if 0 <= low < 0.25 * high:
         low = 0.0
     return low, low + max(high - low, 1e-6 * max(abs(high), 1.0))

@@ -143,17 +143,6 @@ def test_a_users_own_head_trains_from_yaml(settings, tmp_path):
     assert experiment.open_run(tmp_path / "run", heads=own).model.head.temperature == 2
 
 
-def test_pictures_are_drawn(settings, tmp_path):
-    from PIL import Image
-
-    experiment.run(settings("head={name: lgm}"), tmp_path / "run")
-    drawn = sorted(p.name for p in (tmp_path / "run" / "plots").iterdir())
-    assert drawn == ["decisions-test.png", "embedding-test.png", "embedding-train.png", "training.png"]
-    for name in drawn:
-        with Image.open(tmp_path / "run" / "plots" / name) as image:
-            assert min(image.size) > 300
-
-
 def test_a_head_says_what_its_settings_cannot_reach(settings, tmp_path, capsys):
     experiment.run(
         settings("head={name: am_softmax, scale: 10, margin: 0.35}", "trainer.progress=lines"), tmp_path / "run"

@@ -25,7 +25,7 @@ def test_each_group_in_percent_of_itself(rng):
         f"right: n = 900, median {np.median(groups['right']):.1f}",
         f"wrong: n = 30, median {np.median(groups['wrong']):.1f}",
     ]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("norm", "share of the images (% per unit)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("norm", "images (% per unit)")
 
 
 def test_a_density_has_the_scale_of_the_bars(rng):

@@ -1,0 +1,11 @@
+"""Trainings of these tests draw no pictures, which would take longer than they do; test_pictures.py draws them."""
+
+import pytest
+
+from lossbench.experiment import pictures
+
+
+@pytest.fixture(autouse=True)
+def _no_pictures(request, monkeypatch):
+    if request.module.__name__.rpartition(".")[2] != "test_pictures":
+        monkeypatch.setattr(pictures, "after_training", lambda run: [])
