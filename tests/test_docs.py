@@ -1,0 +1,182 @@
+"""The documentation, taken at its word: its code runs, its tables are what the functions return, its links exist."""
+
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from lossbench import config, schedules
+from lossbench.heads import bounds
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def text(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def python_blocks(name):
+    return re.findall(r"^```python\n(.*?)^```$", text(name), re.DOTALL | re.MULTILINE)
+
+
+def run(code, folder):
+    """Run code as a user who pasted it into a file, in an empty folder; return what it prints."""
+    (folder / "pasted.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "pasted.py"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900)
+    said = [line for line in done.stderr.splitlines() if "MXNet start using engine" not in line]
+    assert (done.returncode, said) == (0, []), done.stderr
+    return done.stdout
+
+
+def test_the_example_of_an_own_model_reaches_what_its_page_says(tmp_path):
+    printed = run("\n\n".join(python_blocks("docs/own_model.md")), tmp_path)
+    page = " ".join(text("docs/own_model.md").split())
+    claims = re.search(r"(\d+\.\d) % of the 360 held-out ones.* and (\d+\.\d) % by the nearest centre", page)
+    found = re.search(r"accuracy (0\.\d+)\naccuracy by the nearest centre (0\.\d+)", printed)
+    for claim, value in zip(claims.groups(), found.groups()):
+        # Two images of the 360: another processor rounds otherwise.
+        assert 100 * float(value) >= float(claim) - 0.6
+    losses = [float(value) for value in re.findall(r"^epoch \d+: loss (\S+),", printed, re.MULTILINE)]
+    assert len(losses) == 10
+    assert losses[-1] < 0.2 < losses[0]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "pasted.py",
+        *(f"{name}.params" for name in ("backbone", "head", "center")),
+    }
+
+
+# What the reader of a short snippet is told to have already.
+PRELUDE = """
+import lossbench
+import mxnet as mx
+backbone = mx.gluon.nn.Dense({size})
+backbone.initialize()
+image, label = mx.nd.random.normal(shape=(8, 5)), mx.nd.arange(8) % 10
+"""
+
+
+def test_the_readmes_snippet_runs(tmp_path):
+    (block,) = python_blocks("README.md")
+    size = re.search(r"embedding_size=(\d+)", block)[1]
+    checks = "\nassert logits.shape == (8, 10) and loss.shape == (8,)\nassert head.mean.grad().asnumpy().any()\n"
+    run(PRELUDE.format(size=size) + block + checks, tmp_path)
+
+
+@every_page
+def test_python_blocks_are_python(page):
+    for block in python_blocks(page.relative_to(ROOT)):
+        compile(block, page.name, "exec")
+
+
+@every_page
+def test_links_and_pictures_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        file = page.parent / path if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+def anchors(markdown):
+    """GitHub's names of a page's headings."""
+    headings = re.findall(r"^#+ (.*)$", markdown, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_scripts_and_configs_that_are_named_exist(page):
+    content = page.read_text(encoding="utf-8")
+    for name in re.findall(r"\b((?:scripts|configs)/[\w/]+\.(?:py|yaml))\b", content):
+        assert (ROOT / name).exists(), name
+
+
+def rows(heading):
+    """The table below a heading of docs/losses.md, as lists of cells."""
+    section = text("docs/losses.md").split(f"{heading}\n", 1)[1].split("\n#", 1)[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")]
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+    assert table
+    return table
+
+
+def number(cell):
+    """A cell's number: 85,000 or 3.5e-07."""
+    return float(cell.replace(",", ""))
+
+
+def rounds_to(cell, value):
+    """Whether a value, written with as many digits as the cell, is the cell."""
+    digits = len(cell.partition(".")[2].partition("e")[0])
+    exponent = math.floor(math.log10(abs(value))) if "e" in cell else 0
+    return number(cell) == pytest.approx(value, abs=0.5001 * 10 ** (exponent - digits))
+
+
+def test_the_table_of_scales_is_that_of_the_bounds():
+    margins = (0.0, 0.0, 0.35, 1 - math.cos(0.5))
+    probabilities = (0.9, 0.99, 0.9, 0.9)
+    table = rows("### Scale")
+    assert [number(row[0]) for row in table] == [10, 100, 1000, 85000]
+    for classes, guessing, *scales, l2 in table:
+        count = int(number(classes))
+        assert rounds_to(guessing, math.log(count))
+        for cell, margin, probability in zip(scales, margins, probabilities):
+            exact = math.log((count - 1) * probability / (1 - probability)) / (count / (count - 1) - margin)
+            assert bounds.lowest_loss(count, count, exact, margin) == pytest.approx(-math.log(probability))
+            assert rounds_to(cell, exact), (classes, cell, exact)
+        assert rounds_to(l2, math.log(0.9 * (count - 2) / 0.1))
+
+
+def test_the_table_of_two_dimensions_is_that_of_the_bounds():
+    table = rows("### Two dimensions")
+    assert [number(row[0]) for row in table] == [5, 10, 20, 100]
+    for classes, separation, arc, additive, *floors in table:
+        count = int(number(classes))
+        angle = bounds.separation(count, 2)
+        assert rounds_to(separation, math.degrees(angle))
+        assert rounds_to(arc, angle)
+        assert rounds_to(additive, 1 - math.cos(angle))
+        for cell, scale in zip(floors, (10, 30)):
+            assert rounds_to(cell, bounds.lowest_loss(count, 2, scale)), (classes, cell)
+
+
+def test_every_loss_has_a_section_a_formula_and_a_figure():
+    from lossbench.heads import HEADS
+    from lossbench.regularizers import REGULARIZERS
+
+    sections = text("docs/losses.md").split("\n## ")
+    for name, block in {**HEADS, **REGULARIZERS}.items():
+        own = [section for section in sections if f"`{name}`" in section and f"`{block.__name__}`" in section]
+        assert own, name
+        assert any("```math" in section and f"(images/{block.config_name}.png)" in section for section in own), name
+
+
+def test_the_recipes_of_annealing_are_configs():
+    section = text("docs/losses.md").split("## Annealing\n", 1)[1].split("```yaml", 1)[1].split("```", 1)[0]
+    recipes = re.findall(r"^  (head\.(\w+): \{.*\})", section, re.MULTILINE)
+    assert len(recipes) == 8
+    names = {"margin": "lgm", "likelihood_weight": "lgm", "beta": "l_softmax", "scale": "normface"}
+    for recipe, value in recipes:
+        settings = config.load(
+            ROOT / "configs/softmax_mnist.yaml", [f"head={{name: {names[value]}}}", f"anneal={{{recipe}}}"]
+        )
+        moved = schedules.annealed(settings.anneal[f"head.{value}"], 468)
+        assert moved(0) != moved(100_000)
+    beta = {"inverse_power": {2500: 120, 10_000: 0.41}, "exponential": {460: 1}}
+    for recipe, value in recipes:
+        kind = re.search(r"kind: (\w+)", recipe)[1]
+        if value == "beta" and "floor" not in recipe:
+            section = SimpleNamespace(**{"floor": 0.0, **yaml.safe_load(recipe.partition(": ")[2])})
+            section.gamma = float(getattr(section, "gamma", 0))
+            for step, expected in beta[kind].items():
+                assert schedules.annealed(section, 468)(step) == pytest.approx(expected, rel=0.03)
