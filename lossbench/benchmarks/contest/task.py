@@ -18,6 +18,7 @@ NUM_CLASSES = 10
 AUGMENT = {"resnet20": {"pad": 4, "flip": True}, "lenet": {"pad": 0, "flip": False}}
 EMBEDDING_SIZE = {"resnet20": 64, "lenet": 2}
 OPTIMIZER = {"learning_rate": 0.01, "momentum": 0.9, "weight_decay": 5e-4}  # Nesterov
+_FIRST_FILE = {"cifar10": "data_batch_1.bin", "mnist": "train-images*"}
 LGM = {"margin": 0.3, "likelihood_weight": 0.2}
 
 
@@ -61,7 +62,8 @@ def write_images(network: str, folder) -> tuple[str, str]:
     if dataset is None:
         source = "synthetic"
         dataset = data.load(
-            SyntheticData(source=source, image_size=size, channels=channels, train_size=20_000, test_size=10), 0
+            SyntheticData(source=source, image_size=size, channels=channels, train_size=20_000, validation_fraction=0),
+            0,
         )
     path = Path(folder) / f"{network}.npz"
     np.savez(path, images=dataset.train.images, labels=dataset.train.labels, mean=dataset.mean, std=dataset.std)
@@ -69,7 +71,8 @@ def write_images(network: str, folder) -> tuple[str, str]:
 
 
 def _on_this_machine(source):
-    for folder in files.folders(source):  # with a root nothing is downloaded
-        with contextlib.suppress(ValueError):
-            return data.load(StandardData(source=source, root=str(folder), validation_fraction=0), 0)
+    for folder in files.folders(source):
+        if any(folder.glob(_FIRST_FILE[source])):  # nothing is downloaded
+            with contextlib.suppress(ValueError):
+                return data.load(StandardData(source=source, root=str(folder), validation_fraction=0), 0)
     return None
