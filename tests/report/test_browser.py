@@ -23,7 +23,9 @@ def page(tmp_path_factory):
         metrics = {"accuracy": accuracy, "accuracy_centers": 0.9, "verification": wide}
         made.run(folder / "runs" / "softmax" / f"seed-{seed}", "softmax", seed, metrics)
     metrics = {"accuracy": 0.5, "accuracy_centers": {"unavailable": REASON}, HOSTILE: {HOSTILE: 0.25}}
-    made.run(folder / "runs" / f"arcface{HOSTILE.replace('/', '')}", "arcface", 0, metrics, margin=0.25)
+    second = made.run(folder / "runs" / f"arcface{HOSTILE.replace('/', '')}", "arcface", 0, metrics)
+    text = (second / "config.yaml").read_text()
+    (second / "config.yaml").write_text(text.replace("head: {name: lgm", f"head: {{name: own, {'long' * 10}: 1"))
     third = made.run(folder / "runs" / "lgm", "lgm", 0, {"accuracy": 0.995, "accuracy_centers": 0.096}, rate=0.05)
     held = json.loads((third / "metrics.json").read_text())
     held["last"]["validation"] = {"accuracy": 0.9, "accuracy_knn": {"unavailable": REASON}}
