@@ -138,8 +138,8 @@ def _foreign_images(context, source):
     except ValueError as error:
         raise Unavailable(str(error)) from error
     fitted = foreign.fitted(images.images, context.dataset.image_shape)
-    own = context.model.images(context.split).images
-    if fitted.shape == own.shape and (fitted == own).all():
+    own = {image.tobytes() for image in context.model.images(context.split).images}
+    if np.mean([image.tobytes() in own for image in fitted]) > 0.5:
         raise Unavailable(
             f"detection: `foreign` must be another data set than the run's, got the same images ({source})."
         )
