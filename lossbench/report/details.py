@@ -12,6 +12,8 @@ from lossbench.report.markup import Markup, element, together
 from lossbench.report.runs import shown
 from lossbench.report.tables import breakable, plain_table, run_name
 
+LONG = 60  # letters; a fact beyond has a line of its own
+
 
 def configs(groups) -> Markup:
     """Return the keys whose values differ, and every config in full."""
@@ -116,7 +118,10 @@ def environment(groups) -> Markup:
     facts = [_facts(run.environment) for _, run in runs]
     keys = list(dict.fromkeys(key for each in facts for key in each))
     same = {key: facts[0].get(key) for key in keys if all(each.get(key) == facts[0].get(key) for each in facts)}
-    listed = [element("div", element("dt", key), element("dd", value)) for key, value in same.items()]
+    listed = [
+        element("div", element("dt", key), element("dd", value), class_="wide" if len(value or "") > LONG else None)
+        for key, value in same.items()
+    ]
     blocks = [element("dl", listed)] if listed else []
     if len(same) < len(keys):
         heads = ["run", *(key for key in keys if key not in same)]
