@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from lossbench import console
-from lossbench.cli import benchmark_heads, benchmark_train
+from lossbench.cli import benchmark_evaluation, benchmark_heads, benchmark_scaling, benchmark_train
 
 DESCRIPTION = """\
-Measure on this machine. What is compared is interleaved in one process; median and spread are printed. Nothing else
+Measure on this machine. What is compared takes turns; median and spread are printed. Nothing else
 should run meanwhile.
 """
-KINDS = {"train": benchmark_train, "heads": benchmark_heads}
+KINDS = {
+    "train": benchmark_train,
+    "heads": benchmark_heads,
+    "evaluation": benchmark_evaluation,
+    "scaling": benchmark_scaling,
+}
 
 
 @console.guarded

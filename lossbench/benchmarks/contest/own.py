@@ -47,9 +47,9 @@ class Contestant:
         return contestant
 
     def _start(self, chosen, dataset, device="cpu"):
-        model = Model(chosen, dataset, _mxnet.devices(device))
-        batches = new_batches(model)
-        self.trainer = new_trainer(model, len(batches))
+        self.model = Model(chosen, dataset, _mxnet.devices(device))
+        batches = new_batches(self.model)
+        self.trainer = new_trainer(self.model, len(batches))
         self._stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
         self._batch = next(self._stream)
 

@@ -1,0 +1,95 @@
+"""`benchmark.py scaling`: time and memory of a head's step against batch, classes and embedding size."""
+
+from __future__ import annotations
+
+from lossbench import console
+
+HELP = "time and memory of a head's step against batch, classes and embedding size"
+AXES = {"batch_size": "batch", "num_classes": "classes", "embedding_size": "embedding size"}
+
+
+def add_arguments(parser):
+    parser.add_argument("--axes", nargs="+", choices=list(AXES), default=list(AXES), help="default: all")
+    parser.add_argument(
+        "--what", nargs="+", choices=("time", "memory"), default=("time", "memory"), help="default: both"
+    )
+    parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="of each, in turn (default: 7)")
+    parser.add_argument("--json", metavar="FILE", help="also keep the values there; others that it holds stay")
+    parser.add_argument(
+        "--figure", metavar="FILE", help="draw all values of --json, or those measured (.png, .svg, .pdf)"
+    )
+
+
+def run(options):
+    if options.repetitions < 1:
+        raise ValueError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}. The default is 7.")
+
+    import json
+    import pathlib
+
+    from tqdm import tqdm
+
+    from lossbench import atomic
+    from lossbench.benchmarks import scaling
+
+    total = len(scaling.NAMES) * sum(len(scaling.SIZES[axis]) for axis in options.axes)
+    with tqdm(total=total, unit="point", disable=None, leave=False) as bar:
+        rows = scaling.measure(
+            axes=options.axes,
+            repetitions=options.repetitions,
+            time="time" in options.what,
+            with_memory="memory" in options.what,
+            progress=bar.update,
+        )
+    if options.json:
+        path = pathlib.Path(options.json)
+        rows = scaling.merged(json.loads(path.read_text())["rows"] if path.exists() else [], rows)
+        atomic.write_json(path, {"rows": rows})
+    _print(rows, scaling)
+    if options.figure:
+        _draw(rows, options.figure)
+
+
+def _lines(rows, axis, value):
+    """Name -> (sizes, values) of a cost along an axis, as far as it was measured."""
+    lines = {}
+    for row in sorted((row for row in rows if row["axis"] == axis and value(row)), key=lambda row: row[axis]):
+        sizes, values = lines.setdefault(row["label"], ([], []))
+        sizes.append(row[axis])
+        values.append(value(row))
+    return lines
+
+
+def _milliseconds(row):
+    return row.get("milliseconds", {}).get("median")
+
+
+def _megabytes(row):
+    return (row.get("bytes") or 0) / 1e6
+
+
+def _print(rows, scaling):
+    table = [["against", "head", "sizes", "ms", "grows like size ^", "MB", "grows like size ^"]]
+    for axis, spoken in AXES.items():
+        times, memories = _lines(rows, axis, _milliseconds), _lines(rows, axis, _megabytes)
+        for label in times or memories:
+            cells = [spoken, label, " ".join(map(str, (times or memories)[label][0]))]
+            for lines, digits in ((times, 2), (memories, 0)):
+                sizes, values = lines.get(label, ((), ()))
+                power = f"{scaling.exponent(sizes, values):.2f}" if len(values) > 1 else ""
+                cells += [" ".join(f"{value:.{digits}f}" for value in values), power]
+            table.append(cells)
+    console.print_columns(table)
+
+
+def _draw(rows, path):
+    from lossbench.plots import save
+    from lossbench.plots.scaling import scaling
+
+    panels = []
+    for value, ylabel in ((_milliseconds, "ms a step"), (_megabytes, "MB beside parameters")):
+        for axis, spoken in AXES.items():
+            lines = _lines(rows, axis, value)
+            if lines:
+                panels.append({"xlabel": spoken, "ylabel": ylabel, "lines": lines})
+    save(scaling(panels, title="Training step of a head"), path)

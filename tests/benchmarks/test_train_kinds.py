@@ -1,0 +1,86 @@
+"""`benchmark.py evaluation` and `scaling`: the real commands on small sizes, and the arithmetic of growth."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench.benchmarks import scaling
+from lossbench.cli import benchmark_scaling
+from lossbench.plots.scaling import scaling as draw
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def benchmark(*arguments, folder):
+    environment = {**os.environ, "LOSSBENCH_DATA": str(folder), "MXNET_HOME": str(folder)}
+    command = [sys.executable, ROOT / "scripts" / "benchmark.py", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_evaluation_is_measured(tmp_path):
+    sizes = ["--images", 300, "--queries", 50, "--references", 500, "--repetitions", 2, "--seconds", 0.01]
+    done = benchmark("evaluation", *sizes, "--json", tmp_path / "e.json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    measured = json.loads((tmp_path / "e.json").read_text())
+    inference, knn = measured["inference"], measured["knn"]
+    assert inference["data"] == "synthetic"
+    assert inference["images"] == 300
+    assert inference["inference"]["min"] / inference["training"]["max"] <= inference["ratio"]["median"]
+    assert inference["ratio"]["median"] <= inference["inference"]["max"] / inference["training"]["min"]
+    assert (knn["queries"], knn["references"], knn["seconds"]["n"]) == (50, 500, 2)
+    assert f"{knn['seconds']['median']:.2f}" in done.stdout
+
+
+def test_counts_below_one_are_the_users_mistake(tmp_path):
+    for arguments in (["evaluation", "--images", 0], ["scaling", "--repetitions", 0], ["train", "--repetitions", 0]):
+        done = benchmark(*arguments, folder=tmp_path)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+        assert "at least 1" in done.stderr
+
+
+def rows():
+    """Costs that grow like the size, and like its square, along one axis."""
+    measured = []
+    for size in (10, 100, 1000):
+        point = {**scaling.FIXED, "axis": "num_classes", "num_classes": size}
+        measured.append({**point, "name": "a", "label": "A", "milliseconds": {"median": size / 4}})
+        measured.append({**point, "name": "b", "label": "B", "bytes": 3e6 * size**2})
+    return measured
+
+
+def test_growth_is_told_and_drawn(tmp_path, capsys):
+    benchmark_scaling._print(rows(), scaling)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[1] == ["classes", "A", "10", "100", "1000", "2.50", "25.00", "250.00", "1.00"]
+    benchmark_scaling._draw(rows(), tmp_path / "growth.png")
+    assert (tmp_path / "growth.png").stat().st_size > 10_000
+
+
+def test_a_later_measurement_adds_to_the_kept_ones():
+    first = rows()
+    again = [{**{k: v for k, v in first[0].items() if k != "milliseconds"}, "bytes": 5}]
+    after = scaling.merged(first, again)
+    assert len(after) == len(first)
+    assert after[0] == {**first[0], "bytes": 5}
+
+
+def test_a_step_is_measured_at_every_point(monkeypatch):
+    monkeypatch.setattr(scaling, "SIZES", dict.fromkeys(scaling.AXES, (2, 4)))
+    monkeypatch.setattr(scaling, "FIXED", {"batch_size": 4, "num_classes": 5, "embedding_size": 3})
+    measured = scaling.measure(["plain", "lgm"], ["embedding_size"], repetitions=2, with_memory=False)
+    assert [(row["embedding_size"], row["batch_size"], row["name"]) for row in measured] == [
+        (2, 4, "plain"),
+        (2, 4, "lgm"),
+        (4, 4, "plain"),
+        (4, 4, "lgm"),
+    ]
+    assert all(row["milliseconds"]["n"] == 2 and "bytes" not in row for row in measured)
+
+
+def test_nothing_to_draw_is_refused():
+    with pytest.raises(ValueError, match="`panels` must each have a line"):
+        draw([{"xlabel": "classes", "ylabel": "ms", "lines": {}}], title="")
