@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from dataclasses import dataclass
 from typing import Optional
 
-NAMES = {
-    "accuracy": "logits",
-    "accuracy_knn": "k-NN",
-    "accuracy_centers": "centres",
-    "accuracy_class_means": "class means",
-}
+from lossbench.report import names
+
 ACCURACY = "Accuracy"
-KEYS = {"r_precision": "R-precision", "map_at_r": "MAP@R"}
-SPOKEN = {"knn": "k-NN", "centers": "centres", "center": "centre", "map": "MAP", "std": "standard deviation"}
-SPOKEN.update(
-    {word: word.upper() for word in "roc tar far fpr tpr frr eer auc auroc aupr nmi ami ece fgsm lfw".split()}
-)
-WORSE_WHEN_HIGH = set("error false fpr frr eer ece calibration success".split())
-BETTER_WHEN_HIGH = set("accuracy precision recall tar true tpr roc auc auroc aupr map nmi ami mutual".split())
-FRACTIONS = WORSE_WHEN_HIGH | BETTER_WHEN_HIGH | {"rate", "share", "fraction"}
-SPREAD = {"std", "deviation", "sem", "interval", "threshold", "thresholds"}
 MANY_COLUMNS = 12
 
 
@@ -148,7 +134,7 @@ def tables(groups, checkpoint: str, split: str) -> list[Table]:
         same = [column for column in columns if column.is_constant]
         found.append(
             Table(
-                title=_capital(title(family)) if family else ACCURACY,
+                title=_capital(names.title(family)) if family else ACCURACY,
                 columns=tuple(column for column in columns if column not in same),
                 counts=_counts(same),
                 remarks=tuple(dict.fromkeys(t for key, t in texts.items() if family and key[: len(family)] == family)),
@@ -182,7 +168,7 @@ def _counts(columns):
     for column, value in values:
         by_name.setdefault(column.path[-1], set()).add(value)
     short = {name for name, found in by_name.items() if len(found) == 1}
-    said = (f"{title(c.path[-1:]) if c.path[-1] in short else c.title} {value}" for c, value in values)
+    said = (f"{names.title(c.path[-1:]) if c.path[-1] in short else c.title} {value}" for c, value in values)
     return tuple(dict.fromkeys(said))
 
 
@@ -208,16 +194,14 @@ def _families(paths):
 def _column(path, own, rows):
     cells = tuple(map(_cell, rows))
     means = [cell.mean for cell in cells if cell.mean is not None]
-    words = {word for key in path for word in re.split(r"[^a-z0-9]+", key.lower())}
-    is_fraction = bool(words & FRACTIONS) and all(abs(mean) <= 1 for mean in means)
-    sign = -1 if words & WORSE_WHEN_HIGH else int(bool(words & BETTER_WHEN_HIGH))
+    names_fraction, sign = names.kind(path)
+    is_fraction = names_fraction and all(abs(mean) <= 1 for mean in means)
     counts = all(isinstance(value.number, int) for row in rows for value in row if value.number is not None)
     whole = counts and all(float(mean).is_integer() for mean in means)
     is_fraction = is_fraction and not (whole and max(map(abs, means), default=0) > 0 and not sign)
-    sign = 0 if words & SPREAD or not is_fraction else sign
+    sign = sign if is_fraction else 0
     decimals = 2 if is_fraction else 0 if whole else _decimals(means)
-    name = NAMES.get(path[0]) if len(path) == 1 else None
-    return Column(path, name or title(own or path[-1:]), cells, sign, is_fraction, decimals)
+    return Column(path, names.METHODS.get(path) or names.title(own or path[-1:]), cells, sign, is_fraction, decimals)
 
 
 def _cell(values):
@@ -231,14 +215,3 @@ def _decimals(means):
     """Four significant digits of the largest."""
     largest = max(map(abs, means), default=0)
     return 2 if not largest else min(6, max(0, 3 - math.floor(math.log10(largest))))
-
-
-def title(path) -> str:
-    """Return a path as people read it.
-
-    Examples
-    --------
-    >>> title(["verification", "tar_at_far_1e-3"])
-    'verification, TAR at FAR 1e-3'
-    """
-    return ", ".join(KEYS.get(key) or " ".join(SPOKEN.get(word, word) for word in key.split("_")) for key in path)
