@@ -15,7 +15,7 @@ SPOKEN = {"knn": "k-NN", "centers": "centres", "center": "centre", "map": "MAP",
 SPOKEN.update(
     {word: word.upper() for word in "roc tar far fpr tpr frr eer auc auroc aupr nmi ami ece fgsm lfw".split()}
 )
-WORSE_WHEN_HIGH = set("error false fpr frr eer ece calibration success".split())
+WORSE_WHEN_HIGH = set("error false fpr frr eer ece success".split())
 BETTER_WHEN_HIGH = set("accuracy precision recall tar true tpr roc auc auroc aupr map nmi ami mutual".split())
 FRACTIONS = WORSE_WHEN_HIGH | BETTER_WHEN_HIGH | {"rate", "share", "fraction"}
 SPREAD = {"std", "deviation", "sem", "interval", "threshold", "thresholds"}

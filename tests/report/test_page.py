@@ -193,9 +193,9 @@ def test_no_run_at_all_is_the_users_mistake(tmp_path, capsys):
 def test_folders_stand_for_the_runs_below_them_each_once_and_in_order(tmp_path):
     for seed in (0, 2, 10):
         made.run(tmp_path / "a" / "one" / f"seed-{seed}", seed=seed)
-    assert [path.name for path in runs.find([tmp_path / "a" / "one" / "seed-2", tmp_path / "a", tmp_path])] == [
-        "seed-2", "seed-0", "seed-10",
-    ]  # fmt: skip
+    assert [path.name for path in runs.find([tmp_path])] == ["seed-0", "seed-2", "seed-10"]
+    twice = runs.find([tmp_path / "a" / "one" / "seed-2", tmp_path / "a", tmp_path])
+    assert [path.name for path in twice] == ["seed-2", "seed-0", "seed-10"]
 
 
 def test_the_same_seed_twice_is_no_repetition(tmp_path):
