@@ -12,8 +12,9 @@ MAX_POINTS = 4_000  # more hide each other
 
 
 def space(
-    embedding, label, description=None, *, title: str, class_names=None, directions: bool | None = None
-) -> Figure:
+    embedding, label, description=None, *, title: str, class_names=None, directions: bool | None = None,
+    prototype_name: str = "class center",
+) -> Figure:  # fmt: skip
     """Return two views, a quarter turn apart, of three-dimensional embeddings and the prototypes of their classes.
 
     Parameters
@@ -29,6 +30,8 @@ def space(
         Default: the class ids.
     directions : bool, optional
         As of `scatter`.
+    prototype_name : str
+        What the legend calls a prototype.
 
     Returns
     -------
@@ -51,15 +54,16 @@ def space(
     figure.suptitle(title, fontsize=style.FONT_SIZE + 1, color=style.TEXT)
     for number, (elevation, azimuth) in enumerate(VIEWS):
         axes = figure.add_subplot(1, 2, number + 1, projection="3d", elev=elevation, azim=azimuth)
-        _draw(axes, embedding, label, ends, class_names)
+        _draw(axes, embedding, label, ends, class_names, prototype_name)
+    style.legend_below(figure, axes)
     return figure
 
 
-def _draw(axes, embedding, label, ends, class_names):
+def _draw(axes, embedding, label, ends, class_names, prototype_name):
     classes.draw_points(axes, embedding, label, depthshade=False)
     shown = embedding if ends is None else np.concatenate([embedding, ends])
     if ends is not None:
-        classes.mark(axes, ends, "class")
+        classes.mark(axes, ends, prototype_name)
         for c, end in enumerate(ends if len(ends) <= classes.MAX_NAMED_CLASSES else ()):
             axes.plot(*zip(np.zeros(3), end), color=style.mixed(c, "black", 0.45), linewidth=0.9)
     present = np.arange(len(ends)) if ends is not None else np.unique(label)

@@ -222,7 +222,7 @@ def test_the_target_logit_is_that_of_the_paper(drawn, outputs):
     inside = theta < np.pi - 0.2
     np.testing.assert_allclose(trained.get_ydata()[inside], 10 * np.cos(theta + 0.2)[inside], atol=1e-5)
     np.testing.assert_allclose(told.get_ydata(), 10 * np.cos(theta), atol=1e-5)
-    assert trained.get_label() == "in training (margin 0.2, scale 10)"
+    assert trained.get_label() == "in training (scale 10, margin 0.2)"
     _, embedding, _, label = outputs("lgm", "train")
     (axes,) = drawn("lgm", "target-logit")["target-logit"].axes
     trained, told = axes.lines

@@ -35,6 +35,7 @@ def test_centers_stay_where_they_are_and_many_points_are_bounded(rng):
     figure = plots.space(embedding, np.arange(len(embedding)) % 2, description, title="t")
     points, centers = places(figure.axes[0])
     assert len(points) == MAX_POINTS
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["class center"]
     np.testing.assert_allclose(centers, WEIGHTS)
 
 
