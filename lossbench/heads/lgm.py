@@ -47,6 +47,9 @@ class LGM(Head):
         Learning rate multiplier of the means, >= 0 (the authors' Caffe code uses 2).
     mean_wd_mult : float, default 0
         Weight decay multiplier of the means, >= 0 (the authors' recipes decay them like the network: 1).
+    natural_gradient : bool, default False
+        Multiply the gradient of a class's mean by that class's variance, and the gradient of an embedding by its own
+        class's, where it is below 1. Loss and logits stay the same; for training with a fast variance, see the notes.
     weight_initializer : Initializer or str, optional
         Of the means. Default MSRA, normal with standard deviation sqrt(2/D).
     label_smoothing : float, default 0
@@ -59,7 +62,7 @@ class LGM(Head):
     `set_log_variance` speak of the log variance itself. The likelihood has no lower bound as a variance shrinks, hence
     the floor, and below a hard maximum the gradient would be dead. A small variance also multiplies the gradient that
     the embedding feels, by exp(-log_variance_floor) = 55 at most: a learning rate near the limit of the identity's
-    wants a higher floor or clipped gradients.
+    wants ``natural_gradient``, which takes this factor out again, a higher floor, or clipped gradients.
 
     The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
     products of embeddings and means that are both shifted by a common centre; the true class's own distance is the
@@ -102,6 +105,7 @@ class LGM(Head):
         variance_lr_mult: float = 0.01,
         mean_lr_mult: float = 1.0,
         mean_wd_mult: float = 0.0,
+        natural_gradient: bool = False,
         weight_initializer=None,
         label_smoothing: float = 0.0,
         prefix=None,
@@ -127,6 +131,7 @@ class LGM(Head):
                 ops.is_number(value, 0), "LGM", name, "be at least 0", value, "It multiplies the optimizer's own value."
             )
         self.variance = variance
+        self._natural_gradient = bool(natural_gradient) and variance != "identity"
         self._floor = float(log_variance_floor)
         self._scale = 1.0 if variance == "identity" else math.exp(-self._floor)
         msra = mx.init.MSRAPrelu(factor_type="in", slope=0)
@@ -148,6 +153,8 @@ class LGM(Head):
         return self._log_density(F, closeness, half_log_det)
 
     def loss(self, F, embedding, label, mean, margin, likelihood_weight, raw_log_variance=None):
+        if self._natural_gradient:
+            embedding, mean = self._damped(F, embedding, label, mean, raw_log_variance)
         closeness, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
         logits = self._log_density(F, closeness, half_log_det)
         expanded = -ops.true_class(F, closeness, label)
@@ -205,6 +212,12 @@ class LGM(Head):
         shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(-centre), self.embedding_size)
         return F.broadcast_sub(embedding, centre), mean + shift
 
+    def _damped(self, F, embedding, label, mean, raw):
+        """Return embeddings and means as they are, with the variance, at most 1, as a factor on their gradients."""
+        precision = self._scale * self._scaled_precision(F, F.BlockGrad(raw))
+        variance = F.minimum(1 / precision, 1.0)
+        return damped(F, embedding, F.take(variance, label)), damped(F, mean, variance)
+
     def _exact_distance(self, F, embedding, label, mean, raw):
         """Return the true class's distance (B,) as a sum of squares, without gradient."""
         square = F.square(F.BlockGrad(embedding) - F.BlockGrad(F.take(mean, label)))
@@ -252,6 +265,12 @@ class LGM(Head):
         mean, log_variance = values["mean"].astype(np.float64), self.log_variance().asnumpy()
         extra = {} if self.variance == "identity" else {"log_variance": log_variance}
         return {**extra, "score": lambda embedding: log_density(embedding, mean, log_variance.astype(np.float64))}
+
+
+def damped(F, x, factor):
+    """Return x (N, D); backward, its gradient times a factor (N, D) or (N, 1)."""
+    fixed = F.BlockGrad(x)
+    return fixed + F.broadcast_mul(x - fixed, factor)
 
 
 def softplus(F, x):
