@@ -19,6 +19,7 @@ NAMES = {
     *("softmax_mnist", "lgm_mnist", "lgm_mnist_100d", "softmax_fashion_mnist", "lgm_fashion_mnist"),
     *("softmax_cifar10", "lgm_cifar10", "lgm_cifar10_warmup", "softmax_cifar10_short", "lgm_cifar10_short"),
     *("lgm_cifar10_diagonal_short", "softmax_cifar100", "lgm_cifar100", "center_only_mnist"),
+    *("softmax_mnist_open", "lgm_mnist_open"),
     *(f"{loss}_{source}" for loss in LOSSES for source in ("mnist", "fashion_mnist", "cifar10_short")),
 }
 SPEAK_FOR_THEMSELVES = {

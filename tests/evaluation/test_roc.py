@@ -104,3 +104,26 @@ def test_extremes():
 def test_errors(function, arguments, error, text):
     with pytest.raises(error, match=text):
         function(*arguments)
+
+
+def test_corners_draw_the_same_curve(rng):
+    positive, negative = rng.integers(3, 40, 900).astype(float), rng.standard_normal(700) * 10 + 15
+    _, far, tar = roc.curve(positive, negative)
+    kept = roc.corners(far, tar)
+    assert (kept[0], kept[-1]) == (0, len(far) - 1)
+    assert len(kept) < len(far)
+    left_out = np.setdiff1d(np.arange(len(far)), kept)
+    before, after = kept[np.searchsorted(kept, left_out) - 1], kept[np.searchsorted(kept, left_out)]
+    on_one_line = (far[before] == far[left_out]) & (far[left_out] == far[after])
+    on_one_line |= (tar[before] == tar[left_out]) & (tar[left_out] == tar[after])
+    assert on_one_line.all()
+
+
+def test_too_many_corners_are_thinned_from_the_beginning_on_less():
+    far = np.repeat(np.arange(5001) / 5000, 2)[1:]
+    tar = np.repeat(np.arange(5001) / 5000, 2)[:-1]
+    kept = roc.corners(far, tar, most=1000)
+    assert 700 < len(kept) <= 1000
+    assert kept[:100].tolist() == list(range(100))
+    assert kept[-1] == len(far) - 1
+    assert np.count_nonzero(kept < 1000) > 2 * np.count_nonzero((kept >= 4000) & (kept < 5000))

@@ -96,3 +96,54 @@ def test_proposals_that_leave_out_a_nearer_neighbour_are_noticed(rng):
     for row, one in enumerate(query):
         exact = ((train - one) ** 2).sum(axis=1)
         assert index[row].tolist() == np.argsort(exact, kind="stable")[:3].tolist()
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("kind", ["scattered", "many equal", "far away"])
+def test_ordering_by_all_distances_is_the_same(rng, exclude_self, kind):
+    reference = {
+        "scattered": rng.standard_normal((50, 3)),
+        "many equal": rng.integers(0, 3, (50, 2)).astype(float),
+        "far away": (1e5 + rng.standard_normal((50, 3))).astype(np.float32),
+    }[kind]
+    query = reference if exclude_self else np.concatenate([reference[:10], reference[:10] + 0.5])
+    for k in (1, 7, 49, 50 - exclude_self):
+        expected, _ = whole_nearest(reference, query, k, exclude_self)
+        for bound in (1, 3000, 10**9):
+            parts, index = zip(*search.order(reference, query, k, exclude_self, bound))
+            assert [part.start for part in parts] == list(range(0, len(query), parts[0].stop))
+            assert np.concatenate(index).tolist() == expected.tolist()
+
+
+def test_ordering_by_all_distances_stays_within_its_bound(rng):
+    reference = rng.standard_normal((3000, 20))
+    for bound in (2_000_000, 20_000_000):
+        tracemalloc.start()
+        for _ in search.order(reference, reference[:500], 1000, max_memory_bytes=bound):
+            pass
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < bound + 4 * reference.nbytes
+
+
+def test_a_bar_counts_the_queries_where_it_is_asked_for(monkeypatch):
+    made = []
+    monkeypatch.setattr(search, "tqdm", lambda **options: made.append(Bar(options)) or made[-1])
+    assert len(list(search.parts(5, 2, progress=True))) == 3
+    assert (made[0].total, made[0].done, made[0].disable) == (5, 5, False)
+    list(search.parts(5, 2))
+    assert made[1].disable
+
+
+class Bar:
+    def __init__(self, options):
+        self.total, self.disable, self.done = options["total"], options["disable"], 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, count):
+        self.done += count
