@@ -75,13 +75,7 @@ def attacks_detected(context) -> dict:
         outputs = context.outputs_of(Pixels(pixels, label))
         found = scores(context, outputs)
         still_right = classification.predict(outputs["logits"]) == label
-        fooled = right & ~still_right
-        measured[f"epsilon {epsilon}"] = {
-            "accuracy": float(still_right.mean()),
-            "success_rate": float(fooled.sum() / right.sum()) if right.any() else None,
-            "all": {name: likelihood.detect(known[name][right], found[name][right]) for name in known},
-            "successful": {name: likelihood.detect(known[name][right], found[name][fooled]) for name in known},
-        }
+        measured[f"epsilon {epsilon}"] = _outcome(known, found, right, still_right)
         kept["attacked_right"].append(still_right)
         for name, score in found.items():
             kept[f"attacked_{name}"].append(score)
@@ -93,6 +87,17 @@ def attacks_detected(context) -> dict:
         **{name: np.stack(values) for name, values in kept.items()},
     )
     return measured
+
+
+def _outcome(known, attacked, right, still_right) -> dict:
+    """What one attack did, from the scores of clean and attacked images and which are classified rightly."""
+    fooled = right & ~still_right
+    return {
+        "accuracy": float(still_right.mean()),
+        "success_rate": float(fooled.sum() / right.sum()) if right.any() else None,
+        "all": {name: likelihood.detect(known[name][right], attacked[name][right]) for name in known},
+        "successful": {name: likelihood.detect(known[name][right], attacked[name][fooled]) for name in known},
+    }
 
 
 def scores(context, outputs) -> dict:

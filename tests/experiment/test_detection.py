@@ -124,6 +124,20 @@ def test_attacks_are_those_of_fgsm(folder, opened, capsys):
     assert "epsilon 26/255:" in capsys.readouterr().out
 
 
+def test_an_attack_that_fools_some():
+    known, attacked = {"score": np.array([3.0, 2.0, 1.0, 9.0])}, {"score": np.array([2.5, 0.0, 1.5, 9.0])}
+    right, still_right = np.array([True, True, True, False]), np.array([True, False, False, False])
+    assert detection._outcome(known, attacked, right, still_right) == {
+        "accuracy": 0.25,
+        "success_rate": pytest.approx(2 / 3),
+        "all": {"score": likelihood.detect([3.0, 2.0, 1.0], [2.5, 0.0, 1.5])},
+        "successful": {"score": likelihood.detect([3.0, 2.0, 1.0], [0.0, 1.5])},
+    }
+    nothing = detection._outcome(known, attacked, right, right)
+    assert "there must be negative examples" in nothing["successful"]["score"]["area_under_roc"]["unavailable"]
+    assert detection._outcome(known, attacked, ~right & False, still_right)["success_rate"] is None
+
+
 def test_the_usual_epsilons_and_the_same_images_every_time(opened):
     def measure():
         context = Context(opened.model, "test", Options(limit=20))
@@ -135,6 +149,7 @@ def test_the_usual_epsilons_and_the_same_images_every_time(opened):
     for name, array in kept.items():
         np.testing.assert_array_equal(again[name], array)
     assert len(detection._sample(50, None)) == len(detection._sample(50, 90)) == 50
+    assert max(detection._sample(50, 20)) > 19  # not the first ones
 
 
 def test_attacks_leave_the_model_alone(opened):
