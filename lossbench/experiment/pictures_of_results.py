@@ -54,7 +54,7 @@ def _verification(run, split, arrays):
     figure = plots.roc(
         curves,
         title=run.title(f"are two {split} images of one class?"),
-        xlabel="false accept rate (share of the pairs of two classes)",
+        xlabel="false accept rate (% of the pairs of two classes)",
         ylabel="true accept rate (% of the pairs of one class)",
     )
     return {f"roc-verification-{split}": figure}
@@ -93,7 +93,7 @@ def _told_apart(run, known, other, title, kind):
     return plots.roc(
         curves,
         title=run.title(title),
-        xlabel=f"{kind} images taken for known ones (share)",
+        xlabel=f"{kind} images taken for known (%)",
         ylabel="known images taken for known (%)",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
 from lossbench.plots import style
 from lossbench.plots.checks import CannotDraw
@@ -23,6 +23,7 @@ def roc(curves, *, title: str, xlabel: str, ylabel: str, smallest_rate: float | 
     curves : dict
         Name -> (false positive rate (T,), true positive rate (T,)), both rising from 0 to 1.
     title, xlabel, ylabel : str
+        Both axes are in percent.
     smallest_rate : float, optional
         Left end of the axis. Default: the smallest false positive rate above 0 of any curve.
 
@@ -50,7 +51,8 @@ def roc(curves, *, title: str, xlabel: str, ylabel: str, smallest_rate: float | 
     chance = np.geomspace(smallest, 1, 200)
     axes.plot(chance, 100 * chance, color="#999999", linewidth=1.0, label="chance")
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=None, symbol=""))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{100 * rate:g}"))
+    axes.tick_params(which="minor", color=style.GRID)
     axes.set(xlim=(smallest, 1), ylim=(0, 101))
     style.legend_below(figure, axes, columns=1 if max(map(len, curves)) > 24 else 2)
     return figure

@@ -14,7 +14,7 @@ def frames(rng):
     means = np.array([[0.0, 6.0], [5.0, -3.0], [-5.0, -3.0]])
     noise = rng.standard_normal((300, 2))
     return [
-        {"embedding": t * means[LABEL] + noise, "label": LABEL, "prototypes": t * means + 0.1} for t in (0.1, 0.5, 1)
+        {"embedding": t * means[LABEL] + noise, "label": LABEL, "prototypes": t * means + 0.1} for t in (0.1, 1.5, 1)
     ]
 
 

@@ -20,6 +20,8 @@ def test_a_line_is_the_exact_curve_without_interpolation(rng):
         assert last == pytest.approx(100 * exact.true_positive_rate_at(positive, negative, rate))
     np.testing.assert_allclose(chance.get_ydata(), 100 * chance.get_xdata())
     assert axes.get_xlim()[0] == pytest.approx(1 / 40)
+    texts = [axes.xaxis.get_major_formatter()(rate, None) for rate in (1e-4, 1e-3, 0.1, 1)]
+    assert texts == ["0.01", "0.1", "10", "100"]
 
 
 def test_a_million_points_are_thinned_without_leaving_the_curve(rng):
