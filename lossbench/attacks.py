@@ -112,9 +112,10 @@ def input_gradient(
         u = \log\frac{1 - p_y}{p_y} = \log\sum_{k \ne y} e^{z_k} - z_y, \qquad
         L = \log(1 + e^u), \qquad \nabla_x L = (1 - p_y) \nabla_x u
 
-    The cross-entropy :math:`L` rises with :math:`u`, so their gradients have the same sign. That of :math:`L` is 0 in
-    float32 once :math:`p_y` rounds to 1, as it does for most images that a trained network knows: an attack by it
-    would leave them alone, and a confident network would seem robust. That of :math:`u` does not vanish.
+    The cross-entropy :math:`L` rises with :math:`u`, so their gradients have the same sign. But once :math:`p_y` rounds
+    to 1 in float32, that of :math:`L` loses its part through the true logit, :math:`p_y - 1`, and underflows where the
+    network is surer still: an attack by it would go astray, and a confident network would seem robust. That of
+    :math:`u` does neither.
 
     Parameters and errors are those of `fgsm`.
 
