@@ -2,8 +2,8 @@
 
 The numbers of gluonfr and pytorch-metric-learning (PML) were computed by running the releases named in `VERSIONS`;
 where one of them is installed beside this package, `test_the_stored_values_are_those_of_...` computes them anew. Those
-of projects that no registry carries (the Caffe, TensorFlow and Gluon ports of L-GM, insightface, SphereFace) restate the
-formula of their code.
+of projects that no registry carries (the Caffe, TensorFlow and Gluon ports of L-GM, insightface, SphereFace) restate
+the formula of their code.
 """
 
 import math
