@@ -117,7 +117,7 @@ def _shortage(row, size) -> Optional[str]:
     matrices = num_classes * (embedding_size + batch_size)
     needed = 4 * 20 * matrices
     if (row["library"], row["name"]) in peers.CUBIC:
-        needed += 4 * 6 * batch_size * matrices
+        needed += 4 * 7 * batch_size * num_classes * embedding_size
     available = memory.available_bytes()
     if available is None or needed < 0.8 * available:
         return None
