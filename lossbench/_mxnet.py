@@ -116,6 +116,14 @@ def devices(device: str = "auto") -> list:
     return [mx.Context(kind, number) for number in numbers]
 
 
+def has_onednn(contexts) -> bool:
+    """Whether operators on these contexts run as oneDNN's kernels: CPUs, unless the user switched them off."""
+    from lossbench._mxnet import mx
+
+    chosen = os.environ.get("MXNET_MKLDNN_ENABLED", "1") != "0"
+    return chosen and mx.runtime.Features().is_enabled("MKLDNN") and all(c.device_type == "cpu" for c in contexts)
+
+
 def seed(*numbers: int) -> None:
     """Seed MXNet's generators on all devices with a stable hash of the numbers, such as (seed, epoch, step).
 

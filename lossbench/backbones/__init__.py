@@ -6,9 +6,12 @@ import functools
 
 from lossbench._mxnet import mx
 from lossbench.backbones.convnet import ConvNet
+from lossbench.backbones.layers import fuse
 from lossbench.backbones.lenet import LeNet
 from lossbench.backbones.resnet import CifarResNet
 from lossbench.backbones.zoo import Zoo
+
+__all__ = ["BACKBONES", "build", "fuse", "initializer"]
 
 BACKBONES = {
     "lenet": LeNet,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lossbench._mxnet import mx
 from lossbench.backbones.base import Backbone
-from lossbench.backbones.layers import GlobalMean
+from lossbench.backbones.layers import GlobalMean, NormReLU, Nothing
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -22,8 +22,8 @@ class BasicBlock(HybridBlock):
             self.body = nn.HybridSequential(prefix="")
             self.body.add(
                 conv3x3(channels, stride, in_channels),
-                nn.BatchNorm(in_channels=channels),
-                nn.Activation("relu"),
+                NormReLU(in_channels=channels),
+                Nothing(),  # gluoncv's activation
                 conv3x3(channels, 1, channels),
                 nn.BatchNorm(in_channels=channels),
             )

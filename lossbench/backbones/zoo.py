@@ -11,7 +11,7 @@ import warnings
 
 from lossbench._mxnet import mx
 from lossbench.backbones.base import Backbone
-from lossbench.backbones.layers import GlobalMean
+from lossbench.backbones.layers import GlobalMean, Nothing
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -66,7 +66,7 @@ class Zoo(Backbone):
             network = _network(model)
             if pretrained:
                 _start_from(_pretrained(model), network)
-            _replace(network, next(name for name in OUTPUT_NAMES if name in network._children), _Nothing())
+            _replace(network, next(name for name in OUTPUT_NAMES if name in network._children), Nothing())
             shape = _speed_up(network, model, self.image_shape)
             self.features = nn.HybridSequential(prefix="")
             self.features.add(network)
@@ -78,13 +78,6 @@ class Zoo(Backbone):
     def hybrid_forward(self, F, x):
         x = self.features(x)
         return x if self.embedding is None else self.embedding(x)
-
-
-class _Nothing(HybridBlock):
-    """Stands where a layer was."""
-
-    def hybrid_forward(self, F, x):
-        return x
 
 
 class _Pretrained(mx.init.Initializer):

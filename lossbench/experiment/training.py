@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from lossbench import checkpoint, data, schedules
+from lossbench import _mxnet, backbones, checkpoint, data, schedules
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.measuring import measure, suiting
@@ -42,6 +42,8 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
     settings = model.settings
     steps = batches_per_epoch // settings.trainer.accumulate_steps
     rate = settings.optimizer.learning_rate
+    if _mxnet.has_onednn(model.devices):
+        backbones.fuse(model.backbone)
     return Trainer(
         model.objective,
         Optimizers(model.groups(), model.devices),

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from lossbench._mxnet import mx
+from lossbench.backbones import CifarResNet, fuse
 from lossbench.backbones.layers import GlobalMean, PReLU
 from tests.backbones import reference
 
@@ -59,3 +60,30 @@ def test_global_mean(rng, hybridize):
     y, x_gradient, _ = run(GlobalMean(5, 6), x, gradient, hybridize)
     np.testing.assert_allclose(y, x.mean(axis=(2, 3)), atol=1e-14)
     np.testing.assert_allclose(x_gradient, np.broadcast_to(gradient[:, :, None, None] / 30, x.shape), atol=1e-14)
+
+
+def test_norm_and_relu_in_one_kernel_are_the_same_bits(rng):
+    """Output, every gradient, running statistics; and the output with those statistics."""
+    image, head = mx.nd.array(rng.normal(size=(8, 3, 16, 16))), mx.nd.array(rng.normal(size=(8, 64)))
+    results = []
+    for fused in (False, True):
+        mx.random.seed(3)
+        net = CifarResNet(8, image_shape=(3, 16, 16))
+        net.initialize(mx.init.Xavier())
+        if fused:
+            fuse(net)
+        net.hybridize(static_alloc=True, static_shape=True)
+        with mx.autograd.record():
+            loss = (net(image) * head).sum()
+        loss.backward()
+        named = net._collect_params_with_prefix()
+        result = {name: p.data().asnumpy() for name, p in named.items()}
+        result.update((f"{name} gradient", p.grad().asnumpy()) for name, p in named.items() if p.grad_req != "null")
+        results.append({**result, "embedding": net(image).asnumpy(), "loss": loss.asnumpy()})
+        operators = net._cached_graph[1].tojson()
+        assert ("_contrib_BatchNormWithReLU" in operators) == fused
+    plain, together = results
+    assert plain.keys() == together.keys()
+    assert any("gradient" in name and values.any() for name, values in plain.items())
+    for name, values in plain.items():
+        np.testing.assert_array_equal(values, together[name], err_msg=name)
