@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Optional
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -126,8 +126,10 @@ class LGMHead(HeadSection):
     variance_lr_mult: float = Field(0.01, ge=0, description="learning rate multiplier of the log variance, >= 0")
     mean_lr_mult: float = Field(1.0, ge=0, description="learning rate multiplier of the means, >= 0")
     mean_wd_mult: float = Field(0.0, ge=0, description="weight decay multiplier of the means, >= 0; the authors use 1")
-    natural_gradient: bool = Field(
-        False, description="gradients of means and embeddings times the variance where that is below 1"
+    natural_gradient: Optional[bool] = Field(
+        None,
+        description="gradients of means and embeddings times the variance where that is below 1; "
+        "null: where variance_lr_mult is above 0.1",
     )
 
 

@@ -13,6 +13,8 @@ from lossbench.heads.base import Head
 VARIANCES = ("identity", "isotropic", "diagonal")
 # Class means that enter the common centre: enough to find a large offset, few enough to cost nothing.
 CENTRE_CLASSES = 32
+# Multiplier of the learning rate from which on the variance may reach its floor in a training, and upset it there.
+FAST_VARIANCE = 0.1
 
 
 class LGM(Head):
@@ -47,9 +49,10 @@ class LGM(Head):
         Learning rate multiplier of the means, >= 0 (the authors' Caffe code uses 2).
     mean_wd_mult : float, default 0
         Weight decay multiplier of the means, >= 0 (the authors' recipes decay them like the network: 1).
-    natural_gradient : bool, default False
+    natural_gradient : bool, optional
         Multiply the gradient of a class's mean by that class's variance, and the gradient of an embedding by its own
-        class's, where it is below 1. Loss and logits stay the same; for training with a fast variance, see the notes.
+        class's, where it is below 1. Loss and logits stay the same. Default: where the variance learns faster than a
+        tenth of the rate (``variance_lr_mult`` above 0.1), since training may diverge without it; see the notes.
     weight_initializer : Initializer or str, optional
         Of the means. Default MSRA, normal with standard deviation sqrt(2/D).
     label_smoothing : float, default 0
@@ -62,7 +65,7 @@ class LGM(Head):
     `set_log_variance` speak of the log variance itself. The likelihood has no lower bound as a variance shrinks, hence
     the floor, and below a hard maximum the gradient would be dead. A small variance also multiplies the gradient that
     the embedding feels, by exp(-log_variance_floor) = 55 at most: a learning rate near the limit of the identity's
-    wants ``natural_gradient``, which takes this factor out again, a higher floor, or clipped gradients.
+    wants ``natural_gradient``, which takes this factor out again.
 
     The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
     products of embeddings and means that are both shifted by a common centre; the true class's own distance is the
@@ -105,7 +108,7 @@ class LGM(Head):
         variance_lr_mult: float = 0.01,
         mean_lr_mult: float = 1.0,
         mean_wd_mult: float = 0.0,
-        natural_gradient: bool = False,
+        natural_gradient: bool | None = None,
         weight_initializer=None,
         label_smoothing: float = 0.0,
         prefix=None,
@@ -131,6 +134,8 @@ class LGM(Head):
                 ops.is_number(value, 0), "LGM", name, "be at least 0", value, "It multiplies the optimizer's own value."
             )
         self.variance = variance
+        if natural_gradient is None:
+            natural_gradient = variance_lr_mult > FAST_VARIANCE
         self._natural_gradient = bool(natural_gradient) and variance != "identity"
         self._floor = float(log_variance_floor)
         self._scale = 1.0 if variance == "identity" else math.exp(-self._floor)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from typing import Optional
 
 import pytest
 from pydantic import ValidationError
@@ -84,6 +85,6 @@ def accepts(error, call, *arguments, **options):
 
 def stricter(annotation, value):
     """Python takes 1 for True and 4.0 for 4; a config does not."""
-    if annotation is bool:
+    if annotation in (bool, Optional[bool]):
         return not isinstance(value, bool)
     return annotation is int and (isinstance(value, float) and value == int(value))
