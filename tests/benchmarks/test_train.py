@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lossbench.benchmarks.contest import child as child_module
-from lossbench.benchmarks.contest import merged, table
+from lossbench.benchmarks.contest import measure, merged, table
 from lossbench.benchmarks.contest.child import Child, turn
 from lossbench.benchmarks.contest.task import Task, write_images
 
@@ -171,3 +171,10 @@ def test_images_are_the_real_ones_only_where_they_are(tmp_path, monkeypatch):
     assert np.allclose(images.mean(axis=(0, 2, 3)) / 255, mean, atol=1e-6)
     assert np.allclose(images.std(axis=(0, 2, 3)) / 255, std, atol=1e-6)
     assert sorted(set(labels.tolist())) == list(range(10))
+
+
+def test_a_contestant_that_does_not_answer_is_ended_and_named(monkeypatch):
+    monkeypatch.setattr(child_module, "PATIENCE", 0.2)  # too short to import MXNet
+    [row] = measure([("lenet", "softmax", 8)], ["lossbench"], seconds=0, repetitions=1)
+    assert row["missing"] == "no answer in 0.2 s"
+    assert "lossbench: no answer in 0.2 s" in table([row])[1]

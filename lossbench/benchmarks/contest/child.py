@@ -13,6 +13,7 @@ import contextlib
 import gc
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -27,6 +28,14 @@ CONTESTANTS = {
     "gluon": "Gluon, threads set",
     "pytorch": "PyTorch, channels last",
 }
+
+
+# Seconds that a contestant may take for one request; a turn is some seconds long, building one a minute at worst.
+PATIENCE = 180
+
+
+class Stalled(RuntimeError):
+    """A contestant gave no answer in time, and was ended."""
 
 
 class Child:
@@ -48,6 +57,8 @@ class Child:
         ------
         Missing
             What it needs is not installed.
+        Stalled
+            It gave no answer in `PATIENCE` seconds; it is ended.
         RuntimeError
             It failed or ended.
         """
@@ -55,6 +66,9 @@ class Child:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request) + "\n")
             self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            self._signal(signal.SIGKILL)
+            raise Stalled(f"no answer in {PATIENCE} s")
         line = self._process.stdout.readline()
         self._signal(signal.SIGSTOP)
         if not line:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 
-from lossbench.benchmarks.contest.child import CONTESTANTS, Child
+from lossbench.benchmarks.contest.child import CONTESTANTS, Child, Stalled
 from lossbench.benchmarks.contest.task import Missing, Task, write_images
 from lossbench.benchmarks.timing import spread
 
@@ -30,11 +30,12 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
     Returns
     -------
     list of dict
-        A row per task and contestant: `network`, `loss`, `batch_size`, `data`, `contestant`, and either `missing` (why)
-        or, as median, min, max and n, `whole` and `bare` in images/s, `share` (whole / bare) and `ratio` (the first
-        contestant's `whole` / this one's), the last two repetition by repetition.
+        A row per task and contestant: `network`, `loss`, `batch_size`, `data`, `contestant`, and either `missing` (what
+        is not installed, or that it gave no answer in time) or, as median, min, max and n, `whole` and `bare` in
+        images/s, `share` (whole / bare) and `ratio` (the first contestant's `whole` / this one's), the last two
+        repetition by repetition.
     """
-    rows, absent = [], {}
+    rows, stalled = [], {}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         children = {name: stack.enter_context(Child(name)) for name in contestants}
@@ -44,31 +45,43 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
                 images[network] = write_images(network, folder)
             path, source = images[network]
             task = Task(network, loss, batch_size, path)
-            ready, absent = {}, {}
+            ready, absent = {}, dict(stalled)
             for name, child in children.items():
+                if name in stalled:
+                    continue
                 progress(name)
                 try:
                     child.ask("prepare", task.as_dict())
                     ready[name] = child
                 except Missing as error:
                     absent[name] = str(error)
-            rates = _rates(ready, seconds, repetitions, progress)
+                except Stalled as error:
+                    absent[name] = stalled[name] = str(error)
+            rates = _rates(ready, seconds, repetitions, progress, stalled)
+            absent.update(stalled)
             key = {"network": network, "loss": loss, "batch_size": batch_size, "data": source}
             for name in contestants:
                 found = {"missing": absent[name]} if name in absent else _summary(rates, name, contestants[0])
                 rows.append({**key, "contestant": name, **found})
-            for child in ready.values():
-                child.ask("drop")
+            for name, child in ready.items():
+                if name not in stalled:
+                    child.ask("drop")
     return rows
 
 
-def _rates(children, seconds, repetitions, progress):
+def _rates(children, seconds, repetitions, progress, stalled):
     rates = {name: {kind: [] for kind in KINDS} for name in children}
     for round_ in range(repetitions + 1):
         for kind in KINDS:
             for name, child in children.items():
+                if name in stalled:
+                    continue
                 progress(name)
-                done = child.ask("run", kind, seconds)
+                try:
+                    done = child.ask("run", kind, seconds)
+                except Stalled as error:
+                    stalled[name] = str(error)
+                    continue
                 if round_:
                     rates[name][kind].append(done["images"] / done["seconds"])
     return rates
@@ -78,6 +91,6 @@ def _summary(rates, name, first):
     whole, bare = rates[name]["whole"], rates[name]["bare"]
     summary = {"whole": spread(whole), "bare": spread(bare)}
     summary["share"] = spread([a / b for a, b in zip(whole, bare)])
-    if first in rates:
+    if rates.get(first, {}).get("whole"):
         summary["ratio"] = spread([a / b for a, b in zip(rates[first]["whole"], whole)])
     return summary
