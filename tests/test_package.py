@@ -73,7 +73,8 @@ def test_an_installation_ships_every_module_and_works_outside_the_checkout(tmp_p
     ]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
     shipped = {path.relative_to(tmp_path / "lib") for path in tmp_path.glob("lib/**/*") if path.is_file()}
-    source = {path.relative_to(ROOT) for path in (ROOT / "lossbench").rglob("*.py")}
+    files = (path for path in (ROOT / "lossbench").rglob("*") if path.suffix in (".py", ".css", ".js"))
+    source = {path.relative_to(ROOT) for path in files}
     assert shipped == source
     code = "import lossbench.cli; from lossbench import LGM; print(lossbench.__file__, LGM(3, 2).prototypes)"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
