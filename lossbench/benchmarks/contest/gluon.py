@@ -90,7 +90,7 @@ class Contestant:
             last_batch="discard",
             num_workers=len(os.sched_getaffinity(0)),
         )
-        self._stream = iter(())
+        self._stream, self._loss = iter(()), None
         image = (images[: task.batch_size] / 255 - mean.reshape(1, -1, 1, 1)) / std.reshape(1, -1, 1, 1)
         self._batch = mx.nd.array(image, dtype="float32"), mx.nd.array(labels[: task.batch_size], dtype="float32")
 
@@ -107,11 +107,15 @@ class Contestant:
         with mx.autograd.record():
             output = self._forward(image)
             if self._embeds:
-                loss, output = self.loss(output, label)
+                loss, output = self.loss(output.flatten(), label)
             else:
                 loss = self.loss(output, label)
         loss.backward()
         self.trainer.step(len(label))
+        # At most one step ahead of the engine: minutes of steps could be queued in the seconds of a turn.
+        ahead, self._loss = self._loss, loss
+        if ahead is not None:
+            ahead.wait_to_read()
         if kind == "whole":
             self.metrics[0].update(label, output)
             self.metrics[1].update(0, loss)

@@ -31,11 +31,11 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
     -------
     list of dict
         A row per task and contestant: `network`, `loss`, `batch_size`, `data`, `contestant`, and either `missing` (what
-        is not installed, or that it gave no answer in time) or, as median, min, max and n, `whole` and `bare` in
+        is not installed, or how it failed) or, as median, min, max and n, `whole` and `bare` in
         images/s, `share` (whole / bare) and `ratio` (the first contestant's `whole` / this one's), the last two
         repetition by repetition.
     """
-    rows, stalled = [], {}
+    rows, ended = [], {}
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
         children = {name: stack.enter_context(Child(name)) for name in contestants}
@@ -45,44 +45,42 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
                 images[network] = write_images(network, folder)
             path, source = images[network]
             task = Task(network, loss, batch_size, path)
-            ready, absent = {}, dict(stalled)
-            for name, child in children.items():
-                if name in stalled:
-                    continue
-                progress(name)
+            absent = dict(ended)
+
+            def ask(name, *request, absent=absent):
+                """Return the answer, or None and note the reason: the others go on."""
                 try:
-                    child.ask("prepare", task.as_dict())
-                    ready[name] = child
-                except Missing as error:
+                    return children[name].ask(*request)
+                except (Missing, RuntimeError) as error:
                     absent[name] = str(error)
-                except Stalled as error:
-                    absent[name] = stalled[name] = str(error)
-            rates = _rates(ready, seconds, repetitions, progress, stalled)
-            absent.update(stalled)
+                    if isinstance(error, Stalled):
+                        ended[name] = str(error)
+
+            for name in children:
+                if name not in absent:
+                    progress(name)
+                    ask(name, "prepare", task.as_dict())
+            rates = _rates(ask, contestants, absent, seconds, repetitions, progress)
             key = {"network": network, "loss": loss, "batch_size": batch_size, "data": source}
             for name in contestants:
                 found = {"missing": absent[name]} if name in absent else _summary(rates, name, contestants[0])
                 rows.append({**key, "contestant": name, **found})
-            for name, child in ready.items():
-                if name not in stalled:
-                    child.ask("drop")
+            for name in children:
+                if name not in absent:
+                    ask(name, "drop")
     return rows
 
 
-def _rates(children, seconds, repetitions, progress, stalled):
-    rates = {name: {kind: [] for kind in KINDS} for name in children}
+def _rates(ask, names, absent, seconds, repetitions, progress):
+    rates = {name: {kind: [] for kind in KINDS} for name in names}
     for round_ in range(repetitions + 1):
         for kind in KINDS:
-            for name, child in children.items():
-                if name in stalled:
+            for name in names:
+                if name in absent:
                     continue
                 progress(name)
-                try:
-                    done = child.ask("run", kind, seconds)
-                except Stalled as error:
-                    stalled[name] = str(error)
-                    continue
-                if round_:
+                done = ask(name, "run", kind, seconds)
+                if round_ and done:
                     rates[name][kind].append(done["images"] / done["seconds"])
     return rates
 
@@ -91,6 +89,6 @@ def _summary(rates, name, first):
     whole, bare = rates[name]["whole"], rates[name]["bare"]
     summary = {"whole": spread(whole), "bare": spread(bare)}
     summary["share"] = spread([a / b for a, b in zip(whole, bare)])
-    if rates.get(first, {}).get("whole"):
+    if rates[first]["whole"]:
         summary["ratio"] = spread([a / b for a, b in zip(rates[first]["whole"], whole)])
     return summary
