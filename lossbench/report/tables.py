@@ -36,6 +36,8 @@ class Footnotes:
 def metric_table(table, groups, name: str) -> Markup:
     """Return a table of metrics: a row a group, a column a metric; its rows are sorted by pressing a heading.
 
+    Where there are only remarks, there is no table.
+
     Parameters
     ----------
     table : metrics.Table
@@ -65,7 +67,8 @@ def metric_table(table, groups, name: str) -> Markup:
     )
     counts = element("span", [f" · {count}" for count in table.counts], class_="counts")
     remarks = [element("p", remark, class_="remark") for remark in table.remarks]
-    return together(element("h4", table.title, counts), scrolling(drawn, table.title), notes.listed(), remarks)
+    shown = scrolling(drawn, table.title) if table.columns else together()
+    return together(element("h4", table.title, counts), shown, notes.listed(), remarks)
 
 
 def run_name(group, run=None) -> list:

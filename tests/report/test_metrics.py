@@ -6,7 +6,7 @@ import statistics
 
 import pytest
 
-from lossbench.report import metrics
+from lossbench.report import metrics, tables
 
 
 def table(*groups):
@@ -117,3 +117,9 @@ def test_parts_come_in_their_order():
     assert found == [
         ("last", "test"), ("last", "validation"), ("last", "train"), ("best", "test"), ("step-00000010", "test"),
     ]  # fmt: skip
+
+
+def test_remarks_alone_have_no_table():
+    (found,) = table([{"verification": {"pairs": "of unknown classes"}}])
+    drawn = str(tables.metric_table(found, [], "one"))
+    assert ("<table" in drawn, "of unknown classes" in drawn) == (False, True)
