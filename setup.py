@@ -52,7 +52,7 @@ setup(
             "pytest>=8",
             "ruff",
             "onnxruntime",
-            "onnx<1.18; python_version < '3.10'",  # what the last onnxruntime for Python 3.9 can read
+            "onnx<1.17; python_version < '3.10'",  # what the last onnxruntime for Python 3.9 can read
         ],
         "docs": ["sphinx", "myst-parser"],
     },
