@@ -7,7 +7,7 @@ import time
 from typing import Callable
 
 
-def interleaved(work: dict[str, Callable[[], None]], repetitions: int, *, warmup: int = 1, progress=None) -> dict:
+def interleaved(work: dict[str, Callable[[], None]], repetitions: int, *, warmup: int = 1) -> dict:
     """Time several pieces of work in turn: A B C A B C …
 
     Parameters
@@ -18,8 +18,6 @@ def interleaved(work: dict[str, Callable[[], None]], repetitions: int, *, warmup
         Timed rounds.
     warmup : int
         Rounds before them.
-    progress : callable, optional
-        Called after each piece of work, for a progress bar.
 
     Returns
     -------
@@ -39,8 +37,6 @@ def interleaved(work: dict[str, Callable[[], None]], repetitions: int, *, warmup
             do()
             if round_ >= warmup:
                 seconds[name].append(time.perf_counter() - began)
-            if progress is not None:
-                progress()
     return seconds
 
 
@@ -49,7 +45,18 @@ def spread(values) -> dict:
 
     Examples
     --------
-    >>> spread([3.0, 1.0, 2.0])
-    {'median': 2.0, 'min': 1.0, 'max': 3.0, 'n': 3}
+    >>> spread([9.0, 1.0, 2.0])
+    {'median': 2.0, 'min': 1.0, 'max': 9.0, 'n': 3}
     """
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def spoken(values: dict, digits: int) -> str:
+    """A `spread` as the tables print it.
+
+    Examples
+    --------
+    >>> spoken(spread([9.0, 1.0, 2.0]), 1)
+    '2.0 (1.0 to 9.0)'
+    """
+    return "{median:.{0}f} ({min:.{0}f} to {max:.{0}f})".format(digits, **values)

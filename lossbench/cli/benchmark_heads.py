@@ -6,6 +6,7 @@ import argparse
 import re
 
 from lossbench import console
+from lossbench.benchmarks.timing import spoken
 
 HELP = "training step of every head beside a plain layer and beside other libraries"
 SIZES = "128x2x10 128x512x1000 128x512x10000 256x512x100000"
@@ -95,13 +96,9 @@ def _cells(row):
     memory = row.get("bytes")
     return [
         name,
-        _spread(row["milliseconds"], 2),
-        _spread(row["ratio"], 2),
-        _spread(row["ours"], 2) if "ours" in row else "",
+        spoken(row["milliseconds"], 2),
+        spoken(row["ratio"], 2),
+        spoken(row["ours"], 2) if "ours" in row else "",
         "" if memory is None else f"{memory / 1e6:.0f}",
         str(row["milliseconds"]["n"]),
     ]
-
-
-def _spread(values, digits):
-    return "{median:.{0}f} ({min:.{0}f} to {max:.{0}f})".format(digits, **values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossbench.benchmarks.contest.child import CONTESTANTS
+from lossbench.benchmarks.timing import spoken
 
 HEADER = ["network, loss, batch", "", "whole, images/s", "bare step, images/s", "whole / bare", "x lossbench", "n"]
 NETWORKS = {"resnet20": "ResNet-20", "lenet": "LeNet++"}
@@ -42,11 +43,7 @@ def table(rows: list) -> list[list[str]]:
         if "missing" in row:
             lines.append([title, f"{name}: {row['missing']}", "", "", "", "", ""])
             continue
-        ratio = _spread(row["ratio"], 2) if "ratio" in row and row["contestant"] != "lossbench" else ""
-        rates = [_spread(row[kind], 0) for kind in ("whole", "bare")]
-        lines.append([title, name, *rates, _spread(row["share"], 2), ratio, str(row["whole"]["n"])])
+        ratio = spoken(row["ratio"], 2) if "ratio" in row and row["contestant"] != "lossbench" else ""
+        rates = [spoken(row[kind], 0) for kind in ("whole", "bare")]
+        lines.append([title, name, *rates, spoken(row["share"], 2), ratio, str(row["whole"]["n"])])
     return lines
-
-
-def _spread(values, digits):
-    return "{median:.{0}f} ({min:.{0}f} to {max:.{0}f})".format(digits, **values)
