@@ -21,14 +21,13 @@ import time
 
 from lossbench.benchmarks.contest.task import Missing, Task
 
-# Name -> how the table calls it, and the value of OMP_NUM_THREADS: None for MXNet's own choice.
+# Name -> how the table calls it.
 CONTESTANTS = {
     "lossbench": "lossbench",
     "gluon-default": "Gluon, MXNet's default threads",
     "gluon": "Gluon, threads set",
     "pytorch": "PyTorch, channels last",
 }
-
 
 # Seconds that a contestant may take for one request; a turn is some seconds long, building one a minute at worst.
 PATIENCE = 180

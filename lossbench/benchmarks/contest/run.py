@@ -19,7 +19,7 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
     ----------
     tasks : iterable of (network, loss, batch_size)
     contestants : sequence of str
-        Names of `CONTESTANTS`; ratios are to the first.
+        Names of `CONTESTANTS`.
     seconds : float
         Least length of a turn.
     repetitions : int
@@ -32,8 +32,8 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
     list of dict
         A row per task and contestant: `network`, `loss`, `batch_size`, `data`, `contestant`, and either `missing` (what
         is not installed, or how it failed) or, as median, min, max and n, `whole` and `bare` in
-        images/s, `share` (whole / bare) and `ratio` (the first contestant's `whole` / this one's), the last two
-        repetition by repetition.
+        images/s, `share` (whole / bare) and `ratio` (lossbench's `whole` / this one's, where lossbench is among
+        them), the last two repetition by repetition.
     """
     rows, ended = [], {}
     with contextlib.ExitStack() as stack:
@@ -61,9 +61,10 @@ def measure(tasks, contestants=tuple(CONTESTANTS), *, seconds=2.0, repetitions=5
                     progress(name)
                     ask(name, "prepare", task.as_dict())
             rates = _rates(ask, contestants, absent, seconds, repetitions, progress)
+            ours = [] if "lossbench" in absent else rates.get("lossbench", {}).get("whole", [])
             key = {"network": network, "loss": loss, "batch_size": batch_size, "data": source}
             for name in contestants:
-                found = {"missing": absent[name]} if name in absent else _summary(rates, name, contestants[0])
+                found = {"missing": absent[name]} if name in absent else _summary(rates[name], ours)
                 rows.append({**key, "contestant": name, **found})
             for name in children:
                 if name not in absent:
@@ -85,10 +86,10 @@ def _rates(ask, names, absent, seconds, repetitions, progress):
     return rates
 
 
-def _summary(rates, name, first):
-    whole, bare = rates[name]["whole"], rates[name]["bare"]
+def _summary(rates, ours):
+    whole, bare = rates["whole"], rates["bare"]
     summary = {"whole": spread(whole), "bare": spread(bare)}
     summary["share"] = spread([a / b for a, b in zip(whole, bare)])
-    if rates[first]["whole"]:
-        summary["ratio"] = spread([a / b for a, b in zip(rates[first]["whole"], whole)])
+    if ours:
+        summary["ratio"] = spread([a / b for a, b in zip(ours, whole)])
     return summary
