@@ -56,7 +56,7 @@ def measure(names=NAMES, axes=AXES, *, repetitions=7, time=True, with_memory=Tru
 
 
 def merged(kept: list[dict], rows: list[dict]) -> list[dict]:
-    """Rows with what `kept` holds beside them of the same point and head; the rest of `kept` goes first.
+    """Rows with what `kept` holds beside them of the same point and head; the rest of `kept` comes after them.
 
     Examples
     --------

@@ -24,14 +24,12 @@ def run(options):
     if options.repetitions < 1:
         raise ValueError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}. The default is 7.")
 
-    import json
-    import pathlib
-
     from tqdm import tqdm
 
     from lossbench import atomic
-    from lossbench.benchmarks import scaling
+    from lossbench.benchmarks import kept, scaling
 
+    before = kept.rows(options.json)
     total = len(scaling.NAMES) * sum(len(scaling.SIZES[axis]) for axis in options.axes)
     with tqdm(total=total, unit="point", disable=None, leave=False) as bar:
         rows = scaling.measure(
@@ -42,9 +40,8 @@ def run(options):
             progress=bar.update,
         )
     if options.json:
-        path = pathlib.Path(options.json)
-        rows = scaling.merged(json.loads(path.read_text())["rows"] if path.exists() else [], rows)
-        atomic.write_json(path, {"rows": rows})
+        rows = scaling.merged(before, rows)
+        atomic.write_json(options.json, {"rows": rows})
     _print(rows, scaling)
     if options.figure:
         _draw(rows, options.figure)
@@ -72,12 +69,14 @@ def _print(rows, scaling):
     table = [["against", "head", "sizes", "ms", "grows like size ^", "MB", "grows like size ^"]]
     for axis, spoken in AXES.items():
         times, memories = _lines(rows, axis, _milliseconds), _lines(rows, axis, _megabytes)
-        for label in times or memories:
-            cells = [spoken, label, " ".join(map(str, (times or memories)[label][0]))]
-            for lines, digits in ((times, 2), (memories, 0)):
-                sizes, values = lines.get(label, ((), ()))
+        for label in {**times, **memories}:
+            costs = [(lines.get(label, ((), ())), digits) for lines, digits in ((times, 2), (memories, 0))]
+            points = sorted({size for (sizes, _), _ in costs for size in sizes})
+            cells = [spoken, label, " ".join(map(str, points))]
+            for (sizes, values), digits in costs:
+                at = {size: f"{value:.{digits}f}" for size, value in zip(sizes, values)}
                 power = f"{scaling.exponent(sizes, values):.2f}" if len(values) > 1 else ""
-                cells += [" ".join(f"{value:.{digits}f}" for value in values), power]
+                cells += [" ".join(at.get(size, "-") for size in points) if at else "", power]
             table.append(cells)
     console.print_columns(table)
 

@@ -85,14 +85,13 @@ def _run_config(options):
 
 def _run_contest(options):
     import itertools
-    import json
-    import pathlib
 
     from tqdm import tqdm
 
     from lossbench import atomic
-    from lossbench.benchmarks import contest
+    from lossbench.benchmarks import contest, kept
 
+    before = kept.rows(options.json)
     tasks = list(itertools.product(options.networks, options.losses, options.batch_sizes))
     turns = len(tasks) * len(options.contestants) * (1 + 2 * (options.repetitions + 1))
     with tqdm(total=turns, unit="turn", disable=None, leave=False) as bar:
@@ -105,10 +104,8 @@ def _run_contest(options):
             tasks, options.contestants, seconds=options.seconds, repetitions=options.repetitions, progress=show
         )
     if options.json:
-        path = pathlib.Path(options.json)
-        kept = json.loads(path.read_text())["rows"] if path.exists() else []
-        rows = contest.merged(kept, rows)
-        atomic.write_json(path, {"method": " ".join(NOTE.split()), "rows": rows})
+        rows = contest.merged(before, rows)
+        atomic.write_json(options.json, {"method": " ".join(NOTE.split()), "rows": rows})
     table = contest.table(rows)
     if options.markdown:
         print("\n".join(f"| {' | '.join(cells)} |" for cells in [table[0], ["---"] * len(table[0]), *table[1:]]))
