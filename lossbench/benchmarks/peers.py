@@ -6,6 +6,7 @@ name, batch size, embedding size, classes]`` or ``["steps", count]``, and answer
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -64,8 +65,9 @@ class Peer:
         return json.loads(line)
 
     def _ask(self, *question) -> None:
-        self._process.stdin.write(json.dumps(question) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; `_answer` says so
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
         answer = self._answer()
         if answer != "done":
             raise RuntimeError(f"{self.library}: {answer}")
@@ -76,7 +78,8 @@ class Peer:
         return lambda count: self._ask("steps", count)
 
     def close(self) -> None:
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.wait()
         self._process.stdout.close()
 

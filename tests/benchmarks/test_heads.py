@@ -61,6 +61,20 @@ def test_a_peer_that_is_not_installed_is_named(measured):
         assert f"| {row['library']} | not installed (" in text
 
 
+def test_a_peer_whose_process_has_ended_is_an_error_of_its_row(tmp_path, monkeypatch):
+    """As one that took too much memory: the rows after it say so too, and the rest is measured."""
+    (tmp_path / "gluonfr").mkdir()
+    for name in ("__init__", "loss"):  # enough of it to be imported
+        (tmp_path / "gluonfr" / f"{name}.py").touch()
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    with peers.Peer("gluonfr") as peer:
+        peer._process.kill()
+        peer._process.wait()
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="gluonfr: its process ended with status -9."):
+                peer.new_steps("arcface", 4, 3, 5)
+
+
 def test_every_peers_row_stands_for_one_of_ours():
     for rows in peers.PEERS.values():
         assert set(rows) <= set(head_steps.LABELS)
@@ -92,6 +106,19 @@ def test_a_step_trains_all_that_is_learned():
                 assert np.abs(parameter.grad().asnumpy()).max() > 0, f"{name}: {parameter.name}"
 
 
+def test_steps_end_with_a_wait_and_reach_the_embedding(monkeypatch):
+    block = head_steps.build(head_steps.PLAIN, 5, 3)
+    block.initialize()
+    steps, seen = head_steps.repeated(block, 64, 3, 5), []
+    block.register_forward_hook(lambda block, inputs, outputs: seen.append(inputs))
+    monkeypatch.setattr(mx.nd, "waitall", lambda: seen.append("wait"))
+    steps(2)
+    (embedding, label), _, last = seen
+    assert last == "wait"
+    assert np.abs(embedding.grad.asnumpy()).max() > 0
+    assert set(label.asnumpy()) == set(range(5))
+
+
 @pytest.mark.parametrize("name", [name for name in head_steps.LABELS if name != head_steps.PLAIN])
 def test_no_array_of_a_step_is_as_large_as_batch_times_classes_times_dimensions(name):
     block = head_steps.build(name, 23, 29)
@@ -110,17 +137,23 @@ def test_the_memory_of_a_step_stays_far_below_batch_times_classes_times_dimensio
 
 @linux
 def test_memory_that_is_used_is_seen(monkeypatch):
-    """The measurement itself: a step that holds 100 MB for a moment."""
+    """The measurement itself: a step that holds 100 MB for a moment, after small ones that held 400 MB."""
     with pytest.raises(RuntimeError, match="^no_such_head: "):
         memory.extra_bytes(None, "no_such_head", 4, 4, 4)
     code = (
         "import sys, numpy; sys.argv[1:] = 'lossbench x 1 1 1'.split()\n"
         "from lossbench.benchmarks import memory, peers\n"
-        "peers.new_steps = lambda library, name, *size: lambda count: numpy.ones(12_500_000 * (size[0] == 1)).sum()\n"
+        "peers.new_steps = lambda library, name, *size: lambda count: numpy.ones(12_500_000 * size[0]).sum()\n"
         "memory.main()"
     )
     seen = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-    assert 95e6 < seen < 110e6
+    assert 99e6 < seen < 110e6
+
+
+@linux
+def test_available_memory_is_in_bytes():
+    free, present = (os.sysconf(name) * os.sysconf("SC_PAGE_SIZE") for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES"))
+    assert free / 2 < memory.available_bytes() <= present
 
 
 @pytest.mark.parametrize(
