@@ -1,0 +1,100 @@
+"""What a contestant's step does, and that all of its processes are stopped between its turns."""
+
+import operator
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lossbench.benchmarks.contest import child, own
+from lossbench.benchmarks.contest.task import LGM, OPTIMIZER, Task
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    """LeNet++ on 40 images."""
+    path = tmp_path_factory.mktemp("contestants") / "images.npz"
+    images = np.random.default_rng(0).integers(0, 256, (40, 1, 28, 28), dtype=np.uint8)
+    np.savez(path, images=images, labels=np.arange(40, dtype=np.int32) % 10, mean=np.array([0.5]), std=np.array([0.3]))
+    return Task("lenet", "softmax", 8, str(path))
+
+
+def weights(name, contestant):
+    if name == "pytorch":
+        parameters = [*contestant.backbone.parameters(), *contestant.head.parameters()]
+        return [parameter.detach().numpy().copy() for parameter in parameters]
+    block = contestant.model.objective if name == "lossbench" else contestant.network
+    parameters = block.collect_params().values()
+    return [parameter.data().asnumpy() for parameter in parameters if parameter.grad_req != "null"]
+
+
+@pytest.mark.parametrize("name", ["lossbench", "gluon", "pytorch"])
+def test_a_step_trains_all_weights_whole_on_the_next_batch_and_bare_on_one_in_memory(name, task, monkeypatch):
+    if name == "pytorch":
+        pytest.importorskip("torch")
+    if name == "gluon":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: ())  # no workers, which the next test has
+    contestant = child.new_contestant(name, task)
+    contestant._stream = iter([contestant._batch] * 2)
+    contestant.step("bare")  # makes the parameters, whose shapes are not known before
+    before = weights(name, contestant)
+    for kind, left in (("bare", 2), ("whole", 1)):
+        assert contestant.step(kind) == 8
+        contestant.wait()
+        assert operator.length_hint(contestant._stream) == left
+        after = weights(name, contestant)
+        assert all(np.abs(new - old).max() > 0 for new, old in zip(after, before))
+        before = after
+    contestant.close()
+
+
+def test_a_config_of_a_task_says_what_the_others_do():
+    settings = own.settings(Task("resnet20", "lgm", 8))
+    assert (settings.data.batch_size, settings.data.augment.pad, settings.data.augment.flip) == (8, 4, True)
+    assert settings.backbone.name == "resnet20"
+    assert {key: getattr(settings.head, key) for key in ("name", *LGM)} == {"name": "lgm", **LGM}
+    assert {key: getattr(settings.optimizer, key) for key in ("name", *OPTIMIZER)} == {"name": "nag", **OPTIMIZER}
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="states of processes are read from Linux's /proc")
+def test_the_workers_of_a_data_loader_are_stopped_too(task):
+    def group(number):
+        """States of the processes of a group, but of those that have ended."""
+        fields = [path.read_text().rpartition(")")[2].split() for path in Path("/proc").glob("[0-9]*/stat")]
+        return [state for state, _, process_group, *_ in fields if int(process_group) == number and state != "Z"]
+
+    with child.Child("gluon") as contestant:
+        contestant.ask("prepare", task.as_dict())
+        states = group(contestant._process.pid)
+        assert len(states) > 1
+        assert set(states) == {"T"}
+        done = contestant.ask("run", "whole", 0)  # begins with what its workers prepared before
+        assert (done["images"], done["steps"]) == (16, 2)
+        assert set(group(contestant._process.pid)) == {"T"}
+
+
+def test_a_child_goes_on_when_it_is_asked_again(monkeypatch):
+    monkeypatch.setattr(child, "PATIENCE", 60)
+    with child.Child("nobody") as contestant:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="nobody failed: AttributeError"):
+                contestant.ask("drop")  # nothing has been prepared
+
+
+def test_plain_gluon_runs_with_the_engine_and_the_threads_that_its_row_names():
+    code = (
+        "import os, sys\n"
+        "from lossbench.benchmarks.contest import child\n"
+        "names = 'OMP_NUM_THREADS', 'MXNET_ENGINE_TYPE'\n"
+        "child._serve = lambda *_: print(*map(os.environ.get, names), file=sys.stderr)\n"
+        "for name in child.CONTESTANTS:\n"
+        "    os.environ.update(OMP_NUM_THREADS='3', MXNET_ENGINE_TYPE='NaiveEngine')\n"
+        "    sys.argv[1:] = [name]\n"
+        "    child.main()\n"
+        "assert 'mxnet' not in sys.modules  # which reads both while it is imported\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines() == ["3 NaiveEngine", "None None", "3 None", "3 NaiveEngine"]
