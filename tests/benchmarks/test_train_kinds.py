@@ -30,6 +30,8 @@ def test_evaluation_is_measured(tmp_path):
     assert inference["data"] == "synthetic"
     assert inference["images"] == 300
     assert inference["inference"]["min"] / inference["training"]["max"] <= inference["ratio"]["median"]
+    assert inference["inference"]["n"] == inference["training"]["n"] == inference["ratio"]["n"] == 2
+    assert min(inference[name]["min"] for name in ("inference", "training")) > 1  # images/s, not seconds
     assert inference["ratio"]["median"] <= inference["inference"]["max"] / inference["training"]["min"]
     assert (knn["queries"], knn["references"], knn["seconds"]["n"]) == (50, 500, 2)
     assert f"{knn['seconds']['median']:.2f}" in done.stdout
@@ -56,6 +58,7 @@ def test_growth_is_told_and_drawn(tmp_path, capsys):
     benchmark_scaling._print(rows(), scaling)
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines[1] == ["classes", "A", "10", "100", "1000", "2.50", "25.00", "250.00", "1.00"]
+    assert lines[2] == ["classes", "B", "10", "100", "1000", "300", "30000", "3000000", "2.00"]
     benchmark_scaling._draw(rows(), tmp_path / "growth.png")
     assert (tmp_path / "growth.png").stat().st_size > 10_000
 
@@ -79,6 +82,27 @@ def test_a_step_is_measured_at_every_point(monkeypatch):
         (4, 4, "lgm"),
     ]
     assert all(row["milliseconds"]["n"] == 2 and "bytes" not in row for row in measured)
+
+
+def test_a_point_without_a_cost_leaves_a_gap(capsys):
+    """A step that needs no memory beside its batch has no place on a logarithmic axis, nor an exponent."""
+    point = {**scaling.FIXED, "axis": "batch_size", "name": "plain", "label": "Dense"}
+    measured = [
+        {**point, "batch_size": size, "milliseconds": {"median": size}, "bytes": taken}
+        for size, taken in ((32, 0), (128, 1e6), (512, 4e6))
+    ]
+    benchmark_scaling._print(measured, scaling)
+    cells = capsys.readouterr().out.splitlines()[1].split()
+    assert cells == "batch Dense 32 128 512 32.00 128.00 512.00 1.00 - 1 4 1.00".split()
+
+
+def test_growth_is_drawn_against_size_and_a_proportional_line():
+    lines = {"A": ((10, 100), (2, 30)), "B": ((10, 1000), (5, 6))}
+    (axes,) = draw([{"xlabel": "classes", "ylabel": "ms", "lines": lines}], title="growth").axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("classes", "ms")
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert drawn == {"A": [[10, 2], [100, 30]], "B": [[10, 5], [1000, 6]], "proportional": [[10, 3], [100, 30]]}
 
 
 def test_nothing_to_draw_is_refused():
