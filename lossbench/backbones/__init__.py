@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 
 from lossbench._mxnet import mx
+from lossbench.backbones import bfloat16
 from lossbench.backbones.convnet import ConvNet
 from lossbench.backbones.layers import fuse
 from lossbench.backbones.lenet import LeNet
 from lossbench.backbones.resnet import CifarResNet
 from lossbench.backbones.zoo import Zoo
 
-__all__ = ["BACKBONES", "build", "fuse", "initializer"]
+__all__ = ["BACKBONES", "bfloat16", "build", "fuse", "initializer"]
 
 BACKBONES = {
     "lenet": LeNet,

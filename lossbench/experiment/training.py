@@ -42,8 +42,16 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
     settings = model.settings
     steps = batches_per_epoch // settings.trainer.accumulate_steps
     rate = settings.optimizer.learning_rate
-    if _mxnet.has_onednn(model.devices):
+    onednn = _mxnet.has_onednn(model.devices)
+    if onednn:
         backbones.fuse(model.backbone)
+    if settings.trainer.precision == "bfloat16":
+        if not (onednn and backbones.bfloat16.is_fast()):
+            raise ValueError(
+                "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
+                "(avx512_bf16 or amx_bf16 of a CPU). Take float32."
+            )
+        backbones.bfloat16.narrow(model.backbone)
     return Trainer(
         model.objective,
         Optimizers(model.groups(), model.devices),

@@ -1,0 +1,94 @@
+"""Training in bfloat16 beside float32, on processors that multiply it twice as fast."""
+
+from __future__ import annotations
+
+import functools
+import pathlib
+import re
+
+import numpy as np
+
+from lossbench._mxnet import mx
+from lossbench.backbones.layers import GlobalMean, PReLU
+
+nn = mx.gluon.nn
+
+# What MXNet takes for the name of the type.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+# What Linux calls the instructions that take bfloat16; without them oneDNN emulates it, slower than float32.
+INSTRUCTIONS = r"\b(avx512_bf16|amx_bf16)\b"
+# A convolution that reads fewer channels, such as those of an image, has no fast bfloat16 kernel.
+FEWEST_CHANNELS = 16
+
+
+def is_fast(processors: str = "/proc/cpuinfo") -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    path = pathlib.Path(processors)
+    return path.exists() and re.search(INSTRUCTIONS, path.read_text()) is not None
+
+
+def narrow(block) -> None:
+    """Let the convolutions of a block, and what lies between them, compute in bfloat16.
+
+    bfloat16 has the range of float32 and 8 bits of precision. Parameters, their gradients and updates, and the sums
+    inside a kernel stay float32, and so do the first convolution with the batch normalisation after it, the mean over
+    what is left of the image, linear layers, and the block's output. Call it once, before the block is traced, and only
+    to train on a CPU that `is_fast` is true of: elsewhere there may be no kernel.
+
+    Raises
+    ------
+    ValueError
+        If an operator of the block takes no bfloat16.
+
+    Examples
+    --------
+    >>> from lossbench.backbones import LeNet
+    >>> backbone = LeNet()
+    >>> backbone.initialize()
+    >>> narrow(backbone)
+    """
+    block.apply(_narrow_layer)
+    block.hybrid_forward = functools.partial(_widen_output, block.hybrid_forward)
+    try:
+        block(mx.sym.var("image")).infer_type(image="float32")
+    except (mx.MXNetError, TypeError) as error:
+        reason = " ".join(str(error).split())[-200:]
+        raise ValueError(
+            f"backbones: `block` must be made of operators that take bfloat16, got {type(block).__name__} ({reason}). "
+            "Train it in float32."
+        ) from error
+
+
+def _narrow_layer(layer) -> None:
+    if isinstance(layer, (nn.Dense, GlobalMean)) or _reads_few_channels(layer):
+        change = _widen_input
+    elif isinstance(layer, (nn.Conv2D, PReLU)):
+        change = _narrow_all
+    elif isinstance(layer, nn.BatchNorm):
+        change = _narrow_output
+    else:
+        return
+    layer.hybrid_forward = functools.partial(change, layer.hybrid_forward)
+
+
+def _reads_few_channels(layer) -> bool:
+    if not isinstance(layer, nn.Conv2D):
+        return False
+    return layer._kwargs["num_group"] == 1 and layer.weight.shape[1] < FEWEST_CHANNELS
+
+
+def _narrow_all(forward, F, x, **parameters):
+    narrowed = {name: F.amp_cast(parameter, dtype=BFLOAT16) for name, parameter in parameters.items()}
+    return forward(F, F.amp_cast(x, dtype=BFLOAT16), **narrowed)
+
+
+def _narrow_output(forward, F, x, **parameters):
+    return F.amp_cast(forward(F, x, **parameters), dtype=BFLOAT16)
+
+
+def _widen_input(forward, F, x, **parameters):
+    return forward(F, F.amp_cast(x, dtype="float32"), **parameters)
+
+
+def _widen_output(forward, F, x, **parameters):
+    return F.amp_cast(forward(F, x, **parameters), dtype="float32")

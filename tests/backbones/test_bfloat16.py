@@ -1,0 +1,114 @@
+import re
+
+import numpy as np
+import pytest
+
+from lossbench import _mxnet, config, experiment
+from lossbench._mxnet import mx
+from lossbench.backbones import CifarResNet, ConvNet, LeNet, bfloat16, fuse
+
+NETWORKS = {"resnet": lambda: CifarResNet(8), "lenet": lambda: LeNet(embedding_size=16), "convnet": ConvNet}
+TINY = """\
+data: {source: digits, batch_size: 64, validation_fraction: 0.1}
+backbone: {name: lenet, embedding_size: 32, initializer: msra}
+head: {name: lgm}
+optimizer: {name: nag, learning_rate: 0.01}
+schedule: {name: one_cycle}
+trainer: {epochs: 3, progress: none, precision: bfloat16}
+evaluation: {methods: [softmax], embeddings_every_epochs: null}
+"""
+
+has_instructions = pytest.mark.skipif(not bfloat16.is_fast(), reason="this processor has no bfloat16 instructions")
+
+
+def computed(network, narrow, rng):
+    """Embedding and gradients of one step, and the types of what the convolutions compute."""
+    mx.random.seed(5)
+    net = NETWORKS[network]()
+    net.initialize(mx.init.Xavier())
+    fuse(net)
+    if narrow:
+        bfloat16.narrow(net)
+    net.hybridize(static_alloc=True, static_shape=True)
+    image, gradient = mx.nd.array(rng.normal(size=(16, *net.image_shape))), mx.nd.array(rng.normal(size=(16, 1)))
+    with mx.autograd.record():
+        embedding = net(image)
+        loss = (embedding * gradient).sum()
+    loss.backward()
+    gradients = {n: p.grad().asnumpy() for n, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
+    inner = net._cached_graph[1].get_internals()
+    types = dict(zip(inner.list_outputs(), inner.infer_type(**{inner.list_inputs()[0]: "float32"})[1]))
+    convolved = [str(t) for name, t in types.items() if re.search(r"_conv\d+_fwd_output$", name)]
+    return embedding.asnumpy(), gradients, convolved
+
+
+@has_instructions
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_step_is_that_of_float32_but_for_the_precision(network, seed):
+    plain, narrow = (computed(network, flag, np.random.default_rng(seed)) for flag in (False, True))
+    assert {"float32" in kind for kind in plain[2]} == {True}
+    wide = [k for k, kind in enumerate(narrow[2]) if "float32" in kind]
+    assert wide == [0]  # the one that reads the image
+    assert narrow[0].dtype == np.float32
+    size = np.linalg.norm(plain[0])
+    assert 1e-5 * size < np.linalg.norm(narrow[0] - plain[0]) < 0.02 * size
+    for name, expected in plain[1].items():
+        assert narrow[1][name].dtype == np.float32
+        similarity = (narrow[1][name] * expected).sum() / np.linalg.norm(narrow[1][name]) / np.linalg.norm(expected)
+        assert similarity > 0.95, name
+
+
+class Gated(mx.gluon.nn.HybridSequential):
+    """Channels times numbers of a linear layer, as in a squeeze-and-excitation block."""
+
+    def hybrid_forward(self, F, x):
+        x = self[0](x)
+        return F.broadcast_mul(x, F.reshape(self[1](x), shape=(0, 0, 1, 1)))
+
+
+def test_what_takes_no_bfloat16_is_named():
+    net = Gated()
+    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=16), mx.gluon.nn.Dense(16, in_units=16 * 36))
+    net.initialize()
+    with pytest.raises(ValueError, match=r"`block` must be made of operators that take bfloat16, got Gated \(.*mul"):
+        bfloat16.narrow(net)
+
+
+@pytest.mark.parametrize(
+    ("flags", "fast"),
+    [("fpu avx512f avx512bw", False), ("avx512_bf16 sse", True), ("avx512_bf16x", False), ("amx_bf16", True)],
+)
+def test_the_processors_instructions_decide(tmp_path, flags, fast):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert bfloat16.is_fast(str(tmp_path / "cpuinfo")) == fast
+    assert not bfloat16.is_fast(str(tmp_path / "absent"))
+
+
+@pytest.fixture
+def settings(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    return lambda *overrides: config.load(tmp_path / "tiny.yaml", overrides)
+
+
+@has_instructions
+def test_a_training_learns_repeats_and_is_scored_in_float32(settings, tmp_path):
+    scores = []
+    for name in ("one", "two"):
+        experiment.run(settings(), tmp_path / name)
+        model = experiment.open_run(tmp_path / name).model
+        measured = model.outputs(model.dataset.test)
+        scores.append(measured["embedding"])
+        assert (measured["logits"].argmax(axis=1) == measured["label"]).mean() > 0.5
+    np.testing.assert_array_equal(*scores)
+    rounded = scores[0].view(np.uint32) & 0xFFFF
+    assert (rounded != 0).mean() > 0.9  # bfloat16 would have no lower half
+
+
+@pytest.mark.parametrize("lacking", ["instructions", "kernels"])
+def test_a_device_without_it_is_refused(settings, tmp_path, monkeypatch, lacking):
+    if lacking == "kernels":
+        monkeypatch.setattr(_mxnet, "has_onednn", lambda contexts: False)
+    else:
+        monkeypatch.setattr(bfloat16, "is_fast", lambda: False)
+    with pytest.raises(ValueError, match=r"trainer.precision: must be float32 on this device, got bfloat16"):
+        experiment.run(settings(), tmp_path / "run")
