@@ -117,12 +117,12 @@ def _torch_steps(name, batch_size, embedding_size, num_classes):
     return steps
 
 
-def _gluonfr_steps(name, batch_size, embedding_size, num_classes):
+def gluonfr_block(name: str, embedding_size: int, num_classes: int):
+    """Build the loss of gluonfr that stands beside ours of a name, uninitialised, with the class weights it needs."""
     from gluonfr import loss as losses
     from gluonfr.nn.basic_blocks import NormDense
 
     from lossbench._mxnet import mx
-    from lossbench.benchmarks import head_steps
 
     class Step(mx.gluon.HybridBlock):
         def __init__(self, loss_function, norm=None, with_embedding=False):
@@ -151,7 +151,13 @@ def _gluonfr_steps(name, batch_size, embedding_size, num_classes):
         "center": lambda: Step(losses.CenterLoss(num_classes, embedding_size, 0.01), (False, False), True),
         "ring": lambda: Step(losses.RingLoss(0.01), (False, False), True),
     }
-    block = blocks[name]()
+    return blocks[name]()
+
+
+def _gluonfr_steps(name, batch_size, embedding_size, num_classes):
+    from lossbench.benchmarks import head_steps
+
+    block = gluonfr_block(name, embedding_size, num_classes)
     block.initialize()
     return head_steps.repeated(block, batch_size, embedding_size, num_classes)
 

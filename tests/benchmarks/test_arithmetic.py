@@ -1,13 +1,15 @@
 """What the benchmarks make of the times they take, on a clock that only the measured work moves; no MXNet step runs."""
 
+import argparse
 import itertools
 import json
 import time
 
+import numpy as np
 import pytest
 
+from lossbench.benchmarks import evaluation, kept, scaling, training
 from lossbench.benchmarks import heads as benchmark
-from lossbench.benchmarks import kept, scaling
 from lossbench.benchmarks.contest import child, measure, run, table, task
 from lossbench.benchmarks.timing import interleaved
 from lossbench.cli import benchmark as command
@@ -92,6 +94,60 @@ def test_growth_is_measured_in_milliseconds_of_one_step(clock, monkeypatch):
     assert [row["milliseconds"]["median"] for row in rows] == pytest.approx([1100, 1200, 1300])
 
 
+class Steps:
+    """A contestant of 60 images a step, two of which make a turn; one that has a model, too."""
+
+    def __init__(self, clock, waiting=0, **turns):
+        self.clock, self.waiting = clock, waiting
+        self.turns = {kind: itertools.chain.from_iterable((s / 2, s / 2) for s in turn) for kind, turn in turns.items()}
+
+    def step(self, kind):
+        self.clock.now += next(self.turns[kind])
+        return 60
+
+    def wait(self):
+        self.clock.now += self.waiting
+
+    @property
+    def model(self):
+        return self
+
+    def outputs(self, split):
+        self.step("scoring")
+        self.step("scoring")
+
+
+def test_a_turn_lasts_as_long_as_asked_and_counts_the_wait(clock):
+    steps = Steps(clock, waiting=3, whole=(4, 4), bare=(1,))
+    assert child.turn(steps, "whole", 7) == {"images": 240, "steps": 4, "seconds": 11}
+    assert child.turn(steps, "bare", 0) == {"images": 120, "steps": 2, "seconds": 4}
+
+
+def test_the_share_of_a_config_is_whole_to_bare_turn_by_turn(clock, monkeypatch):
+    steps = Steps(clock, whole=(99, 4, 8, 4), bare=(99, 2, 2, 4))
+    monkeypatch.setattr(training.Contestant, "of", lambda settings, device: steps)
+    assert training.measure(None, seconds=0, repetitions=3) == {
+        "whole": {"median": 30, "min": 15, "max": 30, "n": 3},
+        "bare": {"median": 60, "min": 30, "max": 60, "n": 3},
+        "share": {"median": 0.5, "min": 0.25, "max": 1, "n": 3},
+    }
+
+
+def test_scoring_is_compared_with_training_turn_by_turn(clock, monkeypatch, tmp_path):
+    images, labels = np.zeros((12, 3, 32, 32), np.uint8), np.zeros(12, np.int32)
+    np.savez(tmp_path / "images.npz", images=images, labels=labels, mean=np.zeros(3), std=np.ones(3))
+    monkeypatch.setattr(evaluation, "write_images", lambda network, folder: (tmp_path / "images.npz", "synthetic"))
+    steps = Steps(clock, scoring=(99, 2, 1, 4), whole=(99, 4, 8, 4))
+    monkeypatch.setattr(evaluation, "Contestant", lambda task: steps)
+    assert evaluation.measure_inference(count=8, seconds=0, repetitions=3) == {
+        "inference": {"median": 4, "min": 2, "max": 8, "n": 3},
+        "training": {"median": 30, "min": 15, "max": 30, "n": 3},
+        "ratio": {"median": pytest.approx(4 / 30), "min": pytest.approx(2 / 30), "max": pytest.approx(8 / 15), "n": 3},
+        "data": "synthetic",
+        "images": 8,
+    }
+
+
 class Contestant:
     """Answers as `child.Child` does; 1200 images a turn, in the seconds of a list."""
 
@@ -170,9 +226,12 @@ def test_the_table_of_heads_has_each_value_in_its_column():
 def test_what_the_help_names_is_what_is_measured():
     """The command line names it a second time, to help without importing MXNet."""
     assert [benchmark_heads.size(text) for text in benchmark_heads.SIZES.split()] == list(benchmark.SIZES)
-    assert list(benchmark_train.NETWORKS) == list(task.NETWORKS)
-    assert benchmark_train.LOSSES == task.LOSSES
-    assert benchmark_train.CONTESTANTS.split() == list(child.CONTESTANTS)
+    parser = argparse.ArgumentParser()
+    benchmark_train.add_arguments(parser)
+    default = parser.parse_args([])
+    assert list(default.networks) == list(task.NETWORKS)
+    assert list(default.losses) == list(task.LOSSES)
+    assert list(default.contestants) == list(child.CONTESTANTS)
     assert tuple(benchmark_scaling.AXES) == scaling.AXES == tuple(scaling.SIZES)
 
 

@@ -75,6 +75,18 @@ def test_a_peer_whose_process_has_ended_is_an_error_of_its_row(tmp_path, monkeyp
                 peer.new_steps("arcface", 4, 3, 5)
 
 
+@pytest.mark.parametrize("name", ["am_softmax", "arcface"])
+def test_gluonfrs_loss_is_ours_for_the_same_weights(name):
+    pytest.importorskip("gluonfr")
+    theirs, ours = peers.gluonfr_block(name, 3, 5), head_steps.build(name, 5, 3)
+    theirs.initialize()
+    ours.initialize()
+    theirs.dense.weight.set_data(ours.weight.data())
+    embedding, label = mx.nd.random.normal(shape=(20, 3)), mx.nd.arange(20) % 5
+    losses = [block(embedding, label)[0].asnumpy() for block in (theirs, ours)]
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
 def test_every_peers_row_stands_for_one_of_ours():
     for rows in peers.PEERS.values():
         assert set(rows) <= set(head_steps.LABELS)
