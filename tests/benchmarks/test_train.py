@@ -14,15 +14,10 @@ import pytest
 
 from lossbench.benchmarks.contest import child as child_module
 from lossbench.benchmarks.contest import measure, merged, table
-from lossbench.benchmarks.contest.child import Child, turn
+from lossbench.benchmarks.contest.child import Child
 from lossbench.benchmarks.contest.task import Task, write_images
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-ABSENT = {
-    "gluon": ("gluoncv", "gluoncv is not installed"),
-    "gluon-default": ("gluoncv", "gluoncv is not installed"),
-    "pytorch": ("torch", "PyTorch is not installed"),
-}
 ARGUMENTS = ["--networks", "lenet", "--losses", "softmax", "--batch-sizes", "8", "--repetitions", "2"]
 
 
@@ -55,13 +50,12 @@ def test_every_contestant_is_measured_or_named_as_missing(measured):
     assert [row["contestant"] for row in rows[1:]] == list(child_module.CONTESTANTS)
     for row in rows[1:]:
         assert (row["network"], row["loss"], row["batch_size"], row["data"]) == ("lenet", "softmax", 8, "synthetic")
-        module, message = ABSENT.get(row["contestant"], ("sys", ""))
-        if row["contestant"] == "pytorch" and importlib.util.find_spec(module) is None:
-            assert row["missing"] == message
-            assert f"PyTorch, channels last: {message}" in out
+        if row["contestant"] == "pytorch" and importlib.util.find_spec("torch") is None:
+            assert row["missing"] == "PyTorch is not installed"
+            assert "PyTorch, channels last: PyTorch is not installed" in out
         else:
             assert row["whole"]["n"] == row["bare"]["n"] == row["share"]["n"] == 2
-            assert 0 < row["whole"]["min"] <= row["whole"]["median"] <= row["whole"]["max"]
+            assert 1 < row["whole"]["min"] <= row["whole"]["median"] <= row["whole"]["max"]
             assert f"{row['whole']['median']:.0f} (" in out
 
 
@@ -87,32 +81,6 @@ def test_a_task_measured_anew_replaces_its_rows():
     assert [line[0] for line in table([b, b, a])[1:]] == ["ResNet-20, L-GM, 64", "", "LeNet++, L-GM, 64"]
 
 
-class Counting:
-    """A contestant that only counts."""
-
-    def __init__(self, seconds=0.0):
-        self.seconds, self.steps, self.waited = seconds, 0, 0
-
-    def step(self, kind):
-        self.steps += 1
-        time.sleep(self.seconds)
-        return 7
-
-    def wait(self):
-        self.waited += 1
-        time.sleep(self.seconds)
-
-
-def test_a_turn_lasts_as_long_as_asked_and_counts_the_wait():
-    counting = Counting(0.02)
-    done = turn(counting, "whole", 0.1)
-    assert done["images"] == 7 * counting.steps
-    assert done["steps"] == counting.steps >= 3
-    assert counting.waited == 1
-    assert done["seconds"] >= 0.02 * (counting.steps + 1)
-    assert turn(Counting(), "bare", 0)["steps"] == 2
-
-
 def state(pid):
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
@@ -130,7 +98,6 @@ def test_a_child_is_stopped_between_its_turns_and_ends_with_its_parent():
 import sys
 from lossbench.benchmarks.contest.child import Child
 child = Child("lossbench")
-child.ask("drop") if len(sys.argv) > 1 else None
 try:
     child.ask("prepare", {"network": "lenet", "loss": "softmax", "batch_size": 4, "images": "absent.npz"})
 except RuntimeError as error:
@@ -175,6 +142,7 @@ def test_images_are_the_real_ones_only_where_they_are(tmp_path, monkeypatch):
 
 def test_a_contestant_that_does_not_answer_is_ended_and_named(monkeypatch):
     monkeypatch.setattr(child_module, "PATIENCE", 0.2)  # too short to import MXNet
-    [row] = measure([("lenet", "softmax", 8)], ["lossbench"], seconds=0, repetitions=1)
-    assert row["missing"] == "no answer in 0.2 s"
-    assert "lossbench: no answer in 0.2 s" in table([row])[1]
+    tasks = [("lenet", "softmax", 8), ("lenet", "softmax", 16)]
+    rows = measure(tasks, ["lossbench"], seconds=0, repetitions=1)
+    assert [row["missing"] for row in rows] == 2 * ["no answer in 0.2 s"]  # it is not asked again
+    assert "lossbench: no answer in 0.2 s" in table(rows)[1]
