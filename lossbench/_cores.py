@@ -1,8 +1,9 @@
-"""How many cores this process may use, as the operating system tells it."""
+"""How many cores this process may use, and what they can do, as the operating system tells it."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 
@@ -11,6 +12,14 @@ def thread_count() -> int:
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota()
     return affinity if quota is None else max(1, min(affinity, int(quota)))
+
+
+def has_bfloat16(processors: Path = Path("/proc/cpuinfo")) -> bool:
+    """Return whether the processor has instructions for bfloat16; without them it would be slower than float32."""
+    try:
+        return re.search(r"\b(avx512_bf16|amx_bf16)\b", processors.read_text()) is not None
+    except OSError:
+        return False
 
 
 def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:

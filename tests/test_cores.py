@@ -57,3 +57,13 @@ def test_a_quota_lowers_the_threads_to_whole_cores(monkeypatch, granted, threads
     monkeypatch.setattr(_cores, "_cgroup_quota", lambda: granted)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2, 3})
     assert _cores.thread_count() == threads
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"),
+    [("fpu avx512f avx512bw", False), ("avx512_bf16 sse", True), ("avx512_bf16x", False), ("amx_bf16", True)],
+)
+def test_the_processors_flags_tell_of_bfloat16(tmp_path, flags, has):
+    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
+    assert _cores.has_bfloat16(tmp_path / "cpuinfo") == has
+    assert not _cores.has_bfloat16(tmp_path / "absent")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import pathlib
-import re
 
 import numpy as np
 
@@ -15,16 +13,8 @@ nn = mx.gluon.nn
 
 # What MXNet takes for the name of the type.
 BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
-# What Linux calls the instructions that take bfloat16; without them oneDNN emulates it, slower than float32.
-INSTRUCTIONS = r"\b(avx512_bf16|amx_bf16)\b"
 # A convolution that reads fewer channels, such as those of an image, has no fast bfloat16 kernel.
 FEWEST_CHANNELS = 16
-
-
-def is_fast(processors: str = "/proc/cpuinfo") -> bool:
-    """Whether this processor has instructions for bfloat16."""
-    path = pathlib.Path(processors)
-    return path.exists() and re.search(INSTRUCTIONS, path.read_text()) is not None
 
 
 def narrow(block) -> None:
@@ -33,7 +23,7 @@ def narrow(block) -> None:
     bfloat16 has the range of float32 and 8 bits of precision. Parameters, their gradients and updates, and the sums
     inside a kernel stay float32, and so do the first convolution with the batch normalisation after it, the mean over
     what is left of the image, linear layers, and the block's output. Call it once, before the block is traced, and only
-    to train on a CPU that `is_fast` is true of: elsewhere there may be no kernel.
+    to train on a CPU with such instructions: elsewhere there may be no kernel.
 
     Raises
     ------

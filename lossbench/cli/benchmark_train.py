@@ -8,14 +8,16 @@ from lossbench import console
 
 HELP = "images/s of whole training and of the bare step, beside Gluon's and PyTorch's usual way, or of one config"
 ROWS = {"whole": "whole training, images/s", "bare": "bare step, images/s", "share": "whole / bare"}
-NETWORKS, LOSSES, CONTESTANTS = ("resnet20", "lenet"), ("softmax", "lgm"), "lossbench gluon-default gluon pytorch"
+NETWORKS, LOSSES = ("resnet20", "lenet"), ("softmax", "lgm")
+CONTESTANTS = ("lossbench", "lossbench-bfloat16", "gluon-default", "gluon", "pytorch", "pytorch-bfloat16")
 NOTE = """\
 Without --config: ResNet-20 on 3x32x32 and LeNet++ on 1x28x28, for each batch size and loss, by lossbench; by Gluon as
 its training scripts have it (gluoncv's network, DataLoader with transforms for each image), with the threads that
-MXNet chooses and with all; by PyTorch on the CPU, channels last. What is not installed is named in the table. Real
-images where they are on this machine, else synthetic ones. Each runs in a process of its own, stopped while it is not
-its turn. whole: data path, augmentation, step and metrics; bare: the step on one batch in memory. Images/s: median
-(smallest to largest) of n turns; whole / bare and x lossbench repetition by repetition.
+MXNet chooses and with all; by PyTorch on the CPU, channels last; by lossbench and PyTorch (autocast) in bfloat16, too.
+What is not installed, or not a thing of this processor, is named in the table. Real images where they are on this
+machine, else synthetic ones. Each runs in a process of its own, stopped while it is not its turn. whole: data path,
+augmentation, step and metrics; bare: the step on one batch in memory. Images/s: median (smallest to largest) of n
+turns; whole / bare and x lossbench (in float32) repetition by repetition.
 """
 
 
@@ -30,9 +32,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--batch-sizes", nargs="+", type=int, default=(64, 128, 256), metavar="N", help="default: 64 128 256"
     )
-    parser.add_argument(
-        "--contestants", nargs="+", choices=CONTESTANTS.split(), default=CONTESTANTS.split(), help="default: all"
-    )
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, help="default: all")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of one turn, at least (default: 2)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
     parser.add_argument(

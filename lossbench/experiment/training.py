@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from lossbench import _mxnet, backbones, checkpoint, data, schedules
+from lossbench import _cores, _mxnet, backbones, checkpoint, data, schedules
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.measuring import measure, suiting
@@ -46,7 +46,7 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
     if onednn:
         backbones.fuse(model.backbone)
     if settings.trainer.precision == "bfloat16":
-        if not (onednn and backbones.bfloat16.is_fast()):
+        if not (onednn and _cores.has_bfloat16()):
             raise ValueError(
                 "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
                 "(avx512_bf16 or amx_bf16 of a CPU). Take float32."

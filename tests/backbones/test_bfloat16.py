@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from lossbench import _mxnet, config, experiment
+from lossbench import _cores, _mxnet, config, experiment
 from lossbench._mxnet import mx
 from lossbench.backbones import CifarResNet, ConvNet, LeNet, bfloat16, fuse
 
@@ -18,7 +18,7 @@ trainer: {epochs: 3, progress: none, precision: bfloat16}
 evaluation: {methods: [softmax], embeddings_every_epochs: null}
 """
 
-has_instructions = pytest.mark.skipif(not bfloat16.is_fast(), reason="this processor has no bfloat16 instructions")
+has_instructions = pytest.mark.skipif(not _cores.has_bfloat16(), reason="this processor has no bfloat16 instructions")
 
 
 def computed(network, narrow, rng):
@@ -74,16 +74,6 @@ def test_what_takes_no_bfloat16_is_named():
         bfloat16.narrow(net)
 
 
-@pytest.mark.parametrize(
-    ("flags", "fast"),
-    [("fpu avx512f avx512bw", False), ("avx512_bf16 sse", True), ("avx512_bf16x", False), ("amx_bf16", True)],
-)
-def test_the_processors_instructions_decide(tmp_path, flags, fast):
-    (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
-    assert bfloat16.is_fast(str(tmp_path / "cpuinfo")) == fast
-    assert not bfloat16.is_fast(str(tmp_path / "absent"))
-
-
 @pytest.fixture
 def settings(tmp_path):
     (tmp_path / "tiny.yaml").write_text(TINY)
@@ -109,6 +99,6 @@ def test_a_device_without_it_is_refused(settings, tmp_path, monkeypatch, lacking
     if lacking == "kernels":
         monkeypatch.setattr(_mxnet, "has_onednn", lambda contexts: False)
     else:
-        monkeypatch.setattr(bfloat16, "is_fast", lambda: False)
+        monkeypatch.setattr(_cores, "has_bfloat16", lambda: False)
     with pytest.raises(ValueError, match=r"trainer.precision: must be float32 on this device, got bfloat16"):
         experiment.run(settings(), tmp_path / "run")

@@ -1,5 +1,7 @@
 """What a contestant's step does, and that all of its processes are stopped between its turns."""
 
+import importlib
+import importlib.util
 import operator
 import os
 import subprocess
@@ -9,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lossbench import _cores
 from lossbench.benchmarks.contest import child, own
 from lossbench.benchmarks.contest.task import LGM, OPTIMIZER, Task
+
+ROOT = Path(__file__).resolve().parents[2]
+ALONE = "LOSSBENCH_TEST_ALONE"  # set in a process that runs a single test
 
 
 @pytest.fixture(scope="module")
@@ -23,18 +29,37 @@ def task(tmp_path_factory):
 
 
 def weights(name, contestant):
-    if name == "pytorch":
+    if name.startswith("pytorch"):
         parameters = [*contestant.backbone.parameters(), *contestant.head.parameters()]
         return [parameter.detach().numpy().copy() for parameter in parameters]
-    block = contestant.model.objective if name == "lossbench" else contestant.network
+    block = contestant.model.objective if name.startswith("lossbench") else contestant.network
     parameters = block.collect_params().values()
     return [parameter.data().asnumpy() for parameter in parameters if parameter.grad_req != "null"]
 
 
-@pytest.mark.parametrize("name", ["lossbench", "gluon", "pytorch"])
-def test_a_step_trains_all_weights_whole_on_the_next_batch_and_bare_on_one_in_memory(name, task, monkeypatch):
-    if name == "pytorch":
-        pytest.importorskip("torch")
+@pytest.fixture
+def runs_elsewhere(request, name):
+    """Whether the test of this contestant has just passed in a process of its own: MXNet crashes beside PyTorch."""
+    if "bfloat16" in request.node.name and not _cores.has_bfloat16():
+        pytest.skip("this processor has no bfloat16 instructions")
+    if not name.startswith("pytorch") or ALONE in os.environ:
+        return False
+    if importlib.util.find_spec("torch") is None:
+        pytest.skip("PyTorch is not installed")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", request.node.nodeid]
+    environment = {**os.environ, ALONE: "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout
+    assert "1 passed" in done.stdout
+    return True
+
+
+@pytest.mark.parametrize("name", ["lossbench", "lossbench-bfloat16", "gluon", "pytorch", "pytorch-bfloat16"])
+def test_a_step_trains_all_weights_whole_on_the_next_batch_and_bare_on_one_in_memory(
+    name, task, monkeypatch, runs_elsewhere
+):
+    if runs_elsewhere:
+        return
     if name == "gluon":
         monkeypatch.setattr(os, "sched_getaffinity", lambda process: ())  # no workers, which the next test has
     contestant = child.new_contestant(name, task)
@@ -49,6 +74,25 @@ def test_a_step_trains_all_weights_whole_on_the_next_batch_and_bare_on_one_in_me
         assert all(np.abs(new - old).max() > 0 for new, old in zip(after, before))
         before = after
     contestant.close()
+
+
+@pytest.mark.parametrize("name", ["lossbench", "pytorch"])
+def test_bfloat16_moves_the_same_weights_by_about_as_much(name, task, runs_elsewhere):
+    """The same start and batch: weights that differ after a step, and not by more than the precision lets them."""
+    if runs_elsewhere:
+        return
+    moved = {}
+    for precision in ("", "-bfloat16"):
+        if name == "pytorch":
+            importlib.import_module("torch").manual_seed(0)
+        contestant = child.new_contestant(name + precision, task)
+        before = weights(name, contestant)
+        contestant.step("bare")
+        contestant.wait()
+        moved[precision] = [new - old for new, old in zip(weights(name, contestant), before)]
+        contestant.close()
+    plain, narrow = (np.concatenate([change.ravel() for change in moved[key]]) for key in moved)
+    assert 1e-4 < np.linalg.norm(plain - narrow) / np.linalg.norm(plain) < 0.3
 
 
 def test_a_config_of_a_task_says_what_the_others_do():
@@ -89,7 +133,7 @@ def test_plain_gluon_runs_with_the_engine_and_the_threads_that_its_row_names():
         "import os, sys\n"
         "from lossbench.benchmarks.contest import child\n"
         "names = 'OMP_NUM_THREADS', 'MXNET_ENGINE_TYPE'\n"
-        "child._serve = lambda *_: print(*map(os.environ.get, names), file=sys.stderr)\n"
+        "child._serve = lambda *_: print(sys.argv[1], *map(os.environ.get, names), file=sys.stderr)\n"
         "for name in child.CONTESTANTS:\n"
         "    os.environ.update(OMP_NUM_THREADS='3', MXNET_ENGINE_TYPE='NaiveEngine')\n"
         "    sys.argv[1:] = [name]\n"
@@ -97,4 +141,6 @@ def test_plain_gluon_runs_with_the_engine_and_the_threads_that_its_row_names():
         "assert 'mxnet' not in sys.modules  # which reads both while it is imported\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stderr.splitlines() == ["3 NaiveEngine", "None None", "3 None", "3 NaiveEngine"]
+    found = dict(line.split(" ", 1) for line in done.stderr.splitlines())
+    plain = {"gluon-default": "None None", "gluon": "3 None"}
+    assert found == {**dict.fromkeys(child.CONTESTANTS, "3 NaiveEngine"), **plain}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lossbench import _cores
 from lossbench.benchmarks.contest import child as child_module
 from lossbench.benchmarks.contest import measure, merged, table
 from lossbench.benchmarks.contest.child import Child
@@ -50,7 +51,9 @@ def test_every_contestant_is_measured_or_named_as_missing(measured):
     assert [row["contestant"] for row in rows[1:]] == list(child_module.CONTESTANTS)
     for row in rows[1:]:
         assert (row["network"], row["loss"], row["batch_size"], row["data"]) == ("lenet", "softmax", 8, "synthetic")
-        if row["contestant"] == "pytorch" and importlib.util.find_spec("torch") is None:
+        if row["contestant"].endswith("bfloat16") and not _cores.has_bfloat16():
+            assert row["missing"] == "this processor has no bfloat16 instructions"
+        elif row["contestant"].startswith("pytorch") and importlib.util.find_spec("torch") is None:
             assert row["missing"] == "PyTorch is not installed"
             assert "PyTorch, channels last: PyTorch is not installed" in out
         else:

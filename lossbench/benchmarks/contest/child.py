@@ -19,14 +19,17 @@ import subprocess
 import sys
 import time
 
+from lossbench import _cores
 from lossbench.benchmarks.contest.task import Missing, Task
 
 # Name -> how the table calls it.
 CONTESTANTS = {
     "lossbench": "lossbench",
+    "lossbench-bfloat16": "lossbench, bfloat16",
     "gluon-default": "Gluon, MXNet's default threads",
     "gluon": "Gluon, threads set",
     "pytorch": "PyTorch, channels last",
+    "pytorch-bfloat16": "PyTorch, channels last, bfloat16",
 }
 
 # Seconds that a contestant may take for one request; a turn is some seconds long, building one a minute at worst.
@@ -96,13 +99,18 @@ class Child:
 
 def new_contestant(name: str, task: Task):
     """Build a contestant in this process."""
-    if name == "pytorch":
+    if name.startswith("gluon"):
+        from lossbench.benchmarks.contest import gluon
+
+        return gluon.Contestant(task)
+    library, _, precision = name.partition("-")
+    if precision == "bfloat16" and not _cores.has_bfloat16():
+        raise Missing("this processor has no bfloat16 instructions")
+    if library == "pytorch":
         from lossbench.benchmarks.contest import pytorch as module
-    elif name == "lossbench":
-        from lossbench.benchmarks.contest import own as module
     else:
-        from lossbench.benchmarks.contest import gluon as module
-    return module.Contestant(task)
+        from lossbench.benchmarks.contest import own as module
+    return module.Contestant(task, precision or "float32")
 
 
 def turn(contestant, kind: str, seconds: float) -> dict:

@@ -13,14 +13,14 @@ from lossbench.benchmarks.contest.task import LGM, NUM_CLASSES, OPTIMIZER
 from lossbench.experiment import Model, new_batches, new_trainer
 
 
-def settings(task) -> config.Config:
+def settings(task, precision: str = "float32") -> config.Config:
     """The config of a task."""
     content = {
         "data": {"source": "synthetic", "batch_size": task.batch_size, "augment": task.augment},
         "backbone": {"name": task.network},
         "head": {"name": task.loss, **(LGM if task.loss == "lgm" else {})},
         "optimizer": {"name": "nag", **OPTIMIZER},
-        "trainer": {"epochs": 1},
+        "trainer": {"epochs": 1, "precision": precision},
     }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "contest.yaml"
@@ -31,13 +31,13 @@ def settings(task) -> config.Config:
 class Contestant:
     """Steps of a task: `whole` with the data path, `bare` on one batch that is in memory."""
 
-    def __init__(self, task):
+    def __init__(self, task, precision: str = "float32"):
         images, labels, mean, std = task.arrays()
         split, names = data.Split(images, labels), [str(label) for label in range(NUM_CLASSES)]
         dataset = data.Dataset(
             train=split, test=split, num_classes=NUM_CLASSES, class_names=names, mean=tuple(mean), std=tuple(std)
         )
-        self._start(settings(task), dataset)
+        self._start(settings(task, precision), dataset)
 
     @classmethod
     def of(cls, chosen, device="auto") -> Contestant:
