@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lossbench import config
+from tests import floors
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EXPERIMENTS = sorted(CONFIGS.glob("*.yaml"))
@@ -46,6 +47,14 @@ def plain(path):
 
 def test_that_the_promised_configs_are_there():
     assert NAMES <= {path.stem for path in EXPERIMENTS}
+
+
+@pytest.mark.parametrize("source", ["mnist", "fashion_mnist", "cifar10_short"])
+@pytest.mark.parametrize("loss", ["softmax", "lgm", *LOSSES])
+def test_the_floor_of_every_loss_is_stated(loss, source):
+    floor, epochs, accuracy = floors.stated(CONFIGS / f"{loss}_{source}.yaml")
+    assert 0 < accuracy - floor < 5
+    assert epochs in {"cifar10_short": [2], "fashion_mnist": [3], "mnist": [3, 12]}[source]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS + BASES, ids=ids)
