@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from lossbench.plots import style
 
@@ -42,6 +43,7 @@ def scaling(panels, *, title: str) -> Figure:
         axes.plot(sizes, proportional, ":", color="#888888", label="proportional")
         axes.set_xscale("log")
         axes.set_yscale("log")
-        if number == 0:
-            style.legend(axes)
+        axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axes.xaxis.set_minor_locator(NullLocator())
+    style.legend_below(figure, axes)
     return figure
