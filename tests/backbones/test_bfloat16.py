@@ -42,6 +42,11 @@ def computed(network, narrow, rng):
     return embedding.asnumpy(), gradients, convolved
 
 
+def has_lower_half(values):
+    """Whether float32 values are no bfloat16, whose lower sixteen bits would be 0."""
+    return ((values.view(np.uint32) & 0xFFFF) != 0).mean() > 0.9
+
+
 @has_instructions
 @pytest.mark.parametrize("network", NETWORKS)
 def test_a_step_is_that_of_float32_but_for_the_precision(network, seed):
@@ -50,12 +55,24 @@ def test_a_step_is_that_of_float32_but_for_the_precision(network, seed):
     wide = [k for k, kind in enumerate(narrow[2]) if "float32" in kind]
     assert wide == [0]  # the one that reads the image
     assert narrow[0].dtype == np.float32
+    assert has_lower_half(narrow[0])  # the mean or linear layer at the end is not of bfloat16
     size = np.linalg.norm(plain[0])
     assert 1e-5 * size < np.linalg.norm(narrow[0] - plain[0]) < 0.02 * size
     for name, expected in plain[1].items():
         assert narrow[1][name].dtype == np.float32
         similarity = (narrow[1][name] * expected).sum() / np.linalg.norm(narrow[1][name]) / np.linalg.norm(expected)
         assert similarity > 0.95, name
+
+
+@has_instructions
+def test_a_network_that_ends_in_bfloat16_gives_float32():
+    net = mx.gluon.nn.HybridSequential()
+    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=16))
+    net.initialize()
+    bfloat16.narrow(net)
+    embedding = net(mx.nd.ones((2, 16, 5, 5)))
+    assert embedding.dtype == np.float32
+    assert not has_lower_half(embedding.asnumpy())
 
 
 class Gated(mx.gluon.nn.HybridSequential):
@@ -90,8 +107,7 @@ def test_a_training_learns_repeats_and_is_scored_in_float32(settings, tmp_path):
         scores.append(measured["embedding"])
         assert (measured["logits"].argmax(axis=1) == measured["label"]).mean() > 0.5
     np.testing.assert_array_equal(*scores)
-    rounded = scores[0].view(np.uint32) & 0xFFFF
-    assert (rounded != 0).mean() > 0.9  # bfloat16 would have no lower half
+    assert has_lower_half(scores[0])
 
 
 @pytest.mark.parametrize("lacking", ["instructions", "kernels"])

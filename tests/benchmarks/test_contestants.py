@@ -13,7 +13,7 @@ import pytest
 
 from lossbench import _cores
 from lossbench.benchmarks.contest import child, own
-from lossbench.benchmarks.contest.task import LGM, OPTIMIZER, Task
+from lossbench.benchmarks.contest.task import LGM, OPTIMIZER, Missing, Task
 
 ROOT = Path(__file__).resolve().parents[2]
 ALONE = "LOSSBENCH_TEST_ALONE"  # set in a process that runs a single test
@@ -93,6 +93,13 @@ def test_bfloat16_moves_the_same_weights_by_about_as_much(name, task, runs_elsew
         contestant.close()
     plain, narrow = (np.concatenate([change.ravel() for change in moved[key]]) for key in moved)
     assert 1e-4 < np.linalg.norm(plain - narrow) / np.linalg.norm(plain) < 0.3
+
+
+@pytest.mark.parametrize("name", ["lossbench-bfloat16", "pytorch-bfloat16"])
+def test_a_processor_without_bfloat16_is_named(name, task, monkeypatch):
+    monkeypatch.setattr(_cores, "has_bfloat16", lambda: False)
+    with pytest.raises(Missing, match="this processor has no bfloat16 instructions"):
+        child.new_contestant(name, task)
 
 
 def test_a_config_of_a_task_says_what_the_others_do():

@@ -98,7 +98,11 @@ def test_a_point_without_a_cost_leaves_a_gap(capsys):
 
 def test_growth_is_drawn_against_size_and_a_proportional_line():
     lines = {"A": ((10, 100), (2, 30)), "B": ((10, 1000), (5, 6))}
-    (axes,) = draw([{"xlabel": "classes", "ylabel": "ms", "lines": lines}], title="growth").axes
+    figure = draw([{"xlabel": "classes", "ylabel": "ms", "lines": lines}], title="growth")
+    (axes,), (legend,) = figure.axes, figure.legends
+    texts = [label.get_text() for label in axes.get_xticklabels()]
+    assert dict(zip(texts, axes.get_xticks())) == {"10": 10, "100": 100}
+    assert [text.get_text() for text in legend.get_texts()] == ["A", "B", "proportional"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("classes", "ms")
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     drawn = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
