@@ -21,9 +21,9 @@ def narrow(block) -> None:
     """Let the convolutions of a block, and what lies between them, compute in bfloat16.
 
     bfloat16 has the range of float32 and 8 bits of precision. Parameters, their gradients and updates, and the sums
-    inside a kernel stay float32, and so do the first convolution with the batch normalisation after it, the mean over
-    what is left of the image, linear layers, and the block's output. Call it once, before the block is traced, and only
-    to train on a CPU with such instructions: elsewhere there may be no kernel.
+    inside a kernel stay float32, and so do the first convolution with the batch normalisation after it, grouped
+    convolutions, the mean over what is left of the image, linear layers, and the block's output. Call it once, before
+    the block is traced, and only to train on a CPU with such instructions: elsewhere there may be no kernel.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def narrow(block) -> None:
 
 
 def _narrow_layer(layer) -> None:
-    if isinstance(layer, (nn.Dense, GlobalMean)) or _reads_few_channels(layer):
+    if isinstance(layer, (nn.Dense, GlobalMean)) or _stays_wide(layer):
         change = _widen_input
     elif isinstance(layer, (nn.Conv2D, PReLU)):
         change = _narrow_all
@@ -61,10 +61,11 @@ def _narrow_layer(layer) -> None:
     layer.hybrid_forward = functools.partial(change, layer.hybrid_forward)
 
 
-def _reads_few_channels(layer) -> bool:
+def _stays_wide(layer) -> bool:
+    """Whether it is a convolution that is slow in bfloat16, or grouped, which oneDNN cannot arrange its weights for."""
     if not isinstance(layer, nn.Conv2D):
         return False
-    return layer._kwargs["num_group"] == 1 and layer.weight.shape[1] < FEWEST_CHANNELS
+    return layer._kwargs["num_group"] > 1 or layer.weight.shape[1] < FEWEST_CHANNELS
 
 
 def _narrow_all(forward, F, x, **parameters):

@@ -75,6 +75,24 @@ def test_a_network_that_ends_in_bfloat16_gives_float32():
     assert not has_lower_half(embedding.asnumpy())
 
 
+@has_instructions
+def test_grouped_convolutions_train_beside_others(rng):
+    net = mx.gluon.nn.HybridSequential()
+    net.add(
+        mx.gluon.nn.Conv2D(32, 1, in_channels=16),
+        mx.gluon.nn.Conv2D(32, 3, padding=1, groups=32, in_channels=32),
+        mx.gluon.nn.BatchNorm(in_channels=32),
+        mx.gluon.nn.Conv2D(32, 1, in_channels=32),
+    )
+    net.initialize()
+    bfloat16.narrow(net)
+    net.hybridize(static_alloc=True, static_shape=True)
+    with mx.autograd.record():
+        loss = net(mx.nd.array(rng.normal(size=(2, 16, 8, 8)))).square().sum()
+    loss.backward()
+    assert all(np.abs(layer.weight.grad().asnumpy()).max() > 0 for layer in (net[0], net[1], net[3]))
+
+
 class Gated(mx.gluon.nn.HybridSequential):
     """Channels times numbers of a linear layer, as in a squeeze-and-excitation block."""
 
