@@ -21,6 +21,7 @@ import warnings
 from pathlib import Path
 
 from lossbench._cores import thread_count
+from lossbench.errors import MXNetUnavailable, UserError
 
 CPU_INSTALL = "pip install mxnet==1.9.1"
 GPU_INSTALL = "pip install -r requirements-gpu.txt"
@@ -38,10 +39,6 @@ CUDA_LIBRARIES = (
     "cudnn/lib/libcudnn.so.8",
     "nccl/lib/libnccl.so.2",
 )
-
-
-class MXNetUnavailable(ImportError):
-    """MXNet cannot be loaded; the message says in one line what to install."""
 
 
 def __getattr__(name):
@@ -104,15 +101,15 @@ def devices(device: str = "auto") -> list:
 
     match = re.fullmatch(r"auto|(cpu|gpu)(?::(\d+(?:,\d+)*))?", device)
     if match is None:
-        raise ValueError(f"device: `device` must be auto, cpu, gpu or numbered like gpu:0,1, got {device!r}.")
+        raise UserError(f"device: `device` must be auto, cpu, gpu or numbered like gpu:0,1, got {device!r}.")
     gpus = mx.context.num_gpus() if match[1] != "cpu" else 0
     kind = match[1] or ("gpu" if gpus else "cpu")
     numbers = [int(number) for number in (match[2] or "0").split(",")]
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"device: `device` must name each device once, got {device!r}.")
+        raise UserError(f"device: `device` must name each device once, got {device!r}.")
     if kind == "gpu" and max(numbers) >= gpus:
         way_out = "Use --device cpu." if gpus == 0 else f"Numbers start at 0 and end at {gpus - 1}."
-        raise ValueError(f"device: `device` must name GPUs that MXNet sees ({gpus} here), got {device!r}. {way_out}")
+        raise UserError(f"device: `device` must name GPUs that MXNet sees ({gpus} here), got {device!r}. {way_out}")
     return [mx.Context(kind, number) for number in numbers]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 
 def fgsm(
@@ -144,7 +145,7 @@ def input_gradient(
             gradient[rows] = graph.gradient(((pixels - mean) / std).astype(graph.dtype), labels[rows]) / std
             bar.update(len(pixels))
     if not np.isfinite(gradient).all():
-        raise ValueError("attacks: the gradient must be finite, got NaN or infinity. The model has diverged.")
+        raise UserError("attacks: the gradient must be finite, got NaN or infinity. The model has diverged.")
     return gradient
 
 
@@ -166,7 +167,7 @@ class _Graph:
         """Gradient with respect to the normalised images, NumPy."""
         count = self._logits.infer_shape(attacked_image=images.shape)[1][0][1]
         if labels.max() >= count:
-            raise ValueError(f"attacks: `labels` must be class ids below {count}, got {labels.max()}.")
+            raise UserError(f"attacks: `labels` must be class ids below {count}, got {labels.max()}.")
         image = mx.nd.array(images, ctx=self._device, dtype=self.dtype)
         label = mx.nd.array(labels, ctx=self._device, dtype="float32")
         given = {**self._arrays, "attacked_image": image, "attacked_label": label}
@@ -184,7 +185,7 @@ def _traced(backbone, head, image):
     except Exception as error:  # whatever a forward pass does that only arrays can
         logits = error
     if not isinstance(logits, mx.sym.Symbol):
-        raise ValueError(
+        raise UserError(
             "attacks: `backbone` and `head` must be HybridBlocks that can be traced, got "
             f"{type(backbone).__name__} and {type(head).__name__}. Write their forward pass as hybrid_forward."
         ) from (logits if isinstance(logits, Exception) else None)
@@ -221,34 +222,34 @@ def _pixels(images, dtype):
 def _checked(images, labels, mean, std, batch_size):
     images, labels = np.asarray(images), np.asarray(labels)
     if images.ndim != 4 or len(images) == 0:
-        raise ValueError(
+        raise UserError(
             f"attacks: `images` must have the shape (N, channels, height, width), N at least 1, got {images.shape}."
         )
     if images.dtype != np.uint8:
         if images.dtype.kind != "f":
-            raise ValueError(f"attacks: `images` must be uint8 or floating point, got {images.dtype}.")
+            raise UserError(f"attacks: `images` must be uint8 or floating point, got {images.dtype}.")
         low, high = images.min(), images.max()
         if not 0 <= low <= high <= 1:
-            raise ValueError(
+            raise UserError(
                 f"attacks: `images` must hold pixels in [0, 1], got {low:g} to {high:g}. "
                 "Pass them as they are before normalisation."
             )
     if labels.shape != images.shape[:1]:
-        raise ValueError(f"attacks: `labels` must have the shape {images.shape[:1]}, got {labels.shape}.")
+        raise UserError(f"attacks: `labels` must have the shape {images.shape[:1]}, got {labels.shape}.")
     if (labels < 0).any() or (labels != labels.astype(np.int64)).any():
-        raise ValueError("attacks: `labels` must be class ids 0, 1, 2, ... Pass the true ones.")
+        raise UserError("attacks: `labels` must be class ids 0, 1, 2, ... Pass the true ones.")
     for name, value in (("mean", mean), ("std", std)):
         if np.shape(value) != images.shape[1:2]:
-            raise ValueError(
+            raise UserError(
                 f"attacks: `{name}` must have {images.shape[1]} values, one a channel, got {np.size(value)}."
             )
     if np.min(std) <= 0:
-        raise ValueError(f"attacks: `std` must be above 0, got {np.min(std):g}.")
+        raise UserError(f"attacks: `std` must be above 0, got {np.min(std):g}.")
     if batch_size < 1:
-        raise ValueError(f"attacks: `batch_size` must be at least 1, got {batch_size}.")
+        raise UserError(f"attacks: `batch_size` must be at least 1, got {batch_size}.")
     return images, labels
 
 
 def _check_epsilon(epsilon):
     if not 0 <= epsilon <= 1:
-        raise ValueError(f"attacks: `epsilon` must be in [0, 1], got {epsilon:g}. Divide levels of 255 by 255.")
+        raise UserError(f"attacks: `epsilon` must be in [0, 1], got {epsilon:g}. Divide levels of 255 by 255.")

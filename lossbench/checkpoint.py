@@ -18,12 +18,13 @@ import numpy as np
 
 from lossbench import atomic
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 FORMAT = 1
 _STEP = re.compile(r"step-(\d{8,})")
 
 
-class Damaged(ValueError):
+class Damaged(UserError):
     """A checkpoint that is incomplete or whose files are not what was written."""
 
 

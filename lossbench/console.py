@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import textwrap
 
-from lossbench import __version__
+from lossbench import __version__, errors
 
-DONE, FAILED, MISTAKE = 0, 1, 2
+DONE, FAILED = 0, 1
 LONG_TEXT, MOST_CLASSES = 60, 100  # beyond: wrapped below a table; left out of one
-_OURS = re.compile(r"[A-Za-z][\w ./-]*: ")
 
 
 def parser(prog, description, examples="") -> argparse.ArgumentParser:
@@ -54,21 +52,13 @@ def guarded(command):
             sys.stderr.close()
             return FAILED
         except Exception as error:
-            status = _status(error)
+            status = errors.exit_status(error)
             if status is None or "--debug" in arguments:
                 raise
             print(error, file=sys.stderr)
             return status
 
     return main
-
-
-def _status(error):
-    if isinstance(error, OSError) or type(error).__name__ in ("RunFailed", "MXNetUnavailable"):
-        return FAILED
-    if isinstance(error, ValueError) and _OURS.match(str(error)):
-        return MISTAKE
-    return None
 
 
 def explained(table) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 
 def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=None, progress: bool = False) -> dict:
@@ -44,9 +45,9 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
     devices = list(devices or [mx.cpu()])
     count = len(split.images)
     if count == 0:
-        raise ValueError("inference: `split` must have at least one image, got none.")
+        raise UserError("inference: `split` must have at least one image, got none.")
     if batch_size < 1:
-        raise ValueError(f"inference: `batch_size` must be at least 1, got {batch_size}.")
+        raise UserError(f"inference: `batch_size` must be at least 1, got {batch_size}.")
     # One product and one difference, rounded as in training, where data.transforms.normalize does the same.
     mean, std = (np.asarray(value, np.float64).reshape(-1, 1, 1) for value in (mean, std))
     white = 255 if split.images.dtype == np.uint8 else 1

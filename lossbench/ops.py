@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 # Added to a squared norm under the root: the norm of a zero vector is then 1e-6 and its gradient finite.
 NORM_EPSILON = 1e-12
@@ -18,7 +19,7 @@ NORM_EPSILON = 1e-12
 def require(condition: bool, where: str, name: str, rule: str, value, way_out: str) -> None:
     """Raise the ValueError of a bad argument, ``<where>: `<name>` must <rule>, got <value>. <way out>``."""
     if not condition:
-        raise ValueError(f"{where}: `{name}` must {rule}, got {value!r}. {way_out}")
+        raise UserError(f"{where}: `{name}` must {rule}, got {value!r}. {way_out}")
 
 
 def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
@@ -167,7 +168,7 @@ def check_labels(where: str, label, num_classes: int) -> None:
     if wrong.any():
         first = int(np.flatnonzero(wrong.ravel())[0])
         got = f"{values.ravel()[first]} at position {first} ({int(wrong.sum())} of {values.size} labels are outside)"
-        raise ValueError(
+        raise UserError(
             f"{where}: `label` must be a whole number in [0, {num_classes}), got {got}. "
             "Renumber the classes or raise num_classes."
         )

@@ -11,7 +11,7 @@ import lossbench
 
 PACKAGE = Path(lossbench.__file__).parent
 
-SHARED = {"_mxnet", "_cores", "ops", "atomic"}  # what any stage may import; they import no stage
+SHARED = {"_mxnet", "_cores", "errors", "ops", "atomic"}  # what any stage may import; they import no stage
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
@@ -19,7 +19,7 @@ COMPOSERS = {
     "report": {"config"},
     "cli": {"console", "config", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
 }
-WITHOUT_MXNET = {"config", "schedules", "evaluation", "plots", "report", "atomic"}
+WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic"}
 
 
 def imported(tree):
@@ -76,7 +76,7 @@ def test_imports_follow_the_design():
 @pytest.mark.parametrize(
     ("file", "source", "reason"),
     [
-        ("trainer.py", "from lossbench.heads import LGM", "imports heads, a stranger"),
+        ("training/step.py", "from lossbench.heads import LGM", "imports heads, a stranger"),
         ("heads/lgm.py", "from lossbench import ops, regularizers", "imports regularizers, a stranger"),
         ("heads/lgm.py", "def f():\n    import lossbench.checkpoint", "imports checkpoint, a stranger"),
         ("evaluation/knn.py", "from lossbench._mxnet import mx", "must do without MXNet"),
@@ -84,17 +84,17 @@ def test_imports_follow_the_design():
         ("inference.py", "import mxnet.ndarray as nd", "imports mxnet itself instead of lossbench._mxnet"),
         ("ops.py", "from lossbench.heads.base import Head", "imports heads, a stranger"),
         ("heads/lgm.py", "from .base import Head", "relative import; write the full name"),
-        ("trainer.py", "from lossbench.experiment import run", "imports experiment, which stands above it"),
+        ("training/step.py", "from lossbench.experiment import run", "imports experiment, which stands above it"),
         ("experiment/run.py", "from lossbench.cli import main", "imports cli, which stands above it"),
-        ("cli.py", "from lossbench.trainer import Trainer", "imports trainer, a stranger"),
+        ("cli.py", "from lossbench.training.step import Trainer", "imports training, a stranger"),
         ("data/cifar.py", "import pickle", "imports pickle, which loads code from data"),
         ("heads/__init__.py", "import importlib", "imports by string"),
     ],
 )
 def test_a_planted_violation_is_found(tmp_path, file, source, reason):
-    for room in ("cli", "ops", "trainer", "checkpoint", "inference", "_mxnet"):
+    for room in ("cli", "ops", "checkpoint", "inference", "_mxnet"):
         (tmp_path / f"{room}.py").touch()
-    for room in ("config", "data", "heads", "regularizers", "evaluation", "experiment"):
+    for room in ("config", "data", "heads", "regularizers", "evaluation", "experiment", "training"):
         (tmp_path / room).mkdir()
     assert violations(tmp_path) == []
     (tmp_path / file).write_text(source)

@@ -149,7 +149,7 @@ def test_without_mxnet_the_first_use_names_which_to_install(without_mxnet):
     status, _, errors = python(USE, "-S", PYTHONPATH=without_mxnet)
     assert status == 1
     assert errors.splitlines()[-1] == (
-        "lossbench._mxnet.MXNetUnavailable: lossbench: MXNet must be installed, found none. For the CPU: "
+        "lossbench.errors.MXNetUnavailable: lossbench: MXNet must be installed, found none. For the CPU: "
         "pip install mxnet==1.9.1; for NVIDIA GPUs, in the lossbench checkout: pip install -r requirements-gpu.txt."
     )
 
@@ -187,7 +187,7 @@ def test_a_broken_library_reaches_the_user_as_one_line(tmp_path, without_mxnet):
     status, _, errors = python(USE, "-S", PYTHONPATH=without_mxnet)
     assert status == 1
     assert re.fullmatch(
-        r"lossbench._mxnet.MXNetUnavailable: lossbench: MXNet could not be imported. OSError: .*libmxnet.so: .+",
+        r"lossbench.errors.MXNetUnavailable: lossbench: MXNet could not be imported. OSError: .*libmxnet.so: .+",
         errors.splitlines()[-1],
     )
 

@@ -11,6 +11,7 @@ from lossbench.backbones.layers import fuse
 from lossbench.backbones.lenet import LeNet
 from lossbench.backbones.resnet import CifarResNet
 from lossbench.backbones.zoo import Zoo
+from lossbench.errors import UserError
 
 __all__ = ["BACKBONES", "bfloat16", "build", "fuse", "initializer"]
 
@@ -45,7 +46,7 @@ def build(config, image_shape, backbones=None):
     """
     table = {**BACKBONES, **(backbones or {})}
     if config.name not in table:
-        raise ValueError(f"backbones: `name` must be one of {', '.join(sorted(table))}, got {config.name!r}.")
+        raise UserError(f"backbones: `name` must be one of {', '.join(sorted(table))}, got {config.name!r}.")
     options = {key: value for key, value in config.model_dump().items() if key not in ("name", "initializer")}
     return table[config.name](image_shape=tuple(image_shape), **options)
 
@@ -62,5 +63,5 @@ def initializer(name: str):
         "msra": lambda: mx.init.MSRAPrelu(factor_type="in", slope=0),
     }
     if name not in table:
-        raise ValueError(f"backbones: `initializer` must be one of {', '.join(sorted(table))}, got {name!r}.")
+        raise UserError(f"backbones: `initializer` must be one of {', '.join(sorted(table))}, got {name!r}.")
     return table[name]()

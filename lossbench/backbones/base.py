@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 
 class Backbone(mx.gluon.HybridBlock):
@@ -38,7 +39,7 @@ class Backbone(mx.gluon.HybridBlock):
             channels, *size = self.image_shape
             if image.ndim != 4 or list(image.shape[2:]) != size or channels not in (0, image.shape[1]):
                 expected = f"(B, {channels or 'channels'}, {size[0]}, {size[1]})"
-                raise ValueError(
+                raise UserError(
                     f"{type(self).__name__}: `image` must have the shape {expected}, got {image.shape}. "
                     "Resize the images, or build the backbone with their `image_shape`."
                 )
@@ -48,11 +49,11 @@ class Backbone(mx.gluon.HybridBlock):
 def _checked_shape(where, image_shape, smallest):
     shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
     if len(shape) != 3 or not all(isinstance(n, numbers.Integral) for n in shape) or shape[0] < 0 or min(shape[1:]) < 1:
-        raise ValueError(
+        raise UserError(
             f"{where}: `image_shape` must be (channels, height, width), got {image_shape!r}. An example is (3, 32, 32)."
         )
     if min(shape[1:]) < smallest:
-        raise ValueError(
+        raise UserError(
             f"{where}: `image_shape` must be at least {smallest} pixels high and wide, got {shape}. "
             "Enlarge the images, or choose another backbone."
         )
@@ -63,7 +64,7 @@ def _check_size(where, embedding_size):
     if embedding_size is None:
         return
     if isinstance(embedding_size, bool) or not isinstance(embedding_size, numbers.Integral) or embedding_size < 1:
-        raise ValueError(
+        raise UserError(
             f"{where}: `embedding_size` must be a positive integer or None, got {embedding_size!r}. "
             "None takes the backbone's own size."
         )

@@ -8,6 +8,7 @@ import numpy as np
 
 from lossbench._mxnet import mx
 from lossbench.backbones.layers import GlobalMean, PReLU
+from lossbench.errors import UserError
 
 nn = mx.gluon.nn
 
@@ -43,7 +44,7 @@ def narrow(block) -> None:
         block(mx.sym.var("image")).infer_type(image="float32")
     except (mx.MXNetError, TypeError) as error:
         reason = " ".join(str(error).split())[-200:]
-        raise ValueError(
+        raise UserError(
             f"backbones: `block` must be made of operators that take bfloat16, got {type(block).__name__} ({reason}). "
             "Train it in float32."
         ) from error

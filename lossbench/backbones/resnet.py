@@ -5,6 +5,7 @@ from __future__ import annotations
 from lossbench._mxnet import mx
 from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean, NormReLU, Nothing
+from lossbench.errors import UserError
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -85,7 +86,7 @@ class CifarResNet(Backbone):
 
     def __init__(self, depth: int, image_shape=(3, 32, 32), embedding_size: int | None = None, **kwargs):
         if isinstance(depth, bool) or not isinstance(depth, int) or depth < 8 or (depth - 2) % 6:
-            raise ValueError(f"CifarResNet: `depth` must be 6 n + 2, got {depth!r}. Usual are 20, 32, 56 and 110.")
+            raise UserError(f"CifarResNet: `depth` must be 6 n + 2, got {depth!r}. Usual are 20, 32, 56 and 110.")
         super().__init__(image_shape, embedding_size, **kwargs)
         in_channels, height, width = self.image_shape
         self.embedding_size = embedding_size or 64

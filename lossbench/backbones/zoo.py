@@ -12,6 +12,7 @@ import warnings
 from lossbench._mxnet import mx
 from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean, Nothing
+from lossbench.errors import UserError
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
@@ -98,7 +99,7 @@ def _model_zoo():
             from gluoncv import model_zoo
     except ImportError as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"Zoo: gluoncv must be installed, got ImportError ({reason}). Try: {INSTALL}") from error
+        raise UserError(f"Zoo: gluoncv must be installed, got ImportError ({reason}). Try: {INSTALL}") from error
     return model_zoo
 
 
@@ -119,7 +120,7 @@ def _network(model):
     if not isinstance(model, str) or model.lower() not in names:
         near = difflib.get_close_matches(str(model).lower(), names, n=3)
         hint = f"Did you mean {', '.join(near)}?" if near else "Examples are resnet18_v1 and mobilenet1.0."
-        raise ValueError(f"Zoo: `model` must be a classification network of gluoncv, got {model!r}. {hint}")
+        raise UserError(f"Zoo: `model` must be a classification network of gluoncv, got {model!r}. {hint}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # gluoncv's own, about NumPy
         return _model_zoo().get_model(model, pretrained=False)  # two of them fail unless told
@@ -130,7 +131,7 @@ def _pretrained(model):
         return _model_zoo().get_model(model, pretrained=True)
     except (OSError, RuntimeError, ValueError) as error:
         reason = "its download failed" if isinstance(error, OSError) else str(error).split("\n")[0]
-        raise ValueError(
+        raise UserError(
             f"Zoo: `pretrained` must be false where weights cannot be had, got true for {model!r} ({reason}). "
             "Copy gluoncv's file for this network into ~/.mxnet/models, or set pretrained to false."
         ) from error
@@ -170,7 +171,7 @@ def _output_shape(block, model, image_shape):
             return block(mx.sym.var("image")).infer_shape(image=(1, *image_shape))[1][0]
     except mx.MXNetError as error:
         reason = str(error).strip().split("\n")[-1].split("Check failed: ")[-1]
-        raise ValueError(
+        raise UserError(
             f"Zoo: `image_shape` must suit {model!r}, got {image_shape} ({reason}). "
             "Resize the images, or choose another network."
         ) from error

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from lossbench.errors import UserError
+
 
 def rows(path) -> list:
     """Read the rows of a file; none where there is no file yet. To be asked for before measuring, not after.
@@ -19,4 +21,4 @@ def rows(path) -> list:
     try:
         return json.loads(Path(path).read_text())["rows"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"benchmark: {path} must hold `rows` of an earlier run. Name another file.") from None
+        raise UserError(f"benchmark: {path} must hold `rows` of an earlier run. Name another file.") from None

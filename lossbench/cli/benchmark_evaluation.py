@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossbench import console
+from lossbench.errors import UserError
 
 HELP = "images/s of inference beside training, and seconds of a k-NN search"
 
@@ -18,7 +19,7 @@ def add_arguments(parser):
 
 def run(options):
     if min(options.images, options.repetitions, options.queries) < 1 or options.references < 10:
-        raise ValueError("benchmark: the counts must be at least 1, and `references` at least 10. See --help.")
+        raise UserError("benchmark: the counts must be at least 1, and `references` at least 10. See --help.")
 
     from tqdm import tqdm
 

@@ -7,6 +7,7 @@ import re
 
 from lossbench import console
 from lossbench.benchmarks.timing import spoken
+from lossbench.errors import UserError
 
 HELP = "training step of every head beside a plain layer and beside other libraries"
 SIZES = "128x2x10 128x512x1000 128x512x10000 256x512x100000"
@@ -41,7 +42,7 @@ def add_arguments(parser):
 
 def run(options):
     if options.repetitions < 1:
-        raise ValueError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}.")
+        raise UserError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}.")
 
     from tqdm import tqdm
 
@@ -50,7 +51,7 @@ def run(options):
 
     unknown = set(options.heads or ()) - set(head_steps.LABELS)
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"benchmark: `heads` must be among {', '.join(head_steps.LABELS)}, got {', '.join(sorted(unknown))}."
         )
     measured = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossbench import console
+from lossbench.errors import UserError
 
 HELP = "time and memory of a head's step against batch, classes and embedding size"
 AXES = {"batch_size": "batch", "num_classes": "classes", "embedding_size": "embedding size"}
@@ -22,7 +23,7 @@ def add_arguments(parser):
 
 def run(options):
     if options.repetitions < 1:
-        raise ValueError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}. The default is 7.")
+        raise UserError(f"benchmark: `repetitions` must be at least 1, got {options.repetitions}. The default is 7.")
 
     from tqdm import tqdm
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from lossbench import console
+from lossbench.errors import UserError
 
 HELP = "images/s of whole training and of the bare step, beside Gluon's and PyTorch's usual way, or of one config"
 ROWS = {"whole": "whole training, images/s", "bare": "bare step, images/s", "share": "whole / bare"}
@@ -45,13 +46,13 @@ def add_arguments(parser):
 
 def run(options):
     if options.repetitions < 1 or min(options.batch_sizes) < 1:
-        raise ValueError(
+        raise UserError(
             "benchmark: `repetitions` and `batch_sizes` must be at least 1. The defaults are 5 and 64 128 256."
         )
     if options.config:
         return _run_config(options)
     if options.overrides:
-        raise ValueError(f"benchmark: key=value must come with --config, got {options.overrides[0]}. Name a config.")
+        raise UserError(f"benchmark: key=value must come with --config, got {options.overrides[0]}. Name a config.")
     return _run_contest(options)
 
 

@@ -6,6 +6,7 @@ import io
 import pathlib
 
 from lossbench import atomic, console
+from lossbench.errors import UserError
 
 DESCRIPTION = """\
 Draw the figures of docs/losses.md: what each loss makes of an angle, a distance or a length, computed by the losses
@@ -25,7 +26,7 @@ def main(arguments, prog):
     known = loss_figures.FIGURES
     unknown = [name for name in options.names if name not in known]
     if unknown:
-        raise ValueError(f"figures: NAME must be one of {', '.join(known)}, got {unknown[0]}.")
+        raise UserError(f"figures: NAME must be one of {', '.join(known)}, got {unknown[0]}.")
     for name in options.names or known:
         print(_save(known[name](), pathlib.Path(options.out) / f"{name}.png"))
 

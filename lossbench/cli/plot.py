@@ -5,7 +5,8 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from lossbench import console
+from lossbench import console, errors
+from lossbench.errors import UserError
 
 KINDS = {
     "training": "loss, accuracies, learning rate, scheduled values and log variances over the epochs",
@@ -83,7 +84,7 @@ def main(arguments, prog):
                     tqdm.write(f"{path}: {reason}", file=sys.stderr)
                 bar.update()
             if not written:
-                status = console.MISTAKE
+                status = errors.UserError.exit_status
     return status
 
 
@@ -94,7 +95,7 @@ def _kinds(asked):
 
             close = difflib.get_close_matches(kind, KINDS, 1)
             way_out = f"Did you mean {close[0]}?" if close else "Name the runs before --kinds."
-            raise ValueError(f"plot: --kinds must be of {', '.join(KINDS)}, got {kind}. {way_out}")
+            raise UserError(f"plot: --kinds must be of {', '.join(KINDS)}, got {kind}. {way_out}")
     return list(dict.fromkeys(asked or KINDS))
 
 
@@ -108,5 +109,5 @@ def _folders(runs, out, checkpoint):
     else:
         folders = [pathlib.Path(out, "-".join(path.resolve().parts[-2:])) for path in paths]
         if len(set(folders)) < len(folders):
-            raise ValueError(f"plot: RUN must end in different names to be drawn into {out}, got {', '.join(runs)}.")
+            raise UserError(f"plot: RUN must end in different names to be drawn into {out}, got {', '.join(runs)}.")
     return folders if checkpoint == "last" else [folder / pathlib.Path(checkpoint).name for folder in folders]

@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any, Optional
 
+from lossbench.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError):
     """The user's mistake in a config file or on the command line, in one line."""
 
 

@@ -10,6 +10,7 @@ from lossbench.data.dataset import Dataset, Split
 from lossbench.data.folder import read_images
 from lossbench.data.holdout import hold_out
 from lossbench.data.split import stratified_ids
+from lossbench.errors import UserError
 
 __all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "read_images", "stratified_ids"]
 
@@ -51,7 +52,7 @@ def load(config_data, seed, sources=None):
     """
     table = {**SOURCES, **(sources or {})}
     if config_data.source not in table:
-        raise ValueError(
+        raise UserError(
             f"data: `source` must be one of {', '.join(table)}, got {config_data.source}. "
             "Pass your own as sources={name: loader}."
         )
@@ -75,7 +76,7 @@ def _with_statistics(dataset, normalize):
         wanted = getattr(normalize, name)
         chosen[name] = tuple(float(value) for value in (own if wanted is None else wanted))
         if len(chosen[name]) != channels:
-            raise ValueError(
+            raise UserError(
                 f"data: `normalize.{name}` must have {channels} values, one a channel, got {chosen[name]}. "
                 "Leave it out for the source's own."
             )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from lossbench.data import transforms
+from lossbench.errors import UserError
 
 # The order of an epoch is drawn like a step none reaches: NumPy pads seeds with zeros, so [seed, epoch] is step 0.
 _ORDER = 2**32 - 1
@@ -71,9 +72,9 @@ class Batches:
             ("workers", workers, 0),
         ):
             if value < least:
-                raise ValueError(f"Batches: `{name}` must be at least {least}, got {value}. Choose {least} or more.")
+                raise UserError(f"Batches: `{name}` must be at least {least}, got {value}. Choose {least} or more.")
         if drop_last and len(split) < batch_size:
-            raise ValueError(
+            raise UserError(
                 f"Batches: `batch_size` must be at most the number of images, {len(split)}, got {batch_size}. "
                 "Make it smaller, or keep the short last batch."
             )
@@ -115,7 +116,7 @@ class Batches:
             If ``epoch`` or ``start`` is out of range. An error in a worker is raised by the step that needed its batch.
         """
         if epoch < 0 or not 0 <= start <= len(self):
-            raise ValueError(
+            raise UserError(
                 f"Batches: `epoch` must be 0 or more and `start` 0 to {len(self)}, got {epoch} and {start}. "
                 "A run resumed with other data or another batch size has another number of steps."
             )

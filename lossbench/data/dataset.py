@@ -7,6 +7,8 @@ from typing import Optional
 
 import numpy as np
 
+from lossbench.errors import UserError
+
 
 @dataclass(frozen=True)
 class Split:
@@ -33,17 +35,17 @@ class Split:
     def __post_init__(self):
         images, labels = self.images, self.labels
         if images.ndim != 4 or images.dtype != np.uint8 or not images.flags.c_contiguous:
-            raise ValueError(
+            raise UserError(
                 "Split: `images` must be a C-contiguous uint8 array (N, channels, height, width), got "
                 f"{images.dtype} {images.shape}. np.ascontiguousarray(images, np.uint8) makes it so."
             )
         if labels.shape != (len(images),) or labels.dtype != np.int32:
-            raise ValueError(
+            raise UserError(
                 f"Split: `labels` must be an int32 array ({len(images)},), one for each image, got "
                 f"{labels.dtype} {labels.shape}. np.asarray(labels, np.int32) makes the type."
             )
         if self.names is not None and len(self.names) != len(images):
-            raise ValueError(
+            raise UserError(
                 f"Split: `names` must have {len(images)} names, one for each image, got {len(self.names)}. "
                 "Leave them out where images have none."
             )
@@ -101,12 +103,12 @@ class Dataset:
 
     def __post_init__(self):
         if len(self.class_names) != self.num_classes:
-            raise ValueError(
+            raise UserError(
                 f"Dataset: `class_names` must have {self.num_classes} names, one a class, got {len(self.class_names)}. "
                 "List a name for each class, in the order of the labels."
             )
         if not len(self.train):
-            raise ValueError("Dataset: `train` must have at least one image, got none. Put images into it.")
+            raise UserError("Dataset: `train` must have at least one image, got none. Put images into it.")
         if self.validation is None:
             object.__setattr__(self, "validation", self.train.take(np.arange(0)))  # the dataclass is frozen
         if self.holdout is None:
@@ -117,12 +119,12 @@ class Dataset:
 
     def _check(self, name, split, first, end):
         if split.image_shape != self.train.image_shape:
-            raise ValueError(
+            raise UserError(
                 f"Dataset: `{name}` must have images {self.train.image_shape} like `train`, got {split.image_shape}. "
                 "Bring all parts to one size and number of channels."
             )
         if len(split) and not first <= split.labels.min() <= split.labels.max() < end:
-            raise ValueError(
+            raise UserError(
                 f"Dataset: labels of `{name}` must be in {first} to {end - 1}, got "
                 f"{split.labels.min()} to {split.labels.max()}. Number the classes from {first}."
             )

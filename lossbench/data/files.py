@@ -9,10 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from lossbench.errors import UserError
+
 
 def invalid(path, rule, got, way_out):
     """The error for a file that is not what it should be."""
-    return ValueError(f"data: {path} must {rule}, got {got}. {way_out}")
+    return UserError(f"data: {path} must {rule}, got {got}. {way_out}")
 
 
 def contents(path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from lossbench.data import files
 from lossbench.data.dataset import Dataset, Split
+from lossbench.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
@@ -134,8 +135,8 @@ def _eight_bits(image):
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if not 0 <= values.min() <= values.max() < 1 << 16:
-            raise ValueError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
+            raise UserError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise ValueError("floating-point pixels")
+        raise UserError("floating-point pixels")
     return image

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench.data.dataset import Split
+from lossbench.errors import UserError
 
 
 def hold_out(dataset, classes):
@@ -41,13 +42,13 @@ def hold_out(dataset, classes):
     held = sorted(set(classes))
     wrong = [one for one in held if not 0 <= one < dataset.num_classes]
     if wrong:
-        raise ValueError(
+        raise UserError(
             f"data: `holdout_classes` must hold class ids from 0 to {dataset.num_classes - 1}, got {wrong[0]}. "
             f"The classes are: {', '.join(dataset.class_names[:20])}."
         )
     kept = [one for one in range(dataset.num_classes) if one not in held]
     if len(kept) < 2:
-        raise ValueError(
+        raise UserError(
             f"data: `holdout_classes` must leave at least 2 of {dataset.num_classes} classes to train on, got {held}. "
             "Hold out fewer."
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
+
 
 def stratified_ids(labels, fraction, rng):
     """Divide positions in two so that every class gives the same fraction of its members.
@@ -33,7 +35,7 @@ def stratified_ids(labels, fraction, rng):
     (54, 4, 2)
     """
     if not 0 <= fraction < 1:
-        raise ValueError(f"stratified_ids: `fraction` must be in [0, 1), got {fraction}. 0.1 is a tenth of the images.")
+        raise UserError(f"stratified_ids: `fraction` must be in [0, 1), got {fraction}. 0.1 is a tenth of the images.")
     counts = np.bincount(labels)
     share = np.round(fraction * counts, 9)  # 0.1 * 30 is 3.0000000000000004
     held = np.floor(share).astype(int)

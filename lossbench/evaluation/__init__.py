@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks, classification, neighbors, search
 from lossbench.evaluation.checks import Unavailable
 
@@ -73,7 +74,7 @@ def predict(methods, test, train, description, k: int = 10, *, max_memory_bytes:
         if method not in METHODS:
             close = difflib.get_close_matches(method, METHODS, 1)
             way_out = f" Did you mean `{close[0]}`?" if close else ""
-            raise ValueError(f"evaluate: `methods` must be of {', '.join(METHODS)}, got {method!r}.{way_out}")
+            raise UserError(f"evaluate: `methods` must be of {', '.join(METHODS)}, got {method!r}.{way_out}")
     arguments = test, train, description or {}, k, max_memory_bytes
     return {method: checks.attempt(METHODS[method], *arguments) for method in methods}
 

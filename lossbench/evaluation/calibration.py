@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks, search
 
 BINS = 15
@@ -50,7 +51,7 @@ def reliability(confidence, right, bins: int = BINS) -> dict:
     confidence, right = np.asarray(confidence, np.float64), np.asarray(right, bool)
     checks.not_empty("calibration", confidence=confidence)
     if not (confidence.shape == right.shape and ((confidence >= 0) & (confidence <= 1)).all()):
-        raise ValueError("calibration: `confidence` must be (N,) numbers in [0, 1], and `right` as many.")
+        raise UserError("calibration: `confidence` must be (N,) numbers in [0, 1], and `right` as many.")
     bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     members, hits, total = (np.bincount(bin_of, weights, bins) for weights in (None, right, confidence))
     return {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 
-class Unavailable(ValueError):
+
+class Unavailable(UserError):
     """The data cannot give this metric; the message says in one sentence why."""
 
 
@@ -17,7 +19,7 @@ def embeddings(where: str, **arrays) -> list[np.ndarray]:
     for name, array in zip(arrays, checked):
         if array.ndim != 2 or array.shape[1] != size:
             expected = "(N, D)" if array is checked[0] else f"(N, {size})"
-            raise ValueError(f"{where}: `{name}` must have the shape {expected}, got {array.shape}.")
+            raise UserError(f"{where}: `{name}` must have the shape {expected}, got {array.shape}.")
         bad = len(array) - int(np.isfinite(array).all(axis=1).sum())
         if bad:
             raise Unavailable(
@@ -33,11 +35,11 @@ def labels(where: str, count: int, **arrays) -> list[np.ndarray]:
     for name, array in arrays.items():
         array = np.asarray(array)
         if array.shape != (count,):
-            raise ValueError(f"{where}: `{name}` must have the shape ({count},), got {array.shape}.")
+            raise UserError(f"{where}: `{name}` must have the shape ({count},), got {array.shape}.")
         ids = array.astype(np.int64)
         wrong = array[(ids != array) | (ids < 0)]
         if len(wrong):
-            raise ValueError(f"{where}: `{name}` must hold class ids 0, 1, 2, ..., got {wrong[0]}.")
+            raise UserError(f"{where}: `{name}` must hold class ids 0, 1, 2, ..., got {wrong[0]}.")
         checked.append(ids)
     return checked
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks
 
 
@@ -102,7 +103,7 @@ def confusion_matrix(predicted, label, num_classes: int) -> np.ndarray:
     predicted, label = checks.labels("classification", len(predicted), predicted=predicted, label=label)
     highest = max(predicted.max(initial=0), label.max(initial=0))
     if highest >= num_classes:
-        raise ValueError(
+        raise UserError(
             f"classification: `num_classes` must be above every class id, got {num_classes} and id {highest}."
         )
     return np.bincount(label * num_classes + predicted, minlength=num_classes**2).reshape(num_classes, num_classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks, search
 
 NORM_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -68,7 +69,7 @@ def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = searc
     if prototypes is not None:
         _, prototypes = checks.embeddings("geometry", embedding=embedding[:0], prototypes=prototypes)
         if len(prototypes) < count:
-            raise ValueError(
+            raise UserError(
                 f"geometry: `prototypes` must have a row for class {count - 1}, got {len(prototypes)} rows."
             )
         count = len(prototypes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks
 from lossbench.evaluation.search import MAX_MEMORY_BYTES, in_metric, nearest
 
@@ -68,11 +69,11 @@ def knn(
     (train_label,) = checks.labels("knn", len(train_embedding), train_label=train_label)
     available = len(train_embedding) - bool(exclude_self)
     if k != int(k) or k < 1:
-        raise ValueError(f"knn: `k` must be a whole number from 1 on, got {k}.")
+        raise UserError(f"knn: `k` must be a whole number from 1 on, got {k}.")
     if k > available:
         raise checks.Unavailable(f"knn: `k` must be at most the number of neighbours ({available}), got {k}.")
     if exclude_self and len(embedding) != len(train_embedding):
-        raise ValueError(
+        raise UserError(
             f"knn: `embedding` must be the {len(train_embedding)} training embeddings where exclude_self is True, "
             f"got {len(embedding)} rows."
         )
@@ -122,7 +123,7 @@ def centers(
         reference, query = in_metric(prototypes, metric), in_metric(embedding, metric)
         return _nearest_one(reference, query, max_memory_bytes)
     if score is None:
-        raise ValueError("centers: `score` must be a callable where metric is density, got None.")
+        raise UserError("centers: `score` must be a callable where metric is density, got None.")
     rows = max(1, int(max_memory_bytes // (64 * sum(prototypes.shape))))
     best = []
     for start in range(0, len(embedding), rows):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks
 
 
@@ -48,7 +49,7 @@ def draw(label, count: int = 6000, *, folds: int = 10, seed: int = 0) -> Pairs:
     """
     (label,) = checks.labels("pairs", len(label), label=label)
     if count < 1 or count % (2 * folds):
-        raise ValueError(
+        raise UserError(
             f"pairs: `count` must be a multiple of {2 * folds}, as many pairs of either kind in each of {folds} folds, "
             f"got {count}."
         )
@@ -92,7 +93,7 @@ def read(path, ids) -> Pairs:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"pairs: {path} must be a readable text file, got {error}.") from error
+        raise UserError(f"pairs: {path} must be a readable text file, got {error}.") from error
     row_of = {str(one): row for row, one in enumerate(ids)}
     rows = []
     for number, line in enumerate(lines, 1):
@@ -101,15 +102,15 @@ def read(path, ids) -> Pairs:
             continue
         where = f"pairs {path}: line {number}"
         if len(parts) != 3 or parts[2] not in ("0", "1"):
-            raise ValueError(f"{where} must hold two image ids and 1 (same class) or 0, got {line.strip()!r}.")
+            raise UserError(f"{where} must hold two image ids and 1 (same class) or 0, got {line.strip()!r}.")
         for one in parts[:2]:
             if one not in row_of:
                 example = next(iter(row_of), "none")
-                raise ValueError(
+                raise UserError(
                     f"{where} must hold ids of the split's {len(row_of)} images, like {example}, got {one}."
                 )
         rows.append((row_of[parts[0]], row_of[parts[1]], int(parts[2])))
     if not rows:
-        raise ValueError(f"pairs: {path} must hold at least one pair, got none.")
+        raise UserError(f"pairs: {path} must hold at least one pair, got none.")
     first, second, same = np.array(rows, np.int64).T
     return Pairs(first, second, same == 1)

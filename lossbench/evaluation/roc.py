@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks
 
 
@@ -148,7 +149,7 @@ def true_positive_rate_at(positive, negative, false_positive_rate: float) -> flo
     """
     positive, negative = _scores(positive, negative)
     if not 0 < false_positive_rate <= 1:
-        raise ValueError(f"roc: `false_positive_rate` must be in (0, 1], got {false_positive_rate:g}.")
+        raise UserError(f"roc: `false_positive_rate` must be in (0, 1], got {false_positive_rate:g}.")
     allowed = _floor_of_share(false_positive_rate, len(negative))
     if allowed == 0:
         raise checks.Unavailable(
@@ -184,7 +185,7 @@ def false_positive_rate_at(positive, negative, true_positive_rate: float) -> flo
     """
     positive, negative = _scores(positive, negative)
     if not 0 < true_positive_rate <= 1:
-        raise ValueError(f"roc: `true_positive_rate` must be in (0, 1], got {true_positive_rate:g}.")
+        raise UserError(f"roc: `true_positive_rate` must be in (0, 1], got {true_positive_rate:g}.")
     # The fewest that make up the rate; one less where rounding alone asked for it.
     wanted = int(true_positive_rate * len(positive)) + 1
     if (wanted - 1) / len(positive) >= true_positive_rate:

@@ -8,6 +8,8 @@ import numpy as np
 from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
+from lossbench.errors import UserError
+
 MAX_MEMORY_BYTES = 1_000_000_000
 METRICS = ("euclidean", "cosine")
 
@@ -25,7 +27,7 @@ def in_metric(embedding, metric):
            [0. , 0. ]])
     """
     if metric not in METRICS:
-        raise ValueError(f"evaluation: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
+        raise UserError(f"evaluation: `metric` must be one of {', '.join(METRICS)}, got {metric!r}.")
     if metric == "euclidean":
         return embedding
     # Dividing by the largest entry first keeps the squares of tiny and of huge rows in range.

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from lossbench.errors import UserError
 from lossbench.evaluation import checks, roc, search
 
 FALSE_ACCEPT_RATES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -89,7 +90,7 @@ def verify(score, same, *, false_accept_rates=FALSE_ACCEPT_RATES, folds: int = 1
     """
     score, same = np.asarray(score, np.float64), np.asarray(same).astype(bool)
     if score.shape != same.shape or score.ndim != 1:
-        raise ValueError(f"verification: `score` and `same` must be (P,), got {score.shape} and {same.shape}.")
+        raise UserError(f"verification: `score` and `same` must be (P,), got {score.shape} and {same.shape}.")
     positive, negative = score[same], score[~same]
     metrics = {
         "same_pairs": len(positive),
@@ -141,7 +142,7 @@ def accuracy_in_folds(score, same, folds: int = 10) -> tuple[float, float]:
     """
     score, same = np.asarray(score, np.float64), np.asarray(same).astype(bool)
     if folds < 2:
-        raise ValueError(f"verification: `folds` must be at least 2, got {folds}.")
+        raise UserError(f"verification: `folds` must be at least 2, got {folds}.")
     if np.isnan(score).any():
         raise checks.Unavailable("verification: the similarities must be numbers, got NaN.")
     parts = np.array_split(np.arange(len(score)), folds)

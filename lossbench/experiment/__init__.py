@@ -6,7 +6,7 @@ from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.run_folder import RunFolder
-from lossbench.experiment.training import RunFailed, new_batches, new_trainer
+from lossbench.experiment.training import new_batches, new_trainer
 
 __all__ = [
     "DrawnRun",
@@ -14,7 +14,6 @@ __all__ = [
     "OpenedRun",
     "Options",
     "Result",
-    "RunFailed",
     "RunFolder",
     "describe_groups",
     "measure",

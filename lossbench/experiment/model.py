@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _mxnet, backbones, heads, inference, optimizers, regularizers
+from lossbench import _mxnet, backbones, heads, inference, regularizers
 from lossbench._mxnet import mx
-from lossbench.trainer import Objective
+from lossbench.errors import UserError
+from lossbench.training import optimizers
+from lossbench.training.step import Objective
 
 
 class Model:
@@ -87,7 +89,7 @@ class Model:
             frozen = [p for name, p in self.parameters().items() if re.search(pattern, name)]
             if not frozen:
                 names = ", ".join(self.parameters())
-                raise ValueError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
+                raise UserError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
             for parameter in frozen:
                 parameter.grad_req = "null"
 
@@ -125,7 +127,7 @@ class Model:
                 loaded.append(name)
             elif not partial:
                 got = "none" if array is None else f"shape {array.shape}"
-                raise ValueError(f"checkpoint {source}: {name} must have shape {parameter.shape}, got {got}.")
+                raise UserError(f"checkpoint {source}: {name} must have shape {parameter.shape}, got {got}.")
         return loaded
 
     def images(self, split: str):
@@ -136,7 +138,7 @@ class Model:
                 "validation": " Train with data.validation_fraction above 0.",
                 "holdout": " Train with classes held out, such as data.holdout_classes=[7,8,9].",
             }.get(split, "")
-            raise ValueError(f"data: split {split} must hold images, got none.{way_out}")
+            raise UserError(f"data: split {split} must hold images, got none.{way_out}")
         return images
 
     def outputs(self, images, *, show=False) -> dict:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench import _mxnet, checkpoint, config, data
+from lossbench.errors import UserError
 from lossbench.experiment.measuring import OPEN_SET, measure
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_folder import RunFolder
@@ -62,11 +63,11 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
     settings = config.load(folder.config, heads=heads or (), backbones=backbones or (), data=data_sources or ())
     path, arrays, state, damage = checkpoint.newest(folder.checkpoints)
     if path is None:
-        raise ValueError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}".strip())
+        raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}".strip())
     if which == "best":
         best = state["position"]["best"]
         if best is None:
-            raise ValueError(
+            raise UserError(
                 f"run: {folder.path} must have been trained with a validation split to have a best checkpoint, got "
                 f"data.validation_fraction {settings.data.validation_fraction:g}. Use --checkpoint last."
             )
@@ -75,7 +76,7 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
         path = pathlib.Path(which) if pathlib.Path(which).is_dir() else folder.checkpoints / which
         if not path.is_dir():
             known = ", ".join(p.name for p in checkpoint.steps(folder.checkpoints))
-            raise ValueError(
+            raise UserError(
                 f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
             )
         which = path.name

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from lossbench import _mxnet, atomic, checkpoint, config, data
+from lossbench.errors import UserError
 from lossbench.experiment.model import Model
 from lossbench.experiment.progress import Progress
 from lossbench.experiment.run_folder import RunFolder
@@ -69,7 +70,7 @@ def run(
             if _is_finished(folder, settings, state):
                 return Result(folder.path, folder.metrics(), finished_before=True)
             if not resume:
-                raise ValueError(
+                raise UserError(
                     f"run: {folder.path} holds an unfinished run. Go on with it: --resume; or start another: --run-dir."
                 )
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
@@ -112,7 +113,7 @@ def refuse_other_config(folder, previous, settings, resume) -> None:
     changed = config.differences(previous, settings)
     refused = [key for key in changed if not (resume and key in RESUMABLE_CHANGES)]
     if refused:
-        raise ValueError(
+        raise UserError(
             f"run: {folder.path} was started with another config; differing: {', '.join(refused)}. "
             "Choose another folder with --run-dir, or the same config."
         )

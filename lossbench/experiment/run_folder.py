@@ -17,6 +17,7 @@ import numpy as np
 
 from lossbench import __version__, _mxnet
 from lossbench.atomic import write_atomically, write_json
+from lossbench.errors import UserError
 
 
 class RunFolder:
@@ -44,7 +45,7 @@ class RunFolder:
     def require_run(self) -> None:
         """`ValueError` where this is not a run folder."""
         if not self.config.is_file():
-            raise ValueError(
+            raise UserError(
                 f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote."
             )
 
@@ -97,7 +98,7 @@ class RunFolder:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                raise ValueError(
+                raise UserError(
                     f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
                 ) from error
             yield

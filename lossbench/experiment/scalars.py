@@ -6,6 +6,8 @@ import os
 import shutil
 import time
 
+from lossbench.errors import UserError
+
 
 class Scalars:
     """Writes a run's scalars into its `tensorboard` folder, or nothing where the config does not ask for it.
@@ -76,7 +78,7 @@ def _writer_class():
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
-        raise ValueError(
+        raise UserError(
             "trainer: tensorboard needs the package tensorboardX, which is not installed. "
             "Bring it with: pip install tensorboardX; or set trainer.tensorboard=false."
         ) from error

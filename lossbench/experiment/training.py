@@ -6,19 +6,17 @@ import pathlib
 
 import numpy as np
 
-from lossbench import _cores, _mxnet, backbones, checkpoint, data, schedules
+from lossbench import _cores, _mxnet, backbones, checkpoint, data
+from lossbench.errors import RunFailed, UserError
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.measuring import measure, suiting
-from lossbench.loop import Hooks, Position, fit
-from lossbench.optimizers import Optimizers
-from lossbench.trainer import Trainer
+from lossbench.training import schedules
+from lossbench.training.loop import Hooks, Position, fit
+from lossbench.training.optimizers import Optimizers
+from lossbench.training.step import Trainer
 
 MAX_SAVED_EMBEDDINGS = 10_000
-
-
-class RunFailed(RuntimeError):
-    """The run cannot go on, and not because of a mistake in its config: a non-finite loss, a full disk."""
 
 
 def new_batches(model) -> data.Batches:
@@ -47,7 +45,7 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
         backbones.fuse(model.backbone)
     if settings.trainer.precision == "bfloat16":
         if not (onednn and _cores.has_bfloat16()):
-            raise ValueError(
+            raise UserError(
                 "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
                 "(avx512_bf16 or amx_bf16 of a CPU). Take float32."
             )
@@ -100,10 +98,10 @@ class Training:
         elif path.is_dir():
             arrays, _ = checkpoint.load(path)
         if not path or not path.is_dir():
-            raise ValueError(f"init_from: must be a run or a checkpoint folder with a whole checkpoint, got {source}.")
+            raise UserError(f"init_from: must be a run or a checkpoint folder with a whole checkpoint, got {source}.")
         loaded = self.model.load(arrays, path, partial=True)
         if not any(name.startswith("backbone.") for name in loaded):
-            raise ValueError(f"init_from: {path} must fit the backbone, but no parameter has the same name and shape.")
+            raise UserError(f"init_from: {path} must fit the backbone, but no parameter has the same name and shape.")
         self.progress.say(f"Initialised {len(loaded)} of {len(self.model.parameters())} parameters from {path}.")
 
     def _introduce(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossbench.errors import UserError
 from lossbench.heads.a_softmax import ASoftmax, SphereFace
 from lossbench.heads.am_softmax import AMSoftmax, CosFace
 from lossbench.heads.arcface import ArcFace
@@ -64,5 +65,5 @@ def build(config, num_classes: int, embedding_size: int, heads=None):
     name = options.pop("name")
     options.pop("loss_weight", None)
     if name not in table:
-        raise ValueError(f"heads: `name` must be one of {', '.join(sorted(table))}, got {name!r}.")
+        raise UserError(f"heads: `name` must be one of {', '.join(sorted(table))}, got {name!r}.")
     return table[name](num_classes, embedding_size, **options)

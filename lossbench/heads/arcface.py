@@ -60,9 +60,9 @@ class ArcFace(CosineHead):
     >>> loss, logits = head(mx.nd.ones((4, 2)), mx.nd.array([0, 1, 2, 0]))
     >>> loss.shape, logits.shape
     ((4,), (4, 3))
-    >>> ArcFace(num_classes=3, embedding_size=2, margin=28.6)
+    >>> ArcFace(num_classes=3, embedding_size=2, margin=28.6)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    ValueError: ArcFace: `margin` must be in [0, pi/2) radians, got 28.6. If that is degrees, pass math.radians(28.6).
+    lossbench.errors.UserError: ArcFace: `margin` must be in [0, pi/2) radians, got 28.6. If that is degrees, ...
     """
 
     config_name = "arcface"

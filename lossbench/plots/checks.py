@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.errors import UserError
 
-class CannotDraw(ValueError):
+
+class CannotDraw(UserError):
     """The data cannot give this picture; the message says in one sentence why."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from lossbench.errors import UserError
 from lossbench.plots import style
 
 
@@ -27,7 +28,7 @@ def scaling(panels, *, title: str) -> Figure:
         If there is nothing to draw.
     """
     if not panels or not all(panel["lines"] for panel in panels):
-        raise ValueError("scaling: `panels` must each have a line, got none. Measure a size first.")
+        raise UserError("scaling: `panels` must each have a line, got none. Measure a size first.")
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = style.figure(4.1 * columns, 0.5 + 3.3 * rows)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from lossbench.errors import UserError
 from lossbench.plots import style
 
 ANGLE = "angle to the class weight (degrees)"
@@ -68,7 +69,7 @@ def target_logit(panels, *, title: str) -> Figure:
     """
     panels = list(panels)
     if not panels:
-        raise ValueError("target_logit: `panels` must have at least one panel, got none.")
+        raise UserError("target_logit: `panels` must have at least one panel, got none.")
     figure = style.figure(5.2 if len(panels) == 1 else 4.3 * len(panels), 3.5)
     figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
     for number, panel in enumerate(panels):
@@ -83,7 +84,7 @@ def _draw(axes, panel):
     for number, (name, values) in enumerate(panel.curves.items()):
         values = np.asarray(values, dtype=np.float64)
         if values.shape != x.shape or not np.isfinite(values).all():
-            raise ValueError(
+            raise UserError(
                 f"target_logit: curve {name!r} must have one finite value for each of the {x.size} x, got shape "
                 f"{values.shape} with {int(np.isfinite(values).sum())} finite. Leave out what has no value."
             )

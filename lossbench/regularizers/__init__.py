@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossbench.errors import UserError
 from lossbench.regularizers.base import Regularizer
 from lossbench.regularizers.center import CenterLoss
 from lossbench.regularizers.ring import RingLoss
@@ -37,6 +38,6 @@ def build(configs, num_classes: int, embedding_size: int, regularizers=None) -> 
         options = dict(config) if isinstance(config, dict) else config.model_dump()
         name = options.pop("name")
         if name not in table:
-            raise ValueError(f"regularizers: `name` must be one of {', '.join(sorted(table))}, got {name!r}.")
+            raise UserError(f"regularizers: `name` must be one of {', '.join(sorted(table))}, got {name!r}.")
         built.append(table[name].create(num_classes, embedding_size, **options))
     return built

@@ -7,6 +7,8 @@ import io
 
 from PIL import Image, ImageSequence
 
+from lossbench.errors import UserError
+
 MAX_WIDTH = 960
 
 
@@ -38,7 +40,7 @@ def embedded(path, max_width: int = MAX_WIDTH) -> dict:
             frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
             return {**found, "src": _animation(path, image, frames, size), "still": _still(frames[-1], size)}
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path.name} cannot be read as a picture: {error}") from error
+        raise UserError(f"{path.name} cannot be read as a picture: {error}") from error
 
 
 def _fitting(size, max_width):

@@ -14,6 +14,7 @@ from lossbench import config
 from lossbench.config.backbones import BACKBONES
 from lossbench.config.data import SOURCES
 from lossbench.config.heads import HEADS
+from lossbench.errors import UserError
 
 
 @dataclass
@@ -62,7 +63,7 @@ def find(paths) -> list[Path]:
     found = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise ValueError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
+            raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
         for run in list(_below(path)) or [path]:
             found.setdefault(run.resolve(), run)
     return list(found.values())
@@ -123,14 +124,14 @@ def _config(path):
 def _history(path):
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     if not all(isinstance(row, dict) and isinstance(row.get("epoch"), int) for row in rows):
-        raise ValueError("a row must name its epoch.")
+        raise UserError("a row must name its epoch.")
     return rows
 
 
 def _mapping(path) -> dict[str, Any]:
     value = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(value, dict):
-        raise ValueError(f"must hold a mapping, got {type(value).__name__}.")
+        raise UserError(f"must hold a mapping, got {type(value).__name__}.")
     return value
 
 
@@ -138,7 +139,7 @@ def _metrics(path):
     metrics = _mapping(path)
     for name, value in metrics.items():
         if not isinstance(value, dict):
-            raise ValueError(f"{name} must be a mapping, got {value!r}.")
+            raise UserError(f"{name} must be a mapping, got {value!r}.")
     return metrics
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from lossbench import atomic
+from lossbench.errors import UserError
 from lossbench.report import groups, metrics, page, runs
 
 
@@ -47,7 +48,7 @@ def gather(paths) -> Comparison:
     readable = [run for run in found if run.settings]
     if not readable:
         reasons = " ".join(f"{runs.shown(run.path)}: {' '.join(run.problems)}" for run in found)
-        raise ValueError(f"report: RUN must hold a run that can be read, got none. {reasons}")
+        raise UserError(f"report: RUN must hold a run that can be read, got none. {reasons}")
     return Comparison(found, groups.group(readable))
 
 

@@ -12,11 +12,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lossbench import schedules
 from lossbench._mxnet import mx
 from lossbench.heads import LGM, AMSoftmax, ArcFace, ASoftmax, L2Softmax, LSoftmax, NormFace
 from lossbench.heads.l_softmax import psi
 from lossbench.regularizers import CenterLoss, RingLoss
+from lossbench.training import schedules
 from tests.heads import cases
 
 VERSIONS = {"gluonfr": "1.0.2", "pytorch-metric-learning": "2.9.0"}

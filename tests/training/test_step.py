@@ -5,11 +5,12 @@ import copy
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from tests.training.test_optimizers import section
 
-from lossbench import loop, optimizers, trainer
 from lossbench._mxnet import mx
 from lossbench.heads import LGM, Softmax
-from tests.test_optimizers import section
+from lossbench.training import loop, optimizers
+from lossbench.training import step as trainer
 
 
 class Batches:

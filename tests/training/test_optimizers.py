@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lossbench import optimizers
 from lossbench._mxnet import mx
+from lossbench.training import optimizers
 
 
 def section(name="sgd", learning_rate=0.1, momentum=0.0, weight_decay=0.0, clip_global_norm=None, groups=(), **more):

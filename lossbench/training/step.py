@@ -14,6 +14,7 @@ import numpy as np
 
 from lossbench import _mxnet
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 _IN_FLIGHT = 4
 _NO_STEP = 1e9
@@ -182,7 +183,7 @@ class Trainer:
             or (not name.startswith("backbone.") and not any(g.asnumpy().any() for g in parameter.list_grad()))
         ]
         if stale:
-            raise ValueError(
+            raise UserError(
                 f"trainer: every trainable parameter must get a gradient, got none for {', '.join(stale)}. "
                 "List it under `freeze`, or give it a part in the loss."
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Optional
 
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 _NAMES = {"nag": "NAG", "sgd": "SGD", "adam": "Adam"}
 _OPTIONS = {
@@ -93,7 +94,7 @@ def split(parameters: dict, section, declared=()) -> list[Group]:
     for fields, must_match in wanted:
         matched = {n: p for n, p in trainable.items() if n not in taken and re.search(fields["pattern"], n)}
         if must_match and not matched:
-            raise ValueError(
+            raise UserError(
                 f"optimizer: group {fields['name']}: pattern must match a trainable parameter that no earlier group "
                 f"took, got {fields['pattern']!r}. Names are: {', '.join(trainable)}."
             )
@@ -199,7 +200,7 @@ class Optimizers:
         expected = {f"{group.name}/{name}" for group in self.groups for name in group.parameters}
         foreign = sorted({key.rpartition("/")[0] for key in arrays} - expected)
         if foreign:
-            raise ValueError(
+            raise UserError(
                 f"optimizer: state must belong to the groups {', '.join(g.name for g in self.groups)}, "
                 f"got {', '.join(foreign)}. Resume with the config that the checkpoint was written with."
             )
@@ -223,7 +224,7 @@ class Optimizers:
         for k, array in enumerate(_as_tuple(fresh)):
             key = f"{group.name}/{name}/{k}"
             if key not in arrays or arrays[key].shape != array.shape:
-                raise ValueError(
+                raise UserError(
                     f"optimizer: state of {name} must have the shape {array.shape} of group {group.name}, got "
                     f"{arrays[key].shape if key in arrays else 'none'}. Resume with the checkpoint's own config."
                 )

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lossbench import schedules
+from lossbench.training import schedules
 
 
 def schedule(name, **keys):

@@ -1,0 +1,34 @@
+"""Errors as classes: the class, not the wording, says whose mistake it is and with which status a command ends."""
+
+from __future__ import annotations
+
+
+class UserError(ValueError):
+    """The user's mistake: a bad argument, config, file or command. One line, ``<where>: <name> must <rule>, got …``."""
+
+    exit_status = 2
+
+
+class RunFailed(RuntimeError):
+    """What was asked for cannot be done to its end, and not by the user's mistake: a non-finite loss, a full disk."""
+
+    exit_status = 1
+
+
+class MXNetUnavailable(ImportError):
+    """MXNet cannot be loaded; the message says in one line what to install."""
+
+    exit_status = 1
+
+
+def exit_status(error: BaseException):
+    """Return the exit status of a command that ends with this error, None where the error is a bug of lossbench.
+
+    Examples
+    --------
+    >>> exit_status(UserError("head: `margin` must be at least 0, got -1."))
+    2
+    >>> exit_status(ValueError("could not convert string to float: 'abc'")) is None
+    True
+    """
+    return 1 if isinstance(error, OSError) else getattr(error, "exit_status", None)
