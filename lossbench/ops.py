@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -95,7 +96,7 @@ class LossBlock(mx.gluon.HybridBlock):
 
     @staticmethod
     def _read(parameter) -> float:
-        if parameter._data is None:
+        if not _gluon.is_initialized(parameter):
             return float(parameter.init.value)
         # By way of its shortest decimal form: a float32 0.35 reads as 0.35, not as 0.3499999940.
         return float(str(parameter.list_data()[0].asnumpy()[0]))
@@ -120,7 +121,7 @@ class LossBlock(mx.gluon.HybridBlock):
         )
         self._check_scheduled(name, value)
         parameter = getattr(self, name)
-        if parameter._data is None:
+        if not _gluon.is_initialized(parameter):
             parameter.init = mx.init.Constant(float(value))
             return
         with mx.autograd.pause():

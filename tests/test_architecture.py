@@ -11,7 +11,7 @@ import lossbench
 
 PACKAGE = Path(lossbench.__file__).parent
 
-SHARED = {"_mxnet", "_cores", "errors", "ops", "atomic"}  # what any stage may import; they import no stage
+SHARED = {"_mxnet", "_gluon", "_cores", "errors", "ops", "atomic"}  # what any stage may import; they import no stage
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
@@ -57,7 +57,7 @@ def complaint(room, name, rooms):
     if name[0] != "lossbench" or name[1] not in rooms or name[1] == room:
         return None
     other = name[1]
-    if other == "_mxnet" and room in WITHOUT_MXNET:
+    if other in ("_mxnet", "_gluon") and room in WITHOUT_MXNET:
         return "must do without MXNet"
     if other in SHARED:
         return None
@@ -105,6 +105,76 @@ def test_the_rooms_without_mxnet_and_the_command_line_do_not_load_it():
     rooms = [room for room in sorted(WITHOUT_MXNET | {"cli"}) if list(PACKAGE.glob(f"{room}*"))]
     code = "\n".join(f"import lossbench.{room}" for room in rooms) + "\nimport sys; assert 'mxnet' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent, timeout=120)
+
+
+def foreign_private_names(package):
+    """Return the uses of private names that the package does not define itself, as lines `file: expression`."""
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(package.rglob("*.py"))}
+    defined = {path: set(private_definitions(tree)) for path, tree in trees.items()}
+    ours = set().union(*defined.values())
+    found = []
+    for path, tree in trees.items():
+        if path.name == "_gluon.py":
+            continue
+        modules = {name.asname or name.name for node in ast.walk(tree) for name in lossbench_imports(node)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and is_private(node.attr):
+                owner = ast.unparse(node.value)
+                known = ours if owner in {"self", "cls", *modules} else defined[path]
+                if node.attr not in known:
+                    found.append(f"{path.relative_to(package)}: {ast.unparse(node)}")
+    return found
+
+
+def is_private(name):
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_definitions(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            name = node.name
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            name = node.attr if ast.unparse(node.value) in ("self", "cls") else ""
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            name = node.id
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "object.__setattr__":
+            name = node.args[1].value if isinstance(node.args[1], ast.Constant) else ""
+        else:
+            continue
+        if is_private(name):
+            yield name
+
+
+def lossbench_imports(node):
+    return node.names if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lossbench") else ()
+
+
+def test_private_names_of_libraries_stand_in_one_module():
+    assert foreign_private_names(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("parameter._data", ["training/step.py: parameter._data"]),
+        ("self._active", ["training/step.py: self._active"]),
+        ("super()._alias()", ["training/step.py: super()._alias"]),
+        (
+            "trainer._optimizer._index_update_count",
+            ["training/step.py: trainer._optimizer._index_update_count", "training/step.py: trainer._optimizer"],
+        ),
+        ("self._own", []),
+        ("ops._helper()", []),
+    ],
+)
+def test_a_planted_private_name_is_found(tmp_path, line, found):
+    (tmp_path / "training").mkdir()
+    (tmp_path / "_gluon.py").write_text("def data(parameter):\n    return parameter._data\n")
+    (tmp_path / "ops.py").write_text("def _helper():\n    pass\n")
+    step = f"from lossbench import ops\n\nclass Step:\n    def __init__(self):\n        self._own = 1\n        {line}\n"
+    (tmp_path / "training" / "step.py").write_text(step)
+    assert foreign_private_names(tmp_path) == found
 
 
 def test_a_module_says_what_it_is_for():

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.backbones.layers import GlobalMean, PReLU
 from lossbench.errors import UserError
@@ -66,7 +67,7 @@ def _stays_wide(layer) -> bool:
     """Whether it is a convolution that is slow in bfloat16, or grouped, which oneDNN cannot arrange its weights for."""
     if not isinstance(layer, nn.Conv2D):
         return False
-    return layer._kwargs["num_group"] > 1 or layer.weight.shape[1] < FEWEST_CHANNELS
+    return _gluon.layer_options(layer)["num_group"] > 1 or layer.weight.shape[1] < FEWEST_CHANNELS
 
 
 def _narrow_all(forward, F, x, **parameters):

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 
 HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 
+@_gluon.named_as("batchnorm")
 class NormReLU(nn.BatchNorm):
     """Batch normalisation and the rectifier after it; `fuse` makes one kernel of both."""
 
     fused = False
 
-    def _alias(self):
-        return "batchnorm"  # in the names of its parameters
-
     def hybrid_forward(self, F, x, gamma, beta, running_mean, running_var):
         if self.fused:
             statistics = running_mean, running_var
-            return F.contrib.BatchNormWithReLU(x, gamma, beta, *statistics, name="fwd", **self._kwargs)
+            return F.contrib.BatchNormWithReLU(x, gamma, beta, *statistics, name="fwd", **_gluon.layer_options(self))
         normalized = super().hybrid_forward(F, x, gamma, beta, running_mean, running_var)
         return F.Activation(normalized, act_type="relu")
 

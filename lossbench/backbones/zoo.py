@@ -9,6 +9,7 @@ import re
 import sys
 import warnings
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.backbones.base import Backbone
 from lossbench.backbones.layers import GlobalMean, Nothing
@@ -67,7 +68,9 @@ class Zoo(Backbone):
             network = _network(model)
             if pretrained:
                 _start_from(_pretrained(model), network)
-            _replace(network, next(name for name in OUTPUT_NAMES if name in network._children), Nothing())
+            _gluon.replace_child(
+                network, next(name for name in OUTPUT_NAMES if _gluon.child(network, name) is not None), Nothing()
+            )
             shape = _speed_up(network, model, self.image_shape)
             self.features = nn.HybridSequential(prefix="")
             self.features.add(network)
@@ -79,17 +82,6 @@ class Zoo(Backbone):
     def hybrid_forward(self, F, x):
         x = self.features(x)
         return x if self.embedding is None else self.embedding(x)
-
-
-class _Pretrained(mx.init.Initializer):
-    """Sets one parameter to the values it was given."""
-
-    def __init__(self, value):
-        super().__init__()
-        self.value = value
-
-    def _init_weight(self, _, arr):
-        arr[:] = self.value
 
 
 def _model_zoo():
@@ -139,29 +131,22 @@ def _pretrained(model):
 
 def _start_from(source, network):
     """Give each parameter of ``network`` the value it has in ``source`` as its own initialiser."""
-    values = source._collect_params_with_prefix()
-    for name, parameter in network._collect_params_with_prefix().items():
+    values = _gluon.named_parameters(source)
+    for name, parameter in _gluon.named_parameters(network).items():
         parameter.shape = values[name].shape
-        parameter.init = _Pretrained(values[name].data())
-
-
-def _replace(block, name, child):
-    """Put ``child`` where ``block`` has its child ``name``, whatever its type."""
-    block._children[name] = child
-    if name in vars(block):
-        object.__setattr__(block, name, child)
+        parameter.init = _gluon.Value(values[name].data())
 
 
 def _speed_up(network, model, image_shape):
     """Put a `GlobalMean` where the features end in a global pooling; return the shape of the network's output."""
-    features = network._children.get("features")
+    features = _gluon.child(network, "features")
     layers = list(features) if isinstance(features, nn.HybridSequential) else []
     while layers and isinstance(layers[-1], nn.Flatten):
         layers.pop()
     if layers and isinstance(layers[-1], nn.GlobalAvgPool2D):
         last = len(layers) - 1
         shape = _output_shape(features[:last], model, image_shape)
-        _replace(features, str(last), GlobalMean(*shape[2:]))
+        _gluon.replace_child(features, str(last), GlobalMean(*shape[2:]))
     return _output_shape(network, model, image_shape)
 
 

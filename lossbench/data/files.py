@@ -91,11 +91,12 @@ def download(dataset, file, sha1, folder, wanted):
     ValueError
         If there is no network, the file is not there, its checksum differs, or the folder cannot be written.
     """
+    from lossbench import _gluon
     from lossbench._mxnet import mx
 
     folder = Path(folder)
     target = folder / file
-    url = mx.gluon.utils._get_repo_file_url(f"gluon/dataset/{dataset}", file)
+    url = _gluon.dataset_url(dataset, file)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as aside:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _mxnet, backbones, heads, inference, regularizers
+from lossbench import _gluon, _mxnet, backbones, heads, inference, regularizers
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 from lossbench.training import optimizers
@@ -75,10 +75,9 @@ class Model:
 
     def _initialize(self):
         _initialize(self.backbone, self.head, self.settings, self.devices)
-        shapes = _named(self._scorer[0])
-        for name, parameter in _named(self.backbone).items():
-            parameter.shape = shapes[name].shape
-            parameter._finish_deferred_init()
+        shapes = _gluon.named_parameters(self._scorer[0])
+        for name, parameter in _gluon.named_parameters(self.backbone).items():
+            _gluon.initialize_now(parameter, shapes[name].shape)
         for regularizer in self.regularizers:
             regularizer.initialize(mx.init.Xavier(), ctx=self.devices)
         if self.objective.class_weights is not None:
@@ -110,7 +109,7 @@ class Model:
         files = {"backbone": {}, "head": {}, "regularizers": {}}
         for name, parameter in self.parameters().items():
             stem, _, rest = name.partition(".")
-            files[stem][rest] = parameter._reduce()
+            files[stem][rest] = _gluon.mean_value(parameter)
         return {stem: named for stem, named in files.items() if named}
 
     def load(self, arrays: dict, source, *, partial=False) -> list[str]:
@@ -166,9 +165,9 @@ class Model:
 
     def _refresh_scorer(self):
         for scoring, trained in zip(self._scorer, (self.backbone, self.head)):
-            values = _named(trained)
-            for name, parameter in _named(scoring).items():
-                parameter.set_data(values[name]._reduce())
+            values = _gluon.named_parameters(trained)
+            for name, parameter in _gluon.named_parameters(scoring).items():
+                parameter.set_data(_gluon.mean_value(values[name]))
 
     def description(self) -> dict:
         """The head's own; centres that a center loss learned take the place of the head's prototypes."""
@@ -177,10 +176,6 @@ class Model:
             if regularizer.config_name == "center":
                 description.update(prototypes=regularizer.prototypes().asnumpy(), metric="euclidean")
         return description
-
-
-def _named(block) -> dict:
-    return block._collect_params_with_prefix()
 
 
 def _initialize(backbone, head, settings, devices):

@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from lossbench import ops
+from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.heads import bounds
 
@@ -21,8 +21,9 @@ class Predictor(mx.gluon.HybridBlock):
         super().__init__(prefix=head.prefix, params=head.params)
         self._logits = head.logits
         self._cast_embedding = head.cast_embedding
+        own = _gluon.own_parameters(head)
         for name in inspect.signature(head.logits).parameters:
-            if name in head._reg_params:
+            if name in own:
                 setattr(self, name, self.params.get(name))
 
     def hybrid_forward(self, F, embedding, **parameters):
@@ -113,7 +114,7 @@ class Head(ops.LossBlock):
             self._check_inputs(embedding, None, self.embedding_size)
         if self._predictor is None:
             object.__setattr__(self, "_predictor", Predictor(self))
-            self._predictor.hybridize(self._active, **dict(self._flags))
+            _gluon.hybridize_like(self._predictor, self)
         return self._predictor(embedding)
 
     def hybridize(self, active=True, **kwargs):
@@ -151,7 +152,7 @@ class Head(ops.LossBlock):
 
         ``score`` maps embeddings (N, D) to scores (N, C) in float64 as `predict` does.
         """
-        values = {name: to_numpy(parameter) for name, parameter in self._reg_params.items()}
+        values = {name: to_numpy(parameter) for name, parameter in _gluon.own_parameters(self).items()}
         description = {"prototypes": self.prototypes().asnumpy(), "metric": self.metric}
         return {**description, **self._describe(values)}
 

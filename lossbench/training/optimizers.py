@@ -6,10 +6,12 @@ state leaves and enters as plain arrays: `gluon.Trainer.save_states` would write
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Optional
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -187,8 +189,8 @@ class Optimizers:
         """
         arrays, counts = {}, {}
         for group, trainer in zip(self.groups, self._trainers):
-            states = trainer._updaters[0].states
-            done = trainer._optimizer._index_update_count
+            states = _gluon.optimizer_states(trainer)[0]
+            done = _gluon.update_counts(trainer)
             counts[group.name] = {name: done[i] for i, name in enumerate(group.parameters) if i in done}
             for i, name in enumerate(group.parameters):
                 for k, array in enumerate(_as_tuple(states.get(i))):
@@ -205,21 +207,13 @@ class Optimizers:
                 f"got {', '.join(foreign)}. Resume with the config that the checkpoint was written with."
             )
         for group, trainer in zip(self.groups, self._trainers):
-            optimizer = trainer._optimizer
             updates = {i: counts[group.name][n] for i, n in enumerate(group.parameters) if n in counts[group.name]}
-            for position, updater in enumerate(trainer._updaters):
-                optimizer._set_current_context(position)
-                optimizer._index_update_count.update(updates)
-                for i, (name, parameter) in enumerate(group.parameters.items()):
-                    if i in updates:
-                        updater.states[i] = self._restored(arrays, group, i, name, parameter, position, optimizer)
-                        updater.states_synced[i] = True
-            optimizer._set_current_context(0)
-            optimizer.num_update = max(updates.values(), default=0)
+            _gluon.set_optimizer_state(trainer, updates, functools.partial(self._restored, arrays, group))
 
     @staticmethod
-    def _restored(arrays, group, index, name, parameter, position, optimizer):
-        weight = parameter.list_data()[position]
+    def _restored(arrays, group, context, index, optimizer):
+        name, parameter = list(group.parameters.items())[index]
+        weight = parameter.list_data()[context]
         fresh = optimizer.create_state_multi_precision(index, weight)
         for k, array in enumerate(_as_tuple(fresh)):
             key = f"{group.name}/{name}/{k}"

@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 
-from lossbench import _mxnet
+from lossbench import _gluon, _mxnet
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -58,10 +58,10 @@ class Objective(mx.gluon.HybridBlock):
 
     def named_parameters(self) -> dict:
         """`backbone.…`, `head.…`, `regularizers.<name>.…` -> Parameter: the names that patterns and checkpoints use."""
-        named = {f"backbone.{n}": p for n, p in self.backbone._collect_params_with_prefix().items()}
-        named.update((f"head.{n}", p) for n, p in self.head._collect_params_with_prefix().items())
+        named = {f"backbone.{n}": p for n, p in _gluon.named_parameters(self.backbone).items()}
+        named.update((f"head.{n}", p) for n, p in _gluon.named_parameters(self.head).items())
         for regularizer in self.regularizers:
-            own = regularizer._collect_params_with_prefix().items()
+            own = _gluon.named_parameters(regularizer).items()
             named.update((f"regularizers.{regularizer.config_name}.{n}", p) for n, p in own)
         return named
 
@@ -179,7 +179,7 @@ class Trainer:
         stale = [
             name
             for name, parameter in self._trainable.items()
-            if not all(data._fresh_grad for data in parameter.list_data())
+            if not _gluon.got_gradient(parameter)
             or (not name.startswith("backbone.") and not any(g.asnumpy().any() for g in parameter.list_grad()))
         ]
         if stale:

@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
-from tests.training.test_optimizers import section
 
 from lossbench._mxnet import mx
 from lossbench.heads import LGM, Softmax
 from lossbench.training import loop, optimizers
 from lossbench.training import step as trainer
+from tests.training.test_optimizers import section
 
 
 class Batches:

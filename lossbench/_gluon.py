@@ -1,0 +1,115 @@
+"""Every private name of MXNet that lossbench uses, each behind a function that says what it is for: MXNet 1.9.1 is the
+last release, and where its public names do not reach, these do. A test refuses private names of MXNet elsewhere."""
+
+from __future__ import annotations
+
+from lossbench._mxnet import mx
+
+
+def named_parameters(block) -> dict:
+    """Attribute path -> Parameter of a block and its children: the names in a `.params` file."""
+    return block._collect_params_with_prefix()
+
+
+def own_parameters(block) -> dict:
+    """Attribute -> Parameter that the block itself registered, without its children's."""
+    return dict(block._reg_params)
+
+
+def is_initialized(parameter) -> bool:
+    return parameter._data is not None
+
+
+def initialize_now(parameter, shape) -> None:
+    """Give an initialised parameter the shape that it waited for a first batch to learn."""
+    parameter.shape = shape
+    parameter._finish_deferred_init()
+
+
+def mean_value(parameter):
+    """The parameter's value, averaged over its contexts, as an NDArray on the CPU."""
+    return parameter._reduce()
+
+
+def got_gradient(parameter) -> bool:
+    """Whether a backward pass has written the gradient on every context since the last update."""
+    return all(data._fresh_grad for data in parameter.list_data())
+
+
+def child(block, name):
+    """The child of that name, None where there is none."""
+    return block._children.get(name)
+
+
+def replace_child(block, name, new) -> None:
+    """Put a block where another has its child `name`, whatever its type."""
+    block._children[name] = new
+    if name in vars(block):
+        object.__setattr__(block, name, new)
+
+
+def hybridize_like(block, other) -> None:
+    """Hybridize a block with the options that another was hybridized with, or not at all."""
+    block.hybridize(other._active, **dict(other._flags))
+
+
+def layer_options(layer) -> dict:
+    """The arguments that a layer of Gluon hands to its operator."""
+    return layer._kwargs
+
+
+def named_as(name: str):
+    """Class decorator: the word that the parameters' names of such a block start with, in place of its class's."""
+
+    def decorate(cls):
+        cls._alias = lambda self: name
+        return cls
+
+    return decorate
+
+
+class Value(mx.init.Initializer):
+    """Sets a parameter to the value that it is given."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def _init_weight(self, _, arr):
+        arr[:] = self.value
+
+
+def optimizer_states(trainer) -> list[dict]:
+    """For each context, position of a parameter in the trainer -> what the optimizer remembers of it."""
+    return [updater.states for updater in trainer._updaters]
+
+
+def update_counts(trainer) -> dict:
+    """Position of a parameter in the trainer -> updates done."""
+    return trainer._optimizer._index_update_count
+
+
+def set_optimizer_state(trainer, counts: dict, restored) -> None:
+    """Set what a trainer's optimizer remembers.
+
+    Parameters
+    ----------
+    counts : dict
+        Position of a parameter in the trainer -> updates done; of the others, nothing is remembered.
+    restored : callable
+        (number of the context, position of the parameter, optimizer) -> what the optimizer remembers of it there.
+    """
+    optimizer = trainer._optimizer
+    for context, updater in enumerate(trainer._updaters):
+        optimizer._set_current_context(context)
+        optimizer._index_update_count.update(counts)
+        for index in counts:
+            updater.states[index] = restored(context, index, optimizer)
+            updater.states_synced[index] = True
+    optimizer._set_current_context(0)
+    optimizer.num_update = max(counts.values(), default=0)
+
+
+def dataset_url(dataset: str, file: str) -> str:
+    """Where MXNet's servers keep a file of a data set."""
+    return mx.gluon.utils._get_repo_file_url(f"gluon/dataset/{dataset}", file)
