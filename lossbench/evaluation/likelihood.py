@@ -36,10 +36,13 @@ def max_log_density(logits) -> np.ndarray:
     return logits.max(axis=1).astype(np.float64)
 
 
-def max_log_probability(logits) -> np.ndarray:
-    """Return the logarithm of the largest softmax probability of each image.
+def log_odds(logits) -> np.ndarray:
+    r"""Return the log odds of the largest softmax probability of each image.
 
-    It orders images as the probability does, and still where that rounds to 1.
+    .. math:: \log\frac{p}{1 - p} = z_1 - \log\sum_{j > 1} e^{z_j}
+
+    with the logits :math:`z_1 \ge z_2 \ge \dots`. They order images as the probability p does, and still where p
+    rounds to 1, however far apart the logits are.
 
     Parameters
     ----------
@@ -49,6 +52,7 @@ def max_log_probability(logits) -> np.ndarray:
     Returns
     -------
     (N,) float64 array
+        Infinite for a single class, whose probability is 1.
 
     Raises
     ------
@@ -62,16 +66,18 @@ def max_log_probability(logits) -> np.ndarray:
 
     Examples
     --------
-    >>> np.exp(max_log_probability([[0.0, 0.0], [np.log(3.0), 0.0]])).round(6)
-    array([0.5 , 0.75])
+    >>> log_odds([[0.0, 0.0], [900.0, 0.0]])
+    array([  0., 900.])
     """
     (logits,) = checks.embeddings("likelihood", logits=logits)
     logits = logits.astype(np.float64)
-    rows = np.arange(len(logits))
-    best = logits.argmax(axis=1)
-    others = np.exp(logits - logits[rows, best][:, None])
-    others[rows, best] = 0
-    return -np.log1p(others.sum(axis=1))
+    if logits.shape[1] == 1:
+        return np.full(len(logits), np.inf)
+    rows, best = np.arange(len(logits)), logits.argmax(axis=1)
+    largest = logits[rows, best]
+    logits[rows, best] = -np.inf
+    second = logits.max(axis=1)
+    return largest - second - np.log(np.exp(logits - second[:, None]).sum(axis=1))
 
 
 def closeness_to_class_means(
@@ -170,7 +176,7 @@ def scores(
     Returns
     -------
     dict
-        Score (N,) by name: `log_density` where the logits are densities, `softmax` (the logarithm of the largest
+        Score (N,) by name: `log_density` where the logits are densities, `softmax` (the log odds of the largest
         probability), `class_means`, and `centers` where there are any.
 
     Raises
@@ -184,11 +190,11 @@ def scores(
     >>> train = {"embedding": [[0.0], [2.0], [5.0]], "label": [0, 0, 1]}
     >>> found = scores(outputs, train, is_density=True)
     >>> {name: score.round(3).tolist() for name, score in found.items()}
-    {'log_density': [-0.5, -4.5], 'softmax': [-0.0, -0.0], 'class_means': [-0.0, -3.0]}
+    {'log_density': [-0.5, -4.5], 'softmax': [12.0, 27.5], 'class_means': [-0.0, -3.0]}
     """
     embedding, bound = outputs["embedding"], {"max_memory_bytes": max_memory_bytes}
     found = {"log_density": max_log_density(outputs["logits"])} if is_density else {}
-    found["softmax"] = max_log_probability(outputs["logits"])
+    found["softmax"] = log_odds(outputs["logits"])
     found["class_means"] = closeness_to_class_means(
         embedding, train["embedding"], train["label"], metric=metric, **bound
     )

@@ -103,13 +103,12 @@ def _outcome(known, attacked, right, still_right) -> dict:
 def scores(context, outputs) -> dict:
     """Every score that the model has to offer, by name, of images whose outputs are given."""
     model = context.model
-    centers = [r.prototypes().asnumpy() for r in model.regularizers if r.config_name == "center"]
     return likelihood.scores(
         outputs,
         context.outputs("train"),
         metric=context.metric,
         is_density=model.head.metric == "density",
-        centers=centers[0] if centers else None,
+        centers=model.centers(),
         max_memory_bytes=context.max_memory_bytes,
     )
 

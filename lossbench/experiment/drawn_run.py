@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from lossbench import checkpoint, config, heads
+from lossbench import checkpoint, config
 from lossbench.experiment.opened import open_run
 from lossbench.experiment.run_folder import RunFolder
 from lossbench.plots import CannotDraw
@@ -73,23 +73,23 @@ class DrawnRun:
 
     @functools.cached_property
     def description(self) -> dict:
-        """What the head says of itself; `prototypes` are its own, also where a center loss learned others."""
+        """What the head says of itself; `prototypes` are its own, also where a regularizer learned others."""
         return self.model.head.describe()
 
     @functools.cached_property
     def centers(self):
-        """Centers (C, D) that a center loss learned, None without one."""
-        return self.model.description()["prototypes"] if self.has_centers else None
+        """Centers (C, D) that a regularizer learned, None without one."""
+        return self.model.centers()
 
-    @property
-    def has_centers(self) -> bool:
-        return any(section.name == "center" for section in self.settings.regularizers)
+    @functools.cached_property
+    def prototype_kind(self) -> str:
+        """`center`, `mean` or `weight`, as `Model.prototype_kind`."""
+        return self.model.prototype_kind()
 
     @property
     def metric(self) -> str:
         """The head's: density (L-GM), cosine, or euclidean for a linear one."""
-        known = heads.HEADS.get(self.settings.head.name)
-        return known.metric if known else self.model.head.metric
+        return self.model.head.metric
 
     @property
     def size(self) -> int:

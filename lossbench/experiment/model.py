@@ -98,9 +98,9 @@ class Model:
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""
         declared = []
-        blocks = {"head.": self.head, **{f"regularizers.{r.config_name}.": r for r in self.regularizers}}
-        for prefix, block in blocks.items():
-            for group in getattr(block, "default_groups", list)():
+        for regularizer in self.regularizers:
+            prefix = f"regularizers.{regularizer.config_name}."
+            for group in regularizer.default_groups():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
         return optimizers.split(self.parameters(), self.settings.optimizer, declared)
 
@@ -170,12 +170,21 @@ class Model:
                 parameter.set_data(_gluon.mean_value(values[name]))
 
     def description(self) -> dict:
-        """The head's own; centres that a center loss learned take the place of the head's prototypes."""
-        description = self.head.describe()
-        for regularizer in self.regularizers:
-            if regularizer.config_name == "center":
-                description.update(prototypes=regularizer.prototypes().asnumpy(), metric="euclidean")
-        return description
+        """The head's own; centers that a regularizer learned take the place of the head's prototypes."""
+        centers = self.centers()
+        learned = {} if centers is None else {"prototypes": centers, "metric": "euclidean"}
+        return {**self.head.describe(), **learned}
+
+    def prototype_kind(self) -> str:
+        """What a prototype is: a `center` that a regularizer learned, the `mean` of a density, else a `weight`."""
+        if self.centers() is not None:
+            return "center"
+        return "mean" if self.head.metric == "density" else "weight"
+
+    def centers(self):
+        """Centers (C, D) that a regularizer learned, NumPy; None without one."""
+        learned = (regularizer.prototypes() for regularizer in self.regularizers)
+        return next((centers.asnumpy() for centers in learned if centers is not None), None)
 
 
 def _initialize(backbone, head, settings, devices):

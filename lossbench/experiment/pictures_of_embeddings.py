@@ -8,7 +8,7 @@ from lossbench import plots
 from lossbench.plots import CannotDraw
 
 SPLITS = ("train", "test")
-WEIGHT, CENTER, MEAN = "class weight (direction)", "class center", "mean of the class's training images"
+NAMES = {"weight": "class weight (direction)", "center": "class center", "mean": "class mean"}
 
 
 def embedding(run, *, projection="pca", **_) -> dict:
@@ -36,11 +36,9 @@ def _in_the_plane(run):
 
 def _prototypes(run):
     """Return what to draw for the classes: a description, whether they are directions, and their name."""
-    if run.has_centers:
-        return {"prototypes": run.centers, "metric": "euclidean"}, False, CENTER
-    if run.metric == "density":
-        return run.description, False, None
-    return run.description, True, WEIGHT
+    kind = run.prototype_kind
+    description = {"prototypes": run.centers, "metric": "euclidean"} if kind == "center" else run.description
+    return description, kind == "weight", NAMES[kind]
 
 
 def _many_dimensional(run, split):
@@ -49,17 +47,17 @@ def _many_dimensional(run, split):
     A cosine head sees unit vectors. The weights of a linear head have no place among embeddings: class means stand in.
     """
     points, label = run.points(split)
-    if run.has_centers:
-        return points, label, run.centers, CENTER
-    if run.metric == "density":
-        return points, label, run.description["prototypes"], "class mean"
+    if run.prototype_kind == "center":
+        return points, label, run.centers, NAMES["center"]
+    if run.prototype_kind == "mean":
+        return points, label, run.description["prototypes"], NAMES["mean"]
     if run.metric == "cosine":
         return _units(points), label, _units(run.description["prototypes"]), "class weight"
     training, training_label = run.points("train")
     means = np.full((run.model.dataset.num_classes, run.size), np.nan)
     for c in np.unique(training_label):
         means[c] = training[training_label == c].mean(axis=0)
-    return points, label, np.where(np.isnan(means), training.mean(axis=0), means), MEAN
+    return points, label, np.where(np.isnan(means), training.mean(axis=0), means), "mean of the class's training images"
 
 
 def _units(rows):
@@ -67,7 +65,7 @@ def _units(rows):
 
 
 def _what(run, split):
-    unit = "unit " if run.metric == "cosine" and not run.has_centers else ""
+    unit = "unit " if run.metric == "cosine" and run.prototype_kind == "weight" else ""
     return f"{unit}{split} embeddings, {run.size} dimensions"
 
 
@@ -77,7 +75,7 @@ def _by_pca(run):
     for split in SPLITS:
         points, label, prototypes, text = _many_dimensional(run, split)
         description = {"prototypes": plane(prototypes), "metric": "euclidean"}
-        if run.metric == "density" and not run.has_centers:
+        if run.prototype_kind == "mean":
             description = plane.of_density(run.description)
         drawn[f"embedding-{split}"] = plots.scatter(
             plane(points),
@@ -113,7 +111,7 @@ def space(run, **_) -> dict:
     """Three-dimensional test embeddings from two sides."""
     run.require_size("space", 3)
     description, directions, text = _prototypes(run)
-    options = {"class_names": run.class_names, "directions": directions, "prototype_name": text or "class mean"}
+    options = {"class_names": run.class_names, "directions": directions, "prototype_name": text}
     return {"space-test": plots.space(*run.points("test"), description, title=run.title("test embeddings"), **options)}
 
 
@@ -147,7 +145,8 @@ def animation(run, **_) -> dict:
             "evaluation.embeddings_every_epochs is set; this run has none."
         )
     frames = [_frame(path) for path in found]
-    directions = run.metric != "density" and not run.has_centers
+    kind = frames[-1].pop("prototype_kind", None) or run.prototype_kind
+    directions = kind == "weight"
     size = frames[-1]["embedding"].shape[1]
     options = {}
     if size == 3:
@@ -156,7 +155,6 @@ def animation(run, **_) -> dict:
         options["axis_labels"] = plane.axis_labels
     elif size != 2:
         raise CannotDraw(f"animation needs an embedding of 2 or 3 dimensions; this run's has {size}.")
-    name = WEIGHT if directions else (CENTER if run.has_centers else "class mean")
     titles = [_epoch_title(run, _epoch(path)) for path in found]
     try:
         class_names = run.class_names
@@ -167,7 +165,7 @@ def animation(run, **_) -> dict:
         titles=titles,
         class_names=class_names,
         directions=directions and size == 2,
-        prototype_name=name,
+        prototype_name=NAMES[kind],
         **options,
     )
     return {"animation-test": drawn}
@@ -179,11 +177,9 @@ def _epoch(path):
 
 def _frame(path):
     with np.load(path) as arrays:
-        return {
-            "embedding": arrays["test_embedding"],
-            "label": arrays["test_label"],
-            "prototypes": arrays["prototypes"],
-        }
+        frame = {name: arrays[f"test_{name}"] for name in ("embedding", "label")}
+        kind = {"prototype_kind": str(arrays["prototype_kind"])} if "prototype_kind" in arrays else {}
+        return {**frame, "prototypes": arrays["prototypes"], **kind}
 
 
 def _projected(frame, plane, directions):

@@ -56,10 +56,10 @@ def _nearest_other_angle(embedding, label, weights):
 
 def distances(run, **_) -> dict:
     """How far embeddings are from their class's mean or center."""
-    if run.has_centers:
+    if run.prototype_kind == "center":
         prototypes, precision, unit = run.centers, np.ones((1, 1)), "distance to the class center"
         per = "unit of distance"
-    elif run.metric == "density":
+    elif run.prototype_kind == "mean":
         prototypes = run.description["prototypes"]
         precision = np.exp(-np.asarray(run.description.get("log_variance", np.zeros((1, 1))), np.float64))
         unit, per = "distance to the class mean (standard deviations)", "standard deviation"
@@ -74,7 +74,7 @@ def distances(run, **_) -> dict:
     if len(prototypes) > 1:
         groups["test images, nearest other class"] = _nearest_other_distance(*run.points("test"), prototypes, precision)
     options = {}
-    if run.metric == "density" and not run.has_centers:
+    if run.prototype_kind == "mean":
         median = math.sqrt(2 * gammaincinv(run.size / 2, 0.5))
         name = f"what the Gaussian expects of its class, median {median:.2f}"
         options = {"density": _chi(run.size), "density_name": name}

@@ -81,7 +81,7 @@ class Training:
     def start_fresh(self):
         if self.settings.init_from:
             self._initialize_from(self.settings.init_from)
-        calibrated = [r for r in self.model.regularizers if getattr(r, "needs_calibration", False)]
+        calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = next(self.batches.epoch(1))
             embedding = self.model.training_embedding(images)
@@ -181,7 +181,7 @@ class Training:
             self._save_embeddings(row["epoch"])
 
     def _save_embeddings(self, epoch):
-        arrays = {"prototypes": self.model.description()["prototypes"]}
+        arrays = {"prototypes": self.model.description()["prototypes"], "prototype_kind": self.model.prototype_kind()}
         for split in ("train", "test"):
             images = getattr(self.model.dataset, split)
             chosen = np.random.default_rng([self.settings.seed]).permutation(len(images))[:MAX_SAVED_EMBEDDINGS]

@@ -15,7 +15,14 @@ class Regularizer(ops.LossBlock):
     ----------
     loss_weight : float
         At least 0.
+
+    Attributes
+    ----------
+    needs_calibration : bool
+        Whether `calibrate` must see a batch's embeddings before the first step.
     """
+
+    needs_calibration = False
 
     def __init__(self, *, loss_weight: float, prefix=None, params=None):
         super().__init__(prefix=prefix, params=params)
@@ -30,3 +37,14 @@ class Regularizer(ops.LossBlock):
         if isinstance(embedding, mx.nd.NDArray):
             self._check_inputs(embedding, label, getattr(self, "embedding_size", None))
         return super().forward(embedding, label)
+
+    def default_groups(self) -> list:
+        """Return the optimizer groups that the parameters need: dicts as in a config's ``optimizer.groups``."""
+        return []
+
+    def prototypes(self):
+        """Return one learned point per class, NDArray (C, D), or None: what embeddings are then compared with."""
+        return None
+
+    def calibrate(self, embedding) -> None:
+        """Set what depends on the embeddings (N, D) of the first batch."""

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from scipy.stats import multivariate_normal
 from sklearn import metrics
 
@@ -18,12 +18,13 @@ def test_log_density_is_that_of_the_nearest_gaussian(rng):
 
 def test_probability_is_softmax(rng):
     logits = 5 * rng.standard_normal((60, 7))
-    np.testing.assert_allclose(np.exp(likelihood.max_log_probability(logits)), softmax(logits, axis=1).max(axis=1))
+    np.testing.assert_allclose(expit(likelihood.log_odds(logits)), softmax(logits, axis=1).max(axis=1))
 
 
 def test_probabilities_that_round_to_one_are_still_ordered():
-    logits = np.array([[60.0, 0.0], [90.0, 0.0], [5000.0, 0.0], [40.0, 0.0]])
-    assert np.argsort(likelihood.max_log_probability(logits)).tolist() == [3, 0, 1, 2]
+    logits = np.array([[60.0, 0.0], [90.0, 0.0], [5000.0, 0.0], [40.0, 0.0], [800.0, 0.0], [900.0, 0.0]])
+    assert np.argsort(likelihood.log_odds(logits)).tolist() == [3, 0, 1, 4, 5, 2]
+    assert likelihood.log_odds([[7.0], [8.0]]).tolist() == [np.inf, np.inf]
 
 
 @pytest.mark.parametrize("metric", ["euclidean", "cosine"])
@@ -59,7 +60,7 @@ def test_a_model_offers_the_scores_it_has(rng, metric):
     assert list(every) == ["log_density", "softmax", "class_means", "centers"]
     expected = {
         "log_density": likelihood.max_log_density(outputs["logits"]),
-        "softmax": likelihood.max_log_probability(outputs["logits"]),
+        "softmax": likelihood.log_odds(outputs["logits"]),
         "class_means": likelihood.closeness_to_class_means(outputs["embedding"], *train.values(), metric=metric),
         "centers": likelihood.closeness_to_centers(outputs["embedding"], centers),
     }

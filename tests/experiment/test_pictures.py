@@ -31,6 +31,7 @@ RUNS = {
     "lgm": ["head={name: lgm, margin: 0.4, variance: diagonal}"],
     "lgm_many": ["head={name: lgm, variance: isotropic}", "backbone.embedding_size=6", "trainer.epochs=1"],
     "center": ["regularizers=[{name: center, loss_weight: 0.1}]", "backbone.embedding_size=3"],
+    "unit": ["head.normalize_weight=true", "backbone.embedding_size=4", "trainer.epochs=1"],
 }
 
 
@@ -132,6 +133,19 @@ def test_many_dimensions_are_projected_on_the_training_images_plane(drawn, outpu
     assert (axes.patches[0].width, axes.patches[0].height) == pytest.approx((2 * deviation, 2 * deviation), rel=1e-4)
     assert axes.get_title() == "lgm_many: test embeddings, 6 dimensions"
     assert re.fullmatch(r"principal component 1 \(\d+ % of the variance\)", axes.get_xlabel())
+
+
+def test_a_linear_head_on_unit_weights_is_drawn_as_it_is_evaluated_by_the_cosine(drawn, outputs):
+    model, embedding, _, _ = outputs("unit")
+    (axes,) = drawn("unit", "embedding")["embedding-test"].axes
+    assert axes.get_title() == "unit: unit test embeddings, 4 dimensions"
+    units = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
+    training = outputs("unit", "train")[1]
+    training = training / np.linalg.norm(training, axis=1, keepdims=True)
+    spread = np.linalg.svd(training - training.mean(axis=0))[2][:2]
+    found = np.abs(sorted_rows(np.abs(points_of(axes)[0])))
+    expected = sorted_rows(np.abs((units - training.mean(axis=0)) @ spread.T))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_t_sne_is_an_option(drawn, outputs, monkeypatch):
