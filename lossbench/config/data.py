@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from lossbench.config.section import Items, Section, choice, known_name, rule
+
+
+def _is_size(value: Any) -> Any:
+    sides = list(value) if isinstance(value, (list, tuple)) else [value]
+    whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
+    if not whole or len(sides) not in (1, 2) or min(sides) < 1 or (len(sides) == 1 and sides[0] is not value):
+        raise rule(f"must be a whole number >= 1, or [height, width], got {value!r}. 32 is the square [32, 32]")
+    return tuple(sides) if len(sides) == 2 else value
+
+
+Size = Annotated[Union[int, tuple[int, int]], BeforeValidator(_is_size)]
+
+
+class Sized(Section):
+    """What sources have whose images are brought to one size."""
+
+    image_size: Size = Field(description="side of the square that images are brought to, or [height, width], pixels")
+    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+
+    @property
+    def height_and_width(self) -> tuple[int, int]:
+        """Both sides, in pixels."""
+        return self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
 
 
 class Normalize(Section):
@@ -86,27 +109,27 @@ class StandardData(DataSection):
         return 100 if self.source == "cifar100" else 10
 
 
-class RecordData(DataSection):
+class RecordData(DataSection, Sized):
     """MXNet RecordIO."""
 
     source: Literal["record"] = Field(description="MXNet RecordIO files")
     train: str = Field(description="path of the training .rec file, relative to root")
     test: str = Field(description="path of the test .rec file, relative to root")
-    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
-    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
 
     def source_classes(self) -> Optional[int]:
         return self.num_classes
 
 
-class FolderData(DataSection):
+class FolderData(DataSection, Sized):
     """Image folders."""
 
-    source: Literal["folder"] = Field(description="images in root/train/<class> and root/test/<class>")
-    root: str = Field(description="folder that holds train and test")
-    image_size: int = Field(ge=1, description="side of the square that images are resized to, pixels, >= 1")
-    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+    source: Literal["folder"] = Field(description="images in root/train/<class>, root/val/<class>, root/test/<class>")
+    root: str = Field(description="folder that holds train, test and perhaps val")
+    background: int = Field(255, ge=0, le=255, description="grey level behind transparent pixels, 0 to 255 (white)")
+    test_fraction: Optional[float] = Field(
+        None, gt=0, le=0.5, description="share of the training images that is the test set; null: root/test is"
+    )
 
 
 class SyntheticData(DataSection):

@@ -7,12 +7,24 @@ import numpy as np
 from lossbench.data import cifar, digits, folder, idx, record, synthetic
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
-from lossbench.data.folder import read_images
+from lossbench.data.description import Description, rebuilt
 from lossbench.data.holdout import hold_out
+from lossbench.data.images import read_images
 from lossbench.data.split import stratified_ids
 from lossbench.errors import UserError
 
-__all__ = ["SOURCES", "Batches", "Dataset", "Split", "load", "pixel_statistics", "read_images", "stratified_ids"]
+__all__ = [
+    "SOURCES",
+    "Batches",
+    "Dataset",
+    "Description",
+    "Split",
+    "load",
+    "pixel_statistics",
+    "read_images",
+    "rebuilt",
+    "stratified_ids",
+]
 
 # A loader takes the data section of a config and the run's seed, and returns a Dataset.
 SOURCES = {

@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 
+from lossbench.data.description import Description
 from lossbench.errors import UserError
 
 
@@ -86,6 +87,8 @@ class Dataset:
         Names of these classes.
     source_ids : list of int, optional
         The source's own id of each class, trained ones first; ``None`` where they are the labels themselves.
+    background : int, default 255
+        Grey level that shows through transparent pixels, in files that are read for the same network later.
     """
 
     train: Split
@@ -100,6 +103,7 @@ class Dataset:
     holdout: Optional[Split] = None
     holdout_names: list = field(default_factory=list)
     source_ids: Optional[list] = None
+    background: int = 255
 
     def __post_init__(self):
         if len(self.class_names) != self.num_classes:
@@ -139,13 +143,28 @@ class Dataset:
         """Names by label, those of held-out classes at the end."""
         return [*self.class_names, *self.holdout_names]
 
+    @property
+    def description(self):
+        """What a network trained on this data must know of it, without the images."""
+        return Description(
+            class_names=list(self.class_names),
+            image_shape=tuple(self.image_shape),
+            mean=self.mean,
+            std=self.std,
+            background=self.background,
+            holdout_names=list(self.holdout_names),
+            source_ids=self.source_ids,
+            checksums=dict(self.checksums),
+            notes=list(self.notes),
+        )
+
+    def describe(self):
+        """The description as plain values, which :func:`lossbench.data.rebuilt` reads."""
+        return self.description.as_dict()
+
     def class_map(self):
         """A row per class: its label here, its id in the source, its name, and whether it is held out."""
-        ids = self.source_ids or range(self.num_classes)
-        return [
-            {"label": label, "source_id": int(one), "name": name, "held_out": label >= self.num_classes}
-            for label, (one, name) in enumerate(zip(ids, self.all_class_names))
-        ]
+        return self.description.class_map()
 
     def replace(self, **changes):
         """A copy with these fields changed."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from pathlib import Path
@@ -17,24 +19,52 @@ def invalid(path, rule, got, way_out):
     return UserError(f"data: {path} must {rule}, got {got}. {way_out}")
 
 
-def contents(path):
-    """All bytes of a file.
+def contents(path, most=-1):
+    """The first ``most`` bytes of a file, by default all.
 
     Raises
     ------
     ValueError
-        If it cannot be read.
+        If it is no regular file (a FIFO could be read for ever), or cannot be read.
     """
     try:
-        return Path(path).read_bytes()
+        with opened(path) as file:
+            return file.read(most)
     except OSError as error:
         raise invalid(path, "be a readable file", error.strerror, "Check its place and its permissions.") from error
+
+
+def opened(path):
+    """Open a regular file for reading bytes; `OSError` for what is none, without waiting for a FIFO's writer."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "Is a directory" if stat.S_ISDIR(mode) else f"Is {irregular(mode)}")
+    return open(descriptor, "rb")
+
+
+def irregular(mode):
+    """The name of what a file mode describes, where that is no regular file."""
+    kinds = {stat.S_IFIFO: "a FIFO", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
+    return kinds.get(stat.S_IFMT(mode), "no regular file")
+
+
+def count(number, word):
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> count(1, "image"), count(2000, "image")
+    ('1 image', '2,000 images')
+    """
+    return f"{number:,} {word}" + "s" * (number != 1)
 
 
 def sha256(path):
     """Checksum of a file."""
     state = hashlib.sha256()
-    with open(path, "rb") as file:
+    with opened(path) as file:
         for block in iter(lambda: file.read(1 << 20), b""):
             state.update(block)
     return state.hexdigest()

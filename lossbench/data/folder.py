@@ -1,142 +1,224 @@
-"""Image folders: root/train/<class>/* and root/test/<class>/*, read by Pillow."""
+"""Image folders: a folder for each class in train/, val/ and test/, images at any depth below it."""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import files
+from lossbench.data import files, tree
 from lossbench.data.dataset import Dataset, Split
+from lossbench.data.images import SUFFIXES, picture
+from lossbench.data.split import stratified_ids
 from lossbench.errors import UserError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff")
+PARTS = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+"""Names that the folder of each part goes by."""
+
+MOST_DAMAGED = 0.01
+"""Share of a part's images that may be damaged; they are left out and named."""
+MOST_ABSENT = 0.5
+"""Share of a part's images that may be left out because they are not there or of a format that is not read."""
+
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
+_TEST_SEED = 0  # one test set for all seeds
+_TINY = "val_annotations.txt"
 
 
 def load(config_data, seed):
-    """Images in a folder for each class: the shorter side is brought to ``image_size``, the middle square is kept.
+    """Images in a folder for each class: scaled until they cover ``image_size``, the middle is kept.
 
-    Classes are the folders of ``train`` in alphabetical order. Where ``root/validation`` exists, it is the validation
-    split.
+    Classes are the folders of ``train`` in alphabetical order. A folder ``val`` (or ``validation``, ``valid``,
+    ``dev``) is the validation split; where no test image has a label, as in Tiny-ImageNet or where there is no test
+    folder, it is the test split instead. With ``test_fraction`` a stratified part of ``train``, or of the class folders
+    in ``root`` itself, is the test split.
     """
     root = Path(config_data.root).expanduser()
-    class_names = _class_names(root / "train")
-    splits, checksums, notes = {}, {}, []
-    for part in ("train", "validation", "test"):
-        if part == "validation" and not (root / part).is_dir():
-            continue
-        found, ignored = _find(root / part, class_names)
-        splits[part], checksums[f"{part}/"] = _read(part, root, found, config_data)
-        if ignored:
-            notes.append(f"{part}: {ignored} files that are no images were left out")
-    return Dataset(**splits, num_classes=len(class_names), class_names=class_names, checksums=checksums, notes=notes)
+    folders = _folders(root, config_data.test_fraction)
+    classes = {path.name: label for label, path in enumerate(_class_folders(folders["train"]))}
+    parts = {}
+    for name, folder in folders.items():
+        if folder is not None:
+            parts[name] = _tiny(folder, classes) or _labelled(folder, classes, name == "train")
+    notes = _choose_test(root, folders, parts, config_data.test_fraction)
+    splits, checksums = {}, {}
+    for name, (labelled, found) in parts.items():
+        folder = folders[name]
+        _refuse_absent(root, folder, found)
+        splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labelled, found, config_data)
+        notes += [f"{folder.name}: {phrase}" for phrase in found.reasons(root)]
+        if found.others:
+            notes.append(f"{folder.name}: {len(found.others)} files that are no images were left out")
+    if "test" not in splits:
+        rng = np.random.default_rng(_TEST_SEED)
+        kept, held_out = stratified_ids(splits["train"].labels, config_data.test_fraction, rng)
+        splits.update(train=splits["train"].take(kept), test=splits["train"].take(held_out))
+    return Dataset(
+        **splits,
+        num_classes=len(classes),
+        class_names=[tree.text(name) for name in classes],
+        checksums=checksums,
+        notes=notes,
+        background=config_data.background,
+    )
 
 
-def read_images(paths, image_shape):
-    """Image files as a run's network wants them: the shorter side is brought to size, the middle square is kept.
-
-    Parameters
-    ----------
-    paths : sequence of str or Path
-    image_shape : tuple of int
-        (channels, size, size), channels 1 (grey) or 3.
-
-    Returns
-    -------
-    ndarray of uint8, (N, channels, size, size)
-
-    Raises
-    ------
-    ValueError
-        A file that is absent or that Pillow cannot decode; names it.
-    """
-    channels, size, _ = image_shape
-    return np.ascontiguousarray([_picture(path, size, channels)[0] for path in paths])
+def _folders(root, test_fraction):
+    """The folder of each part, None where there is none."""
+    inside = tree.subfolders(root) if root.is_dir() else []
+    found = {}
+    for part, names in PARTS.items():
+        fitting = [path for path in inside if path.name.lower() in names]
+        if len(fitting) > 1:
+            got = ", ".join(path.name for path in fitting)
+            raise files.invalid(root, f"hold one {part} folder", got, "Take the others away.")
+        found[part] = fitting[0] if fitting else None
+    if found["train"] is None and test_fraction and root.is_dir() and not any(found.values()):
+        found["train"] = root  # the classes themselves
+    if found["train"] is None:
+        raise files.invalid(root / "train", "be a folder", "none", _LAYOUT + _hint(root, inside))
+    return found
 
 
-def _class_names(train):
-    if not train.is_dir():
-        raise files.invalid(train, "be a folder", "none", _LAYOUT)
-    names = sorted(path.name for path in train.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if len(names) < 2:
-        raise files.invalid(train, "hold a folder for each of at least 2 classes", f"{len(names)}", _LAYOUT)
-    return names
+def _hint(root, inside):
+    """Where the images may be instead."""
+    deeper = [path for path in inside if (path / "train").is_dir()]
+    if deeper:
+        return f" There is {deeper[0] / 'train'}: set data.root to {deeper[0]}."
+    if len(inside) > 1:
+        return f" If the folders in {root} are the classes, set data.test_fraction to 0.2, for example."
+    return ""
 
 
-def _find(part, class_names):
-    """Image paths with their labels, in order, and the number of other files."""
-    if not part.is_dir():
-        raise files.invalid(part, "be a folder", "none", _LAYOUT)
-    unknown = {path.name for path in part.iterdir() if path.is_dir() and not path.name.startswith(".")} - {*class_names}
-    if unknown:
-        rule = "hold folders of the classes in train alone: " + ", ".join(class_names)
-        raise files.invalid(part, rule, ", ".join(sorted(unknown)), _LAYOUT)
-    found, ignored = [], 0
-    for label, name in enumerate(class_names):
-        inside = sorted(path for path in (part / name).glob("*") if path.is_file() and not path.name.startswith("."))
-        images = [path for path in inside if path.suffix.lower() in SUFFIXES]
-        if part.name == "train" and not images:
-            raise files.invalid(part / name, "hold at least one image", f"none in {len(inside)} files", _LAYOUT)
-        found += [(path, label) for path in images]
-        ignored += len(inside) - len(images)
-    if not found:
-        raise files.invalid(part, "hold images", "none", _LAYOUT)
-    return found, ignored
+def _class_folders(train):
+    found = tree.subfolders(train)
+    if len(found) < 2:
+        raise files.invalid(train, "hold a folder for each of at least 2 classes", f"{len(found)}", _LAYOUT)
+    return found
 
 
-def _read(part, root, found, config_data):
-    """The split, and one checksum over the names and contents of its files."""
+def _labelled(part, classes, is_train):
+    """Image paths with their labels, in order, and all that is there; no labels where no folder is a class."""
+    found, labelled = tree.beside(part), []
+    for path in found.images:
+        found.leave_out(path, "beside the class folders")
+    found.images = []
+    inside = [path.name for path in tree.subfolders(part)]
+    unknown = set(inside) - set(classes)
+    if unknown and len(unknown) < len(inside):
+        rule = "hold folders of the classes in train alone: " + ", ".join(map(tree.text, classes))
+        raise files.invalid(part, rule, ", ".join(sorted(map(tree.text, unknown))), _LAYOUT)
+    if inside and not unknown or is_train:
+        for name, label in classes.items():
+            own = tree.below(part / name) if (part / name).is_dir() else tree.Found()
+            if is_train and not own.images:
+                got = f"none in {files.count(len(own), 'file') if len(own) == 1 else f'{len(own)} files'}"
+                more = "; ".join(own.reasons(part))
+                raise files.invalid(
+                    part / name, "hold at least one image", got, " ".join(filter(None, [more, _LAYOUT]))
+                )
+            labelled += [(path, label) for path in own.images]
+            found.add(own)
+        if not labelled:
+            raise files.invalid(part, "hold images", "none", _LAYOUT)
+    else:
+        found = tree.below(part)
+    return labelled, found
+
+
+def _tiny(part, classes):
+    """Labels of Tiny-ImageNet's val/: a table of file and class beside a folder of images, or None."""
+    table = part / _TINY
+    if not table.is_file():
+        return None
+    label_of = {}
+    for number, line in enumerate(files.contents(table).decode("utf-8", "replace").splitlines(), 1):
+        name, _, rest = line.partition("\t")
+        label = classes.get(rest.partition("\t")[0])
+        if label is None:
+            rule = "hold a file's name and its class, a folder of train, between tabs"
+            raise files.invalid(table, rule, f"{line[:80]!r} in line {number}", _LAYOUT)
+        label_of[name] = label
+    found = tree.below(part)
+    found.others.remove(table)
+    labelled = [(path, label_of[path.name]) for path in found.images if path.name in label_of]
+    for path in found.images:
+        if path.name not in label_of:
+            found.leave_out(path, f"not in {_TINY}")
+    return labelled, found
+
+
+def _choose_test(root, folders, parts, test_fraction):
+    """Make the validation folder the test split where no test image has a label; says what was done."""
+    notes = []
+    if "test" in parts and not parts["test"][0]:
+        folder, count = folders["test"], len(parts["test"][1])
+        if test_fraction is None and "validation" not in parts:
+            rule = "hold folders of the classes in train"
+            raise files.invalid(folder, rule, f"none; its {count} files have no label", _LAYOUT + _way_to_test())
+        notes.append(f"{folder.name}: {files.count(count, 'file')} without a label left out")
+        del parts["test"]
+    if "test" in parts or test_fraction is not None:
+        return notes
+    if "validation" not in parts:
+        raise files.invalid(root / "test", "be a folder", "none", _LAYOUT + _way_to_test())
+    parts["test"], folders["test"] = parts.pop("validation"), folders["validation"]
+    name = folders["test"].name
+    return [*notes, f"{name} is the test split, as no test image has a label; validation images come from train"]
+
+
+def _way_to_test():
+    return " Without labelled test images, set data.test_fraction to 0.2, for example."
+
+
+def _refuse_absent(root, folder, found):
+    absent = sum(map(len, found.left_out.values())) - len(found.left_out.get("beside the class folders", ()))
+    if absent > MOST_ABSENT * (absent + len(found.images)):
+        rule = f"have at least {1 - MOST_ABSENT:.0%} of its images in place"
+        raise files.invalid(folder, rule, "; ".join(found.reasons(root)), "Fetch or convert them.")
+
+
+def _read(part, root, labelled, found, config_data):
+    """The split, and one checksum over the names and contents of its files; damaged images are left out."""
     from tqdm import tqdm
 
-    size, channels = config_data.image_size, config_data.channels
-    images = np.empty((len(found), channels, size, size), np.uint8)
+    shape = (config_data.channels, *config_data.height_and_width)
+    images, labels, names, damaged = np.empty((len(labelled), *shape), np.uint8), [], [], []
     state = hashlib.sha256()
+
+    def decoded(item):
+        try:
+            return picture(item[0], shape, config_data.background)
+        except UserError as error:
+            return error
+
     with ThreadPoolExecutor(max(1, config_data.workers)) as pool:
-        pictures = pool.map(lambda item: _picture(item[0], size, channels), found)
-        bar = tqdm(zip(found, pictures), total=len(found), desc=f"reading {part}", unit=" images", disable=None)
-        for number, ((path, _), (pixels, checksum)) in enumerate(bar):
-            images[number] = pixels
-            state.update(f"{path.relative_to(root).as_posix()} {checksum}\n".encode())
-    names = np.array([path.relative_to(root).as_posix() for path, _ in found])
-    return Split(images, np.array([label for _, label in found], np.int32), names), state.hexdigest()
+        pictures = pool.map(decoded, labelled)
+        bar = tqdm(zip(labelled, pictures), total=len(labelled), desc=f"reading {part}", unit=" images", disable=None)
+        for (path, label), outcome in bar:
+            if isinstance(outcome, UserError):
+                found.leave_out(path, "damaged")
+                damaged.append(outcome)
+                if len(damaged) > MOST_DAMAGED * len(labelled):
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise _too_many(damaged, labelled)
+                continue
+            images[len(labels)], checksum = outcome
+            name = path.relative_to(root).as_posix()
+            state.update(os.fsencode(f"{name} {checksum}\n"))
+            labels.append(label)
+            names.append(tree.text(name))
+    return Split(images[: len(labels)], np.array(labels, np.int32), np.array(names)), state.hexdigest()
 
 
-def _picture(path, size, channels):
-    """One image (channels, size, size) and the checksum of its file."""
-    from PIL import Image, ImageFile
-
-    ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing gluoncv sets it, and half an image would pass unnoticed
-    content = files.contents(path)
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            image = _eight_bits(image).convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        way_out = "Replace it or take it out of the folder."
-        raise files.invalid(path, "be an image that Pillow decodes", str(error), way_out) from error
-    width, height = image.size
-    if (width, height) != (size, size):
-        scale = size / min(width, height)
-        width, height = max(size, round(width * scale)), max(size, round(height * scale))
-        left, top = (width - size) // 2, (height - size) // 2
-        image = image.resize((width, height), Image.BILINEAR).crop((left, top, left + size, top + size))
-    pixels = np.asarray(image).reshape(size, size, channels).transpose(2, 0, 1)
-    return pixels, hashlib.sha256(content).hexdigest()
-
-
-def _eight_bits(image):
-    """The image upright, and with 8 bits where it has 16, which Pillow would clip at 255."""
-    from PIL import Image, ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if not 0 <= values.min() <= values.max() < 1 << 16:
-            raise UserError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if image.mode == "F":
-        raise UserError("floating-point pixels")
-    return image
+def _too_many(damaged, labelled):
+    if len(damaged) == 1:
+        return damaged[0]
+    return UserError(f"{damaged[0]} It is one of {len(damaged)} in {len(labelled):,} images that are damaged.")

@@ -98,7 +98,7 @@ def predict(opened: OpenedRun, paths) -> list[dict]:
         likeliest class (without the constant that all classes share).
     """
     model = opened.model
-    images = data.read_images(paths, model.dataset.image_shape)
+    images = data.read_images(paths, model.dataset.image_shape, model.dataset.background)
     labels = np.zeros(len(images), np.int32)
     logits = model.outputs(data.Split(images, labels))["logits"].astype(np.float64)
     probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))

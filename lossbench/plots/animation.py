@@ -112,7 +112,8 @@ class Animation:
 
     def _image(self, number):
         buffer = io.BytesIO()
-        self.figure(number).savefig(buffer, format="png", dpi=DOTS_PER_INCH)
+        with style.any_letters():
+            self.figure(number).savefig(buffer, format="png", dpi=DOTS_PER_INCH)
         return Image.open(buffer).convert("RGB")
 
 

@@ -84,10 +84,15 @@ def name(axes, classes, where, class_names, above: float = 0) -> None:
     if len(classes) > MAX_NAMED_CLASSES:
         return
     texts = style.names(class_names, max(classes) + 1)
+    with style.any_letters():
+        _place(axes, sorted(zip(classes, where), key=lambda pair: pair[1][1]), texts, above)
+
+
+def _place(axes, named, texts, above):
     axes.figure.draw_without_rendering()  # places the axes, so that the extents below are final
     points_per_pixel = 72 / axes.figure.dpi
     placed = []
-    for c, point in sorted(zip(classes, where), key=lambda pair: pair[1][1]):
+    for c, point in named:
         written = axes.annotate(
             texts[c],
             point,

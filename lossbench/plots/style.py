@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import warnings
 from pathlib import Path
 
 import matplotlib.colors
@@ -88,9 +90,23 @@ def mixed(number: int, other: str, share: float) -> tuple:
     return tuple((1 - share) * own + share * added)
 
 
+@contextlib.contextmanager
+def any_letters():
+    """Draw without a warning class names in letters that the font lacks; they become boxes."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "(?s)Glyph .* missing from|.*does not have a glyph")
+        yield
+
+
 def names(class_names, num_classes: int) -> list[str]:
-    """Return the class names as text, the class ids where there are none."""
-    return [str(name) for name in (range(num_classes) if class_names is None else class_names)]
+    """Return the class names as matplotlib takes them for text, the class ids where there are none.
+
+    Examples
+    --------
+    >>> names(["$1", "cat"], 2)
+    ['\\\\$1', 'cat']
+    """
+    return [str(name).replace("$", r"\$") for name in (range(num_classes) if class_names is None else class_names)]
 
 
 def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:
@@ -112,7 +128,8 @@ def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        figure.savefig(unfinished, dpi=dpi)
+        with any_letters():
+            figure.savefig(unfinished, dpi=dpi)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

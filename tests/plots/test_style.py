@@ -5,6 +5,7 @@ import sys
 import matplotlib.colors
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from lossbench import plots
 from lossbench.plots import style
@@ -82,3 +83,14 @@ def test_colors_are_told_apart(deficiency):
 
 def test_a_hundred_classes_have_a_hundred_looks():
     assert len({(style.color(c), style.marker(c)) for c in range(100)}) == 100
+
+
+def test_class_names_are_text_whatever_their_letters(tmp_path):
+    names = ["$1", "a$$b", "c_d$^", "\u732b", "\U0001f9a8"]
+    label = np.arange(5)
+    points = np.stack([label, label % 2], axis=1).astype(float)
+    plots.save(plots.confusion_matrix(np.eye(5, dtype=int), title="t", class_names=names), tmp_path / "a.png")
+    figure = plots.scatter(points, label, title="t", class_names=names)
+    plots.save(figure, tmp_path / "b.png")
+    written = {text.get_text() for text in figure.findobj(Text)}
+    assert r"\$1" in written  # matplotlib draws $1, and takes $1$ for mathematics

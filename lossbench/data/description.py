@@ -1,0 +1,106 @@
+"""What a trained network must know of its data to score other images: plain values that a run keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Optional
+
+from lossbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Description:
+    """Names, form and normalization of a dataset's images, without the images.
+
+    It has the attributes of :class:`lossbench.data.Dataset` that a model asks for, so that either builds one.
+
+    Parameters
+    ----------
+    class_names : list of str
+        In the order of the labels.
+    image_shape : tuple of int
+        (channels, height, width).
+    mean, std : tuple of float, one a channel
+        Of pixels in [0, 1].
+    background : int, default 255
+        Grey level that shows through transparent pixels.
+    holdout_names : list of str
+        Names of the classes that were never trained on.
+    source_ids : list of int, optional
+        The source's own id of each class.
+    checksums : dict of str to str
+        SHA-256 of what was read.
+    notes : list of str
+        What was said of the data.
+
+    Examples
+    --------
+    >>> described = Description(["cat", "dog"], (1, 8, 8), (0.5,), (0.25,))
+    >>> rebuilt(described.as_dict()) == described, described.num_classes
+    (True, 2)
+    """
+
+    class_names: list
+    image_shape: tuple
+    mean: tuple
+    std: tuple
+    background: int = 255
+    holdout_names: list = field(default_factory=list)
+    source_ids: Optional[list] = None
+    checksums: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+    @property
+    def all_class_names(self):
+        """Names by label, those of held-out classes at the end."""
+        return [*self.class_names, *self.holdout_names]
+
+    def class_map(self):
+        """A row per class: its label here, its id in the source, its name, and whether it is held out."""
+        ids = self.source_ids or range(len(self.all_class_names))
+        return [
+            {"label": label, "source_id": int(one), "name": name, "held_out": label >= self.num_classes}
+            for label, (one, name) in enumerate(zip(ids, self.all_class_names))
+        ]
+
+    def as_dict(self):
+        """Plain values, as JSON has them."""
+        values = asdict(self)
+        return {**values, **{name: list(values[name]) for name in ("image_shape", "mean", "std")}}
+
+
+def rebuilt(values, where="data"):
+    """The description that `as_dict` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the values are not those of a description.
+    """
+    known = {one.name for one in fields(Description)}
+    if not isinstance(values, dict) or not {"class_names", "image_shape", "mean", "std"} <= set(values) <= known:
+        raise _unlike(where, "keys of a description of data", values)
+    names, shape = values["class_names"], values["image_shape"]
+    if not (_all(names, str) and len(names) > 1 and _all(values.get("holdout_names", []), str)):
+        raise _unlike(where, "names of at least 2 classes", names)
+    if not (_all(shape, int) and len(shape) == 3 and min(shape) > 0):
+        raise _unlike(where, "an image shape of three whole numbers > 0", shape)
+    for name in ("mean", "std"):
+        if not (_all(values[name], (int, float)) and len(values[name]) == shape[0]):
+            raise _unlike(where, f"{shape[0]} numbers as {name}", values[name])
+    if not all(value > 0 for value in values["std"]):
+        raise _unlike(where, "a std above 0", values["std"])
+    tuples = {name: tuple(values[name]) for name in ("image_shape", "mean", "std")}
+    return Description(**{**values, **tuples})
+
+
+def _all(values, kind):
+    return isinstance(values, list) and all(isinstance(v, kind) and not isinstance(v, bool) for v in values)
+
+
+def _unlike(where, rule, got):
+    return UserError(f"{where}: the description of the data must hold {rule}, got {str(got)[:80]}. Train the run anew.")

@@ -1,0 +1,159 @@
+"""Image files: told by their first bytes, decoded by Pillow in the documented formats alone, brought to one form."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+
+import numpy as np
+
+from lossbench.data import files
+from lossbench.errors import UserError
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF")
+"""What is read, by Pillow's names. Another plugin could start a program: a PostScript file starts Ghostscript."""
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pbm", ".pnm", ".tif", ".tiff")
+"""Endings of image files. The content decides; an ending only says that a file was meant to be an image."""
+
+WHITE = 255
+MOST_PIXELS = 1 << 27
+"""Pixels of the largest image that is decoded."""
+
+_LONGEST = 16  # sides of a picture that is not cut before it is resized: enlarged, 10,000,000 x 1 would take the memory
+_HEAD = 256
+_SIGNS = {
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "JPEG": rb"\xff\xd8\xff",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "PPM": rb"P[1-6]\s+[#\d]",
+    "camera raw": rb"II\*\0.{4}CR",
+    "TIFF": rb"II[*+]\0|MM\0[*+]",
+    "HEIC": rb".{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1)",
+    "AVIF": rb".{4}ftypavi[fs]",
+    "JPEG XL": rb"\xff\x0a|\0\0\0\x0cJXL ",
+    "JPEG 2000": rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51",
+    "Photoshop": rb"8BPS",
+    "PostScript": rb"%!PS",
+    "PDF": rb"%PDF",
+    "SVG": rb"(\xef\xbb\xbf)?\s*(<\?xml.{0,200})?<svg",
+    "Git LFS pointer": rb"version https://git-lfs\.",
+    "git-annex pointer": rb"\S{0,200}annex/objects/",
+}
+_SIGNS = {name: re.compile(sign, re.DOTALL) for name, sign in _SIGNS.items()}
+_RAW = (".dng", ".nef", ".cr3", ".arw", ".orf", ".rw2", ".raf")  # several begin as TIFF does
+
+
+def kind(path):
+    """What a file is by its first bytes: one of `FORMATS`, another kind's name such as HEIC, or None.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read.
+    """
+    if path.suffix.lower() in _RAW:
+        return "camera raw"
+    head = files.contents(path, _HEAD)
+    return next((name for name, sign in _SIGNS.items() if sign.match(head)), None)
+
+
+def read_images(paths, image_shape, background=WHITE):
+    """Image files as a run's network wants them: scaled until they cover the size, the middle is kept.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+    image_shape : tuple of int
+        (channels, height, width), channels 1 (grey) or 3.
+    background : int, default 255
+        Grey level, 0 to 255, that shows through transparent pixels.
+
+    Returns
+    -------
+    ndarray of uint8, (N, channels, height, width)
+
+    Raises
+    ------
+    ValueError
+        A file that is absent or that Pillow cannot decode; names it.
+    """
+    return np.ascontiguousarray([picture(path, image_shape, background)[0] for path in paths])
+
+
+def picture(path, image_shape, background=WHITE):
+    """One image (channels, height, width) and the SHA-256 of its file."""
+    from PIL import Image, ImageFile
+
+    channels, height, width = image_shape
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing gluoncv sets it, and half an image would pass unnoticed
+    content = files.contents(path)
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UserError(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
+            image = _opaque(_eight_bits(image), background).convert("L" if channels == 1 else "RGB")
+    except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
+        way_out = "Replace it or take it out of the folder."
+        raise files.invalid(path, "be an image that Pillow decodes", reason(error), way_out) from error
+    image = _covering(image, height, width)
+    pixels = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+    return pixels, hashlib.sha256(content).hexdigest()
+
+
+def reason(error):
+    """What an error says, in one short line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r" ?<_io.BytesIO[^>]*>", " the file", text)[:200]
+
+
+def _covering(image, height, width):
+    """The image scaled until it covers the size, its middle cut out; a very long one is cut before."""
+    from PIL import Image
+
+    if image.size == (width, height):
+        return image
+    image = _without_ends(image, height, width)
+    scale = max(height / image.height, width / image.width)
+    high, wide = max(height, round(image.height * scale)), max(width, round(image.width * scale))
+    left, top = (wide - width) // 2, (high - height) // 2
+    return image.resize((wide, high), Image.BILINEAR).crop((left, top, left + width, top + height))
+
+
+def _without_ends(image, height, width):
+    most_wide = _LONGEST * -(-image.height * width // height)
+    most_high = _LONGEST * -(-image.width * height // width)
+    wide, high = min(image.width, most_wide), min(image.height, most_high)
+    if (wide, high) == image.size:
+        return image
+    left, top = (image.width - wide) // 2, (image.height - high) // 2
+    return image.crop((left, top, left + wide, top + high))
+
+
+def _opaque(image, background):
+    """The image before a background of one grey level, where it has transparent pixels."""
+    from PIL import Image
+
+    if "A" not in image.getbands() and "a" not in image.getbands() and "transparency" not in image.info:
+        return image
+    image = image.convert("RGBA")
+    behind = Image.new("RGBA", image.size, (background, background, background, 255))
+    return Image.alpha_composite(behind, image).convert("RGB")
+
+
+def _eight_bits(image):
+    """The image upright, and with 8 bits where it has 16, which Pillow would clip at 255."""
+    from PIL import Image, ImageOps
+
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):
+        values = np.asarray(image).astype(np.int64)
+        if not 0 <= values.min() <= values.max() < 1 << 16:
+            raise UserError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise UserError("floating-point pixels")
+    return image
