@@ -1,4 +1,4 @@
-# PYTHON chooses the interpreter that builds .venv: any Python 3.9 to 3.12; left empty, one is looked for.
+# PYTHON chooses the interpreter that builds .venv: any Python 3.10 to 3.14; left empty, one is looked for.
 PYTHON ?=
 CONFIG ?= configs/lgm_digits.yaml
 ARGS ?=
@@ -34,7 +34,7 @@ lint:
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
 
-RESOLVE = uv pip compile --quiet --universal --python-version 3.9 --upgrade --no-annotate setup.py
+RESOLVE = uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-annotate setup.py
 
 requirements:
 	$(RESOLVE) --extra cpu --output-file requirements.txt

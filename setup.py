@@ -16,13 +16,16 @@ setup(
     long_description=readme.read_text(encoding="utf-8") if readme.exists() else "",
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.9,<3.13",
+    python_requires=">=3.10,<3.15",
     packages=find_packages(include=["lossbench", "lossbench.*"]),
     package_data={"lossbench.report": ["page.css", "page.js"]},
     install_requires=[
-        # MXNet 1.9.1 wants NumPy below 1.24; Python 3.12 has no such NumPy, and lossbench supplies what 1.26 lacks.
+        # MXNet 1.9.1 wants NumPy below 1.24, which no Python after 3.11 has; lossbench supplies what later ones lack.
         "numpy>=1.21,<1.24; python_version < '3.12'",
-        "numpy>=1.26,<2; python_version >= '3.12'",
+        "numpy>=1.26,<2; python_version == '3.12'",
+        "numpy>=2.1,<2.6; python_version >= '3.13'",
+        "requests; python_version >= '3.13'",  # MXNet downloads with it, and is installed alone there
+        "scipy<2",  # MXNet reads scipy.sparse.csr
         "setuptools; python_version >= '3.12'",  # for distutils, which MXNet imports
         "pydantic>=2",
         "pyyaml",
@@ -32,9 +35,10 @@ setup(
         "tqdm",
     ],
     extras_require={
-        "cpu": ["mxnet==1.9.1"],
+        # Its metadata ask for NumPy below 2, which Python 3.13 has no more: there, pip install --no-deps mxnet==1.9.1.
+        "cpu": ["mxnet==1.9.1; python_version < '3.13'"],
         "cu112": [
-            "mxnet-cu112==1.9.1",
+            "mxnet-cu112==1.9.1; python_version < '3.13'",
             "nvidia-cuda-runtime-cu11",
             "nvidia-cuda-nvrtc-cu11",
             "nvidia-nvtx-cu11",
@@ -52,7 +56,6 @@ setup(
             "pytest>=8",
             "ruff",
             "onnxruntime",
-            "onnx<1.17; python_version < '3.10'",  # what the last onnxruntime for Python 3.9 can read
         ],
         "docs": ["sphinx", "myst-parser"],
     },

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build .venv, or bring it up to date: `setup.sh` for running lossbench, `setup.sh test` for its tests as well.
-# PYTHON chooses the interpreter (Python 3.9 to 3.12); without it the first suitable one on the PATH is taken.
+# PYTHON chooses the interpreter (Python 3.10 to 3.14); without it the first suitable one on the PATH is taken.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,23 +14,23 @@ version() {
 }
 
 supported() {
-    case "$(version "$1")" in 3.9 | 3.10 | 3.11 | 3.12) return 0 ;; *) return 1 ;; esac
+    case "$(version "$1")" in 3.10 | 3.11 | 3.12 | 3.13 | 3.14) return 0 ;; *) return 1 ;; esac
 }
 
 find_python() {
     if [ -n "${PYTHON:-}" ]; then
-        supported "$PYTHON" || fail "PYTHON must be a Python 3.9 to 3.12, got $PYTHON ($(version "$PYTHON" || echo 'does not run'))."
+        supported "$PYTHON" || fail "PYTHON must be a Python 3.10 to 3.14, got $PYTHON ($(version "$PYTHON" || echo 'does not run'))."
         echo "$PYTHON"
         return
     fi
-    for candidate in .venv/bin/python python3 python3.12 python3.11 python3.10 python3.9; do
+    for candidate in .venv/bin/python python3 python3.13 python3.12 python3.11 python3.10 python3.14; do
         if supported "$candidate"; then
             echo "$candidate"
             return
         fi
     done
-    fail "MXNet runs on Python 3.9 to 3.12, and the PATH has none (python3 is $(version python3 || echo missing))." \
-        "Install one, or name it: make train PYTHON=/path/to/python3.12"
+    fail "lossbench runs on Python 3.10 to 3.14, and the PATH has none (python3 is $(version python3 || echo missing))." \
+        "Install one, or name it: make train PYTHON=/path/to/python3.13"
 }
 
 # The MXNet wheel links to these two libraries, which a minimal system lacks (libquadmath exists on x86 only).
@@ -74,16 +74,23 @@ build_venv() {
     "$1" -m venv --clear .venv
 }
 
+pip_install() {
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
+}
+
 # Install once for each content of the file; a stamp beside it remembers that.
 install_from() {
     stamp=.venv/.installed-$1
     state=$(pwd && cat setup.py "$1" | cksum)
     [ "$state" != "$(cat "$stamp" 2>/dev/null)" ] || return 0
     echo "setup: installing what $1 names into .venv (minutes, the first time)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -r "$1"
+    pip_install -r "$1"
+    case "$(version .venv/bin/python)" in
+        # MXNet's metadata ask for NumPy below 2, which these have no more; `import lossbench` makes MXNet run beside it.
+        3.13 | 3.14) pip_install --no-deps mxnet==1.9.1 ;;
+    esac
     # compat: a plain path entry, which a folder named lossbench beside the user's script cannot hide
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps \
-        --config-settings editable_mode=compat --editable .
+    pip_install --no-deps --config-settings editable_mode=compat --editable .
     echo "$state" >"$stamp"
 }
 

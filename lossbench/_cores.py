@@ -6,6 +6,11 @@ import os
 import re
 from pathlib import Path
 
+# Values of oneDNN's DNNL_MAX_CPU_ISA that leave bfloat16's instructions out.
+ISA_WITHOUT_BFLOAT16 = frozenset(
+    ["SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_MIC", "AVX512_MIC_4OPS", "AVX512_CORE", "AVX512_CORE_VNNI"]
+)
+
 
 def thread_count() -> int:
     """Return how many cores this process may use: its affinity, lowered to whole cores of its cgroup's quota."""
@@ -15,7 +20,12 @@ def thread_count() -> int:
 
 
 def has_bfloat16(processors: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether the processor has instructions for bfloat16; without them it would be slower than float32."""
+    """Return whether oneDNN may use instructions for bfloat16; without them it would be slower than float32.
+
+    The processor must have them, and ``DNNL_MAX_CPU_ISA`` must not forbid them.
+    """
+    if os.environ.get("DNNL_MAX_CPU_ISA", "").upper() in ISA_WITHOUT_BFLOAT16:
+        return False
     try:
         return re.search(r"\b(avx512_bf16|amx_bf16)\b", processors.read_text()) is not None
     except OSError:

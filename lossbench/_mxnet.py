@@ -20,11 +20,15 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from lossbench import _numpy
 from lossbench._cores import thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
-CPU_INSTALL = "pip install mxnet==1.9.1"
-GPU_INSTALL = "pip install -r requirements-gpu.txt"
+# From Python 3.13 on, no NumPy satisfies MXNet's metadata, and lossbench gives MXNet what it lacks (see `_numpy`).
+NO_DEPS = sys.version_info >= (3, 13)
+CPU_INSTALL = f"pip install {'--no-deps ' * NO_DEPS}mxnet==1.9.1"
+GPU_INSTALL = f"pip install -r requirements-gpu.txt{' && pip install --no-deps mxnet-cu112==1.9.1' * NO_DEPS}"
+NEWEST_NUMPY = (2, 5)  # later ones may have lost more names
 
 # What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
 CUDA_LIBRARIES = (
@@ -50,7 +54,7 @@ def __getattr__(name):
 
 
 def prepare() -> None:
-    """Set what MXNet reads while it is imported: NumPy aliases, threads, engine, the CUDA 11 libraries.
+    """Set what MXNet reads while it is imported: NumPy's removed names, threads, engine, the CUDA 11 libraries.
 
     ``OMP_NUM_THREADS`` is set to `thread_count` unless the user chose it, or ``MXNET_OMP_MAX_THREADS``. Where MXNet is
     imported already, what can no longer be set is said in a warning.
@@ -70,7 +74,7 @@ def prepare() -> None:
                 stacklevel=3,
             )
         return
-    _add_numpy_aliases()
+    _numpy.give_removed_names()
     if not chosen:
         os.environ["OMP_NUM_THREADS"] = str(thread_count())
     if _installed("mxnet") and not _installed("mxnet_cu*"):
@@ -185,12 +189,14 @@ def _explain(error: Exception) -> str:
         )
     if isinstance(error, ModuleNotFoundError) and error.name == "distutils":
         return (
-            "lossbench: MXNet on Python 3.12 needs distutils, which setuptools supplies. Run: pip install setuptools."
+            "lossbench: MXNet on Python 3.12 or later needs distutils, which setuptools supplies. "
+            "Run: pip install setuptools."
         )
-    if library is None and int(numpy.__version__.split(".")[0]) >= 2:
+    if library is None and tuple(map(int, numpy.__version__.split(".")[:2])) > NEWEST_NUMPY:
+        major, minor = NEWEST_NUMPY
         return (
-            f"lossbench: MXNet needs NumPy below 2, got {numpy.__version__}. Run: pip install 'numpy<2'. "
-            f"({type(error).__name__}: {text})"
+            f"lossbench: MXNet needs NumPy {major}.{minor} or older, got {numpy.__version__}. "
+            f"Run: pip install 'numpy<{major}.{minor + 1}'. ({type(error).__name__}: {text})"
         )
     if library is None:
         return f"lossbench: MXNet could not be imported. {type(error).__name__}: {text}"
@@ -203,14 +209,6 @@ def _explain(error: Exception) -> str:
     else:
         way_out = "Install the system package that carries it."
     return f"lossbench: MXNet needs the system library {library[1]}, which is missing. {way_out}"
-
-
-def _add_numpy_aliases() -> None:
-    import numpy
-
-    # MXNet 1.9.1 reads numpy.bool, which NumPy 1.24 to 1.26 lack; asking NumPy itself would raise its own warning.
-    if "bool" not in vars(numpy) and tuple(map(int, numpy.__version__.split(".")[:2])) >= (1, 24):
-        numpy.bool = bool
 
 
 def _folders() -> list[Path]:

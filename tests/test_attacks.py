@@ -97,8 +97,27 @@ def test_gradient_is_the_difference_of_losses(backbone, images, labels, kind):
     np.testing.assert_allclose(mistaken * found, cross_entropy, rtol=1e-4, atol=1e-7)
 
 
+def closest_in_a_pooling(backbone, pixels):
+    """The smallest difference of the two largest values in a window of the max poolings, relative to the largest."""
+    closest = [np.inf]
+
+    def look(block, inputs):
+        x = inputs[0].asnumpy()
+        x = x[:, :, : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2]
+        windows = x.reshape(*x.shape[:2], x.shape[2] // 2, 2, x.shape[3] // 2, 2).swapaxes(3, 4)
+        ordered = np.sort(windows.reshape(-1, 4), axis=1)
+        closest.append((ordered[:, 3] - ordered[:, 2]).min() / abs(x).max())
+
+    handles = []
+    backbone.apply(lambda b: handles.append(b.register_forward_pre_hook(look)) if isinstance(b, nn.MaxPool2D) else None)
+    backbone(mx.nd.array((pixels - 0.4) / 0.3))
+    for handle in handles:
+        handle.detach()
+    return min(closest)
+
+
 @pytest.mark.parametrize(
-    ("make", "shape"), [(lambda: LeNet((1, 28, 28), 2), (1, 28, 28)), (lambda: CifarResNet(8), (3, 32, 32))]
+    ("make", "shape"), [(lambda: LeNet((1, 14, 14), 2), (1, 14, 14)), (lambda: CifarResNet(8), (3, 32, 32))]
 )
 @pytest.mark.parametrize("hybridized", [False, True])
 def test_oneDNN_gradients_are_those_of_float64(rng, make, shape, hybridized):
@@ -109,6 +128,8 @@ def test_oneDNN_gradients_are_those_of_float64(rng, make, shape, hybridized):
     pixels, labels = rng.random((2, *shape), np.float32), rng.integers(0, 5, 2)
     backbone(mx.nd.array(pixels))
     disturb(backbone)
+    while closest_in_a_pooling(backbone, pixels) < 4e-6:  # rounding would choose the maximum, and with it the gradient
+        pixels = rng.random((2, *shape), np.float32)
     if hybridized:
         backbone.hybridize(static_alloc=True)
         head.hybridize(static_alloc=True)

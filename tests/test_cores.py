@@ -63,7 +63,15 @@ def test_a_quota_lowers_the_threads_to_whole_cores(monkeypatch, granted, threads
     ("flags", "has"),
     [("fpu avx512f avx512bw", False), ("avx512_bf16 sse", True), ("avx512_bf16x", False), ("amx_bf16", True)],
 )
-def test_the_processors_flags_tell_of_bfloat16(tmp_path, flags, has):
+def test_the_processors_flags_tell_of_bfloat16(tmp_path, monkeypatch, flags, has):
+    monkeypatch.delenv("DNNL_MAX_CPU_ISA", raising=False)
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\n")
     assert _cores.has_bfloat16(tmp_path / "cpuinfo") == has
     assert not _cores.has_bfloat16(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("limit", "has"), [("AVX2", False), ("avx512_core", False), ("AVX512_CORE_BF16", True)])
+def test_a_limit_on_oneDNN_tells_of_bfloat16(tmp_path, monkeypatch, limit, has):
+    (tmp_path / "cpuinfo").write_text("flags\t\t: avx512_bf16\n")
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", limit)
+    assert _cores.has_bfloat16(tmp_path / "cpuinfo") == has

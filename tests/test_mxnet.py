@@ -123,7 +123,8 @@ def test_mxnet_imported_first_works_and_says_once_what_could_not_be_set():
         "print(mx is mxnet, mx.nd.ones(3).sum().asscalar())"
     )
     # NumPy 1.24 and later lack what MXNet reads, so there MXNet cannot come first unless the user supplies it.
-    alias = "import numpy; vars(numpy).setdefault('bool', bool)\n"
+    alias = f"import sys; sys.path.insert(0, {str(ROOT / 'lossbench')!r}); import numpy, _numpy; "
+    alias += "vars(numpy).update(_numpy.removed_names(numpy))\n"
     status, output, errors = python(alias + code)
     assert (status, output) == (0, "True 3.0")
     assert errors.count("MXNet was imported first, so its number of threads stays what MXNet chose") == 1
@@ -150,7 +151,7 @@ def test_without_mxnet_the_first_use_names_which_to_install(without_mxnet):
     assert status == 1
     assert errors.splitlines()[-1] == (
         "lossbench.errors.MXNetUnavailable: lossbench: MXNet must be installed, found none. For the CPU: "
-        "pip install mxnet==1.9.1; for NVIDIA GPUs, in the lossbench checkout: pip install -r requirements-gpu.txt."
+        f"{_mxnet.CPU_INSTALL}; for NVIDIA GPUs, in the lossbench checkout: {_mxnet.GPU_INSTALL}."
     )
 
 
@@ -168,7 +169,7 @@ def loader_error(library):
         ("libquadmath.so.0", "apt-get install libgomp1 libquadmath0"),
         ("libcudart.so.11.0", "pip install -r requirements-gpu.txt"),
         ("libcudnn.so.8", "pip install -r requirements-gpu.txt"),
-        ("libcuda.so.1", "NVIDIA's driver. Without a GPU: pip uninstall mxnet-cu112, then pip install mxnet==1.9.1"),
+        ("libcuda.so.1", "NVIDIA's driver. Without a GPU: pip uninstall mxnet-cu112, then pip install"),
         ("libstrange.so.3", "Install the system package that carries it"),
     ],
 )
@@ -197,10 +198,13 @@ def test_missing_distutils_is_explained():
     assert message.endswith("needs distutils, which setuptools supplies. Run: pip install setuptools.")
 
 
-def test_numpy_2_is_explained(monkeypatch):
-    monkeypatch.setattr(np, "__version__", "2.3.1")
-    message = _mxnet._explain(AttributeError("module 'numpy' has no attribute 'bool'"))
-    assert "MXNet needs NumPy below 2, got 2.3.1. Run: pip install 'numpy<2'." in message
+def test_a_numpy_of_the_future_is_explained(monkeypatch):
+    monkeypatch.setattr(np, "__version__", "2.10.1")
+    message = _mxnet._explain(AttributeError("module 'numpy' has no attribute 'prod'"))
+    assert "MXNet needs NumPy 2.5 or older, got 2.10.1. Run: pip install 'numpy<2.6'. (AttributeError: " in message
+    monkeypatch.setattr(np, "__version__", "2.5.5")
+    message = _mxnet._explain(AttributeError("module 'numpy' has no attribute 'prod'"))
+    assert message.startswith("lossbench: MXNet could not be imported. AttributeError: ")
 
 
 @pytest.fixture

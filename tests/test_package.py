@@ -14,11 +14,13 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import lossbench
-from lossbench import heads, regularizers
+from lossbench import _mxnet, heads, regularizers
 from lossbench._mxnet import mx
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = ("3.9", "3.10", "3.11", "3.12")
+NUMPY = {"3.10": "1.23.5", "3.11": "1.23.5", "3.12": "1.26.4", "3.13": "2.5.5", "3.14": "2.5.5"}
+PYTHONS = tuple(NUMPY)
+NO_DEPS = {"3.13", "3.14"}  # where MXNet is installed without its dependencies, by the set-up script
 
 
 def test_heads_and_regularizers_are_reexported():
@@ -115,8 +117,9 @@ def test_the_pins_satisfy_setup_py_on_every_python(setup_arguments, file, extras
     for requirement in map(Requirement, wanted):
         if requirement.marker is None or requirement.marker.evaluate({"python_version": python}):
             assert versions[canonicalize_name(requirement.name)] in requirement.specifier
-    assert ("mxnet" in versions) != ("mxnet-cu112" in versions)
-    assert versions["numpy"] == ("1.26.4" if python == "3.12" else "1.23.5")
+    named = {name for name in versions if name.startswith("mxnet")}
+    assert named == (set() if python in NO_DEPS else {"mxnet-cu112" if extras == ["cu112"] else "mxnet"})
+    assert versions["numpy"] == NUMPY[python]
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -129,7 +132,7 @@ def test_the_sets_agree(file, python):
 
 def test_setup_requires_no_mxnet_itself(setup_arguments):
     assert not [line for line in setup_arguments["install_requires"] if line.startswith("mxnet")]
-    assert setup_arguments["python_requires"] == ">=3.9,<3.13"
+    assert setup_arguments["python_requires"] == ">=3.10,<3.15"
 
 
 FAKE_PYTHON = """#!/bin/sh
@@ -173,7 +176,7 @@ class Machine:
         command = [str(self.bin / "sh"), ".ci/setup.sh", *arguments]
         settings = {"PATH": str(self.bin), **environment}
         done = subprocess.run(command, cwd=self.checkout, env=settings, capture_output=True, text=True, timeout=60)
-        installed = [line.split("-r ")[-1] for line in self.log.read_text().splitlines() if " -r " in line]
+        installed = re.findall(r" (?:-r|--no-deps) ((?:requirements|mxnet).*)", self.log.read_text())
         return done.returncode, done.stdout + done.stderr, installed
 
 
@@ -207,7 +210,21 @@ def test_setup_tries_again_after_a_failed_installation(machine):
     assert machine.setup()[::2] == (0, ["requirements.txt"])
 
 
-@pytest.mark.parametrize("unfit", ["3.13", "3.8", "2.7"])
+@pytest.mark.parametrize(("version", "alone"), [("3.12", []), ("3.13", ["mxnet==1.9.1"]), ("3.14", ["mxnet==1.9.1"])])
+def test_setup_installs_mxnet_without_its_dependencies_where_they_are_not_to_be_had(machine, version, alone):
+    machine.add("python3", version)
+    assert machine.setup()[::2] == (0, ["requirements.txt", *alone])
+    assert machine.setup("test")[2] == ["requirements-test.txt", *alone]
+
+
+def test_mxnet_is_the_same_release_everywhere(setup_arguments):
+    script = (ROOT / ".ci" / "setup.sh").read_text(encoding="utf-8")
+    extras = [str(Requirement(setup_arguments["extras_require"][name][0]).specifier) for name in ("cpu", "cu112")]
+    said = re.findall(r"mxnet(?:-cu112)?(==[\d.]+)", f"{script} {_mxnet.CPU_INSTALL} {_mxnet.GPU_INSTALL}")
+    assert {*extras, *said} == {"==1.9.1"}
+
+
+@pytest.mark.parametrize("unfit", ["3.15", "3.9", "2.7"])
 def test_setup_looks_further_where_python3_does_not_fit(machine, unfit):
     machine.add("python3", unfit)
     machine.add("python3.10", "3.10")
@@ -217,25 +234,25 @@ def test_setup_looks_further_where_python3_does_not_fit(machine, unfit):
 
 
 def test_setup_says_what_to_do_where_no_python_fits(machine):
-    machine.add("python3", "3.13")
+    machine.add("python3", "3.15")
     status, said, _ = machine.setup()
     assert status == 1
     assert said == (
-        "setup: MXNet runs on Python 3.9 to 3.12, and the PATH has none (python3 is 3.13). "
-        "Install one, or name it: make train PYTHON=/path/to/python3.12\n"
+        "setup: lossbench runs on Python 3.10 to 3.14, and the PATH has none (python3 is 3.15). "
+        "Install one, or name it: make train PYTHON=/path/to/python3.13\n"
     )
 
 
 def test_setup_takes_the_python_it_is_given(machine):
     machine.add("python3", "3.11")
-    machine.add("python3.9", "3.9")
-    assert "building .venv with Python 3.9" in machine.setup(PYTHON="python3.9")[1]
+    machine.add("python3.10", "3.10")
+    assert "building .venv with Python 3.10" in machine.setup(PYTHON="python3.10")[1]
     assert machine.setup() == (0, "", [])  # what is built stays in use
     assert "building .venv with Python 3.11" in machine.setup(PYTHON="python3")[1]
     machine.add("python4", "4.0")
     for given, version in (("python4", "4.0"), ("nonsense", "does not run")):
         status, said, _ = machine.setup(PYTHON=given)
-        assert (status, said) == (1, f"setup: PYTHON must be a Python 3.9 to 3.12, got {given} ({version}).\n")
+        assert (status, said) == (1, f"setup: PYTHON must be a Python 3.10 to 3.14, got {given} ({version}).\n")
 
 
 def test_setup_names_the_package_where_venv_is_missing(machine):

@@ -1,0 +1,88 @@
+"""The NumPy that MXNet sees: the installed one, with the names that MXNet 1.9.1 reads and later releases removed.
+
+Only the modules of MXNet and GluonCV get it, through the ``__import__`` of their own ``__builtins__``. Everybody else's
+``import numpy`` stays what it is: a program that asks whether NumPy has a name is told the truth.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import sys
+import types
+from importlib.machinery import PathFinder
+
+PACKAGES = ("mxnet", "gluoncv")
+FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
+
+
+def give_removed_names() -> None:
+    """Let `PACKAGES` be imported with whatever release of NumPy is installed. Calling it again changes nothing."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
+
+
+def removed_names(numpy) -> dict:
+    """Return what MXNet and GluonCV read from NumPy and this release no longer has."""
+    old = {
+        "bool": bool,
+        "int": int,
+        "float": float,
+        "Inf": numpy.inf,
+        "PINF": numpy.inf,
+        "NINF": -numpy.inf,
+        "NAN": numpy.nan,
+        "NaN": numpy.nan,
+        "PZERO": 0.0,
+        "NZERO": -0.0,
+        "alltrue": functools.partial(numpy.all),
+        "in1d": lambda ar1, ar2, **options: numpy.isin(numpy.ravel(ar1), ar2, **options),
+        "msort": lambda a: numpy.sort(a, axis=0),
+        # each an object of its own: MXNet keeps one implementation for each
+        "product": functools.partial(numpy.prod),
+        "sometrue": functools.partial(numpy.any),
+        "round_": functools.partial(numpy.round),
+        "trapz": vars(numpy).get("trapezoid"),
+        "compat": types.SimpleNamespace(basestring=str),
+        **{name: functools.partial(_refuse, name) for name in FINANCIAL},  # MXNet lists them, nobody calls them
+    }
+    return {name: value for name, value in old.items() if name not in vars(numpy)}
+
+
+def _refuse(name, *arguments, **options):
+    raise NotImplementedError(f"NumPy has no {name}; the package numpy-financial has it.")
+
+
+@functools.cache
+def _view() -> types.ModuleType:
+    """Return a module that has NumPy's names and the removed ones."""
+    import numpy
+
+    view = types.ModuleType("numpy", numpy.__doc__)
+    vars(view).update(
+        removed_names(numpy), __getattr__=functools.partial(getattr, numpy), __version__=numpy.__version__
+    )
+    return view
+
+
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    """`__import__` as the modules of `PACKAGES` call it."""
+    module = builtins.__import__(name, globals, locals, fromlist, level)
+    return _view() if module is sys.modules.get("numpy") else module
+
+
+class _Finder:
+    """Finds the modules of `PACKAGES` where they are, and gives them `_import` before they run."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in PACKAGES:
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and hasattr(spec.loader, "exec_module"):
+            spec.loader.exec_module = functools.partial(_execute, spec.loader.exec_module)
+        return spec
+
+
+def _execute(execute, module) -> None:
+    module.__builtins__ = {**vars(builtins), "__import__": _import}
+    execute(module)
