@@ -110,6 +110,12 @@ def set_optimizer_state(trainer, counts: dict, restored) -> None:
     optimizer.num_update = max(counts.values(), default=0)
 
 
+def begin_update(optimizer, index) -> tuple:
+    """Count an update of a parameter; returns its number, from 1, and the learning rate and weight decay for it."""
+    optimizer._update_count(index)
+    return optimizer._index_update_count[index], optimizer._get_lr(index), optimizer._get_wd(index)
+
+
 def dataset_url(dataset: str, file: str) -> str:
     """Where MXNet's servers keep a file of a data set."""
     return mx.gluon.utils._get_repo_file_url(f"gluon/dataset/{dataset}", file)

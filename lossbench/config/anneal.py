@@ -6,7 +6,7 @@ from typing import Literal, Optional
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lossbench.config.section import Section, choice, known_name, rule
+from lossbench.config.section import Items, Section, choice, known_name, rule
 
 
 class AnnealSection(Section):
@@ -88,6 +88,29 @@ def _reached_floor(floor: float) -> dict[str, float]:
     return {"floor": floor} if floor else {}  # 0 is approached, never reached
 
 
+class PiecewiseAnneal(AnnealSection):
+    """Values at given epochs."""
+
+    kind: Literal["piecewise"] = Field(description="given values from given epochs on")
+    points: Items[Items[float]] = Field(description="pairs [epoch, value], the first at epoch 0, epochs ascending")
+    between: Literal["hold", "linear"] = Field("hold", description="stay at a value until the next, or move in a line")
+
+    @field_validator("points")
+    @classmethod
+    def _ascending(cls, points: tuple) -> tuple:
+        epochs = [point[0] for point in points if len(point) == 2]
+        ascending = all(earlier < later for earlier, later in zip(epochs, epochs[1:]))
+        if len(epochs) < max(1, len(points)) or epochs[0] != 0 or not ascending:
+            got = [list(point) for point in points]
+            raise rule(
+                f"must be pairs of an epoch and a value, from epoch 0 on, got {got}. Example: [[0, 16], [20, 4]]"
+            )
+        return points
+
+    def reached(self) -> dict[str, float]:
+        return {f"points.{k}": value for k, (_, value) in enumerate(self.points)}
+
+
 class UnknownAnneal(AnnealSection):
     """Only here to refuse a kind."""
 
@@ -106,5 +129,6 @@ KINDS = {
     "doubling": DoublingAnneal,
     "exponential": ExponentialAnneal,
     "inverse_power": InversePowerAnneal,
+    "piecewise": PiecewiseAnneal,
 }
 Anneal = choice("kind", KINDS, UnknownAnneal)

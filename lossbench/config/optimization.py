@@ -14,7 +14,9 @@ class Group(Section):
 
     name: str = Field(min_length=1, description="name of the group, unique")
     pattern: Pattern = Field(description="regular expression searched in parameter names")
-    optimizer: Optional[Literal["nag", "sgd", "adam"]] = Field(None, description="optimizer; null: the main one")
+    optimizer: Optional[Literal["nag", "sgd", "adam", "adamw"]] = Field(
+        None, description="optimizer; null: the main one"
+    )
     learning_rate: Optional[float] = Field(None, gt=0, description="learning rate, > 0; null: the main one")
     momentum: Optional[float] = Field(
         None, ge=0, lt=1, description="momentum in [0, 1), nag and sgd; null: the main one"
@@ -29,8 +31,11 @@ class Group(Section):
 
     @model_validator(mode="after")
     def _adam_has_no_momentum(self) -> Group:
-        if self.optimizer == "adam" and self.momentum is not None:
-            raise rule(f"must be null with adam, got {self.momentum}. Leave it out, or choose nag or sgd", "momentum")
+        if self.optimizer in ("adam", "adamw") and self.momentum is not None:
+            raise rule(
+                f"must be null with {self.optimizer}, got {self.momentum}. Leave it out, or choose nag or sgd",
+                "momentum",
+            )
         return self
 
 
@@ -38,7 +43,9 @@ class OptimizerSection(Section):
     """What every optimizer has."""
 
     learning_rate: float = Field(gt=0, description="learning rate at its height, > 0")
-    weight_decay: float = Field(0.0, ge=0, description="L2 penalty on parameters, >= 0")
+    weight_decay: float = Field(
+        0.0, ge=0, description="L2 penalty on parameters, >= 0; with adamw their relative fall, times the learning rate"
+    )
     clip_global_norm: Optional[float] = Field(
         None,
         gt=0,
@@ -64,9 +71,9 @@ class MomentumOptimizer(OptimizerSection):
 
 
 class AdamOptimizer(OptimizerSection):
-    """Adam."""
+    """Adam, and AdamW, whose weight decay does not pass through the moments."""
 
-    name: Literal["adam"] = Field(description="Adam")
+    name: Literal["adam", "adamw"] = Field(description="adam, or adamw (decoupled weight decay)")
     beta1: float = Field(0.9, ge=0, lt=1, description="decay of the first moment, in [0, 1)")
     beta2: float = Field(0.999, ge=0, lt=1, description="decay of the second moment, in [0, 1)")
     epsilon: float = Field(1e-8, gt=0, description="added to the root of the second moment, > 0")
@@ -85,7 +92,7 @@ class UnknownOptimizer(OptimizerSection):
         return known_name(name, "optimizer", OPTIMIZERS)
 
 
-OPTIMIZERS = {"nag": MomentumOptimizer, "sgd": MomentumOptimizer, "adam": AdamOptimizer}
+OPTIMIZERS = {"nag": MomentumOptimizer, "sgd": MomentumOptimizer, "adam": AdamOptimizer, "adamw": AdamOptimizer}
 Optimizer = choice("name", OPTIMIZERS, UnknownOptimizer)
 
 

@@ -102,7 +102,7 @@ class Model:
             prefix = f"regularizers.{regularizer.config_name}."
             for group in regularizer.default_groups():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
-        return optimizers.split(self.parameters(), self.settings.optimizer, declared)
+        return optimizers.split(self.parameters(), declared=declared, **self.settings.optimizer.model_dump())
 
     def arrays(self) -> dict:
         """File stem -> name -> array: what a checkpoint holds of the model."""

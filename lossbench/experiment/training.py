@@ -54,8 +54,10 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
         model.objective,
         Optimizers(model.groups(), model.devices),
         model.devices,
-        rate_factor=schedules.learning_rate_factor(settings.schedule, rate, steps, settings.trainer.epochs),
-        scheduled={path: schedules.annealed(section, steps) for path, section in settings.anneal.items()},
+        rate_factor=schedules.learning_rate_factor(
+            rate, steps, settings.trainer.epochs, **settings.schedule.model_dump()
+        ),
+        scheduled={path: schedules.annealed(steps, **course.model_dump()) for path, course in settings.anneal.items()},
         accumulate_steps=settings.trainer.accumulate_steps,
         seed=settings.seed,
     )

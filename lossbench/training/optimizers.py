@@ -14,14 +14,13 @@ from typing import Optional
 from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
+from lossbench.training.adamw import AdamW
 
-_NAMES = {"nag": "NAG", "sgd": "SGD", "adam": "Adam"}
-_OPTIONS = {
-    "nag": {"momentum": "momentum"},
-    "sgd": {"momentum": "momentum"},
-    "adam": {"beta1": "beta1", "beta2": "beta2", "epsilon": "epsilon"},
-}
-_OWN = ("optimizer", "learning_rate", "momentum", "weight_decay", "lr_mult", "wd_mult", "clip_global_norm", "schedule")
+_CLASSES = {"nag": mx.optimizer.NAG, "sgd": mx.optimizer.SGD, "adam": mx.optimizer.Adam, "adamw": AdamW}
+_ADAM = ("beta1", "beta2", "epsilon")
+_OPTIONS = {"nag": ("momentum",), "sgd": ("momentum",), "adam": _ADAM, "adamw": _ADAM}
+_SHARED = ("optimizer", "learning_rate", "weight_decay", "lr_mult", "wd_mult", "clip_global_norm", "schedule")
+_KEYS = {"name", "pattern", *_SHARED, *(option for options in _OPTIONS.values() for option in options)}
 
 
 @dataclass
@@ -35,7 +34,7 @@ class Group:
     parameters : dict of str to Parameter
         By the names that patterns see: `backbone.…`, `head.…`, `regularizers.<name>.…`.
     optimizer : str
-        nag, sgd or adam.
+        nag, sgd, adam or adamw.
     options : dict
         Further arguments of that optimizer (momentum, or beta1, beta2, epsilon).
     learning_rate, weight_decay : float
@@ -67,18 +66,23 @@ class Group:
         return lines
 
 
-def split(parameters: dict, section, declared=()) -> list[Group]:
+def split(parameters: dict, *, name: str, groups=(), declared=(), **values) -> list[Group]:
     """Give every trainable parameter to the first group whose pattern is found in its name.
 
     Parameters
     ----------
     parameters : dict of str to Parameter
         All parameters of a model; those with `grad_req="null"` are left out.
-    section : config.Optimizer
-        The `optimizer` section; its groups come first, in their order.
+    name : str
+        The main optimizer: nag, sgd, adam or adamw.
+    groups : iterable of dict
+        `name`, `pattern`, and what differs from the main optimizer: `optimizer`, `learning_rate`, `weight_decay`,
+        `lr_mult`, `wd_mult`, `clip_global_norm`, `schedule` and the options of the optimizer; None is left to it.
     declared : iterable of dict
-        What the blocks themselves ask for (`default_groups()`), in the form of a group of the config. They follow the
-        config's groups, so that a config can overrule a block.
+        What the blocks themselves ask for (`default_groups()`), in the same form. They follow `groups`, so that a
+        config can overrule a block.
+    values
+        `learning_rate`, `weight_decay`, `clip_global_norm` and the options of the main optimizer.
 
     Returns
     -------
@@ -88,11 +92,12 @@ def split(parameters: dict, section, declared=()) -> list[Group]:
     Raises
     ------
     ValueError
-        A group of the config that matches no parameter (declared groups may).
+        One of `groups` matches no parameter (declared groups may).
     """
     trainable = {name: p for name, p in parameters.items() if p.grad_req != "null"}
-    wanted = [(_fields(group), True) for group in section.groups] + [(dict(group), False) for group in declared]
-    groups, taken = [], {}
+    main = {"optimizer": name, "weight_decay": 0.0, **values}
+    wanted = [(group, True) for group in groups] + [(group, False) for group in declared]
+    found, taken = [], {}
     for fields, must_match in wanted:
         matched = {n: p for n, p in trainable.items() if n not in taken and re.search(fields["pattern"], n)}
         if must_match and not matched:
@@ -102,33 +107,24 @@ def split(parameters: dict, section, declared=()) -> list[Group]:
             )
         taken.update(matched)
         if matched:
-            groups.append(_group(fields["name"], matched, section, fields))
+            found.append(_group(fields["name"], matched, main, fields))
     rest = {name: p for name, p in trainable.items() if name not in taken}
-    return ([_group("default", rest, section, {})] if rest else []) + groups
+    return ([_group("default", rest, main, {})] if rest else []) + found
 
 
-def _fields(group) -> dict:
-    return {key: value for key, value in vars(group).items() if value is not None}
-
-
-def _group(name, parameters, section, fields) -> Group:
-    unknown = set(fields) - set(_OWN) - {"name", "pattern", "beta1", "beta2", "epsilon"}
+def _group(name, parameters, main, fields) -> Group:
+    unknown = {*main, *fields} - _KEYS
     assert not unknown, f"group {name} has unknown keys {unknown}"
-    optimizer = fields.get("optimizer", section.name)
-
-    def pick(key):
-        return fields.get(key, getattr(section, key, None))
-
-    options = {argument: pick(key) for argument, key in _OPTIONS[optimizer].items() if pick(key) is not None}
+    chosen = {**main, **{key: value for key, value in fields.items() if value is not None}}
     return Group(
         name=name,
         parameters=parameters,
-        optimizer=optimizer,
-        learning_rate=pick("learning_rate") * fields.get("lr_mult", 1.0),
-        weight_decay=pick("weight_decay") * fields.get("wd_mult", 1.0),
-        schedule=fields.get("schedule", True),
-        clip_global_norm=pick("clip_global_norm"),
-        options=options,
+        optimizer=chosen["optimizer"],
+        learning_rate=chosen["learning_rate"] * chosen.get("lr_mult", 1.0),
+        weight_decay=chosen["weight_decay"] * chosen.get("wd_mult", 1.0),
+        schedule=chosen.get("schedule", True),
+        clip_global_norm=chosen.get("clip_global_norm"),
+        options={key: chosen[key] for key in _OPTIONS[chosen["optimizer"]] if chosen.get(key) is not None},
     )
 
 
@@ -150,7 +146,7 @@ class Optimizers:
 
     def _trainer(self, group):
         arguments = dict(group.options, learning_rate=group.learning_rate, wd=group.weight_decay)
-        optimizer = mx.optimizer.create(_NAMES[group.optimizer].lower(), **arguments)
+        optimizer = _CLASSES[group.optimizer](**arguments)
         return mx.gluon.Trainer(
             list(group.parameters.values()),
             optimizer,

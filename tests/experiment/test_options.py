@@ -118,7 +118,12 @@ def test_loss_options_change_the_loss(settings, tmp_path, override):
 
 
 @pytest.mark.parametrize(
-    "optimizer", ["{name: adam, learning_rate: 1e-3}", "{name: sgd, learning_rate: 0.1, momentum: 0}"]
+    "optimizer",
+    [
+        "{name: adam, learning_rate: 1e-3}",
+        "{name: sgd, learning_rate: 0.1, momentum: 0}",
+        "{name: adamw, learning_rate: 1e-3, weight_decay: 0.05}",
+    ],
 )
 def test_other_optimizers_train(settings, tmp_path, optimizer):
     experiment.run(settings(f"optimizer={optimizer}", "trainer.epochs=3"), tmp_path / "run")

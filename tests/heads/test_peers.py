@@ -7,7 +7,6 @@ the formula of their code.
 """
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -434,11 +433,10 @@ def test_past_the_guard_arcface_goes_on_falling_where_insightface_rises():
 
 def test_schedules_of_the_caffe_layers():
     """wy1iu/LargeMargin_Softmax_Loss, MNIST; wy1iu/sphereface, which stops at 5 after 1658 iterations."""
-    section = SimpleNamespace(kind="inverse_power", base=1000, gamma=2.5e-5, power=35, floor=0)
-    beta = schedules.annealed(section, 1)
+    beta = schedules.annealed(1, kind="inverse_power", base=1000, gamma=2.5e-5, power=35, floor=0)
     found = [beta(step) for step in (0, 2500, 5000, 7500, 10000)]
     np.testing.assert_allclose(found, [1000, 120, 16, 2.4, 0.41], rtol=0.03)
-    sphere = schedules.annealed(SimpleNamespace(kind="inverse_power", base=1000, gamma=0.12, power=1, floor=5), 1)
+    sphere = schedules.annealed(1, kind="inverse_power", base=1000, gamma=0.12, power=1, floor=5)
     assert sphere(1657) > sphere(1659) == 5
 
 

@@ -46,7 +46,7 @@ def make(head=None, devices=None, frozen=(), scheduled=None, options=None, **key
     objective.initialize(mx.init.Xavier(), ctx=devices)
     for name in frozen:
         objective.named_parameters()[name].grad_req = "null"
-    groups = optimizers.split(objective.named_parameters(), section("nag", momentum=0.9))
+    groups = optimizers.split(objective.named_parameters(), **section("nag", momentum=0.9))
     return trainer.Trainer(
         objective,
         optimizers.Optimizers(groups, devices),
@@ -165,7 +165,7 @@ def test_a_parameter_without_gradient_is_refused():
 
     objective = trainer.Objective(Forgetful(), Softmax(10, 8))
     objective.initialize()
-    groups = optimizers.split(objective.named_parameters(), section())
+    groups = optimizers.split(objective.named_parameters(), **section())
     made = trainer.Trainer(
         objective, optimizers.Optimizers(groups, [mx.cpu()]), [mx.cpu()], rate_factor=lambda step: 1.0, scheduled={}
     )
