@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _gluon, _mxnet, backbones, heads, inference, regularizers
+from lossbench import _cores, _gluon, _mxnet, backbones, heads, inference, regularizers
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 from lossbench.training import optimizers
@@ -22,9 +22,17 @@ class Model:
     devices : list of Context
     own_heads, own_backbones : dict
         A user's own, by the name that the config uses.
+    for_training : bool, default False
+        Whether `backbone` is to be trained here: it then computes by the config's `trainer.precision`, and on a CPU in
+        kernels that join batch normalisation and ReLU. Embeddings and logits of `outputs` never do.
+
+    Raises
+    ------
+    UserError
+        A pattern of `freeze` matches nothing, or the device has no instructions for the precision.
     """
 
-    def __init__(self, settings, dataset, devices, *, own_heads=None, own_backbones=None):
+    def __init__(self, settings, dataset, devices, *, own_heads=None, own_backbones=None, for_training=False):
         self.settings, self.dataset, self.devices = settings, dataset, devices
         self._own_heads, self._own_backbones = own_heads or {}, own_backbones or {}
         with warnings.catch_warnings(record=True) as caught:
@@ -47,6 +55,9 @@ class Model:
         )
         self._initialize()
         self._freeze()
+        self.is_for_training = for_training
+        if for_training:
+            self._prepare_training(settings.trainer.precision)
 
     def _build(self):
         backbone = backbones.build(self.settings.backbone, self.dataset.image_shape, self._own_backbones)
@@ -91,6 +102,18 @@ class Model:
                 raise UserError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
             for parameter in frozen:
                 parameter.grad_req = "null"
+
+    def _prepare_training(self, precision):
+        has_onednn = _mxnet.has_onednn(self.devices)
+        if has_onednn:
+            backbones.fuse(self.backbone)
+        if precision == "bfloat16":
+            if not (has_onednn and _cores.has_bfloat16()):
+                raise UserError(
+                    "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
+                    "(avx512_bf16 or amx_bf16 of a CPU). Take float32."
+                )
+            backbones.bfloat16.narrow(self.backbone)
 
     def parameters(self) -> dict:
         return self.objective.named_parameters()

@@ -79,7 +79,7 @@ def run(
             progress.say(f"Passed over: {sentence}")
         devices = _mxnet.devices(device)
         dataset = data.load(settings.data, settings.seed, data_sources or {})
-        model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones)
+        model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones, for_training=True)
         atomic.write_atomically(folder.config, config.dump(settings))
         folder.write_environment(
             device=[str(d) for d in devices],

@@ -6,7 +6,7 @@ import pathlib
 
 import numpy as np
 
-from lossbench import _cores, _mxnet, backbones, checkpoint, data
+from lossbench import checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
@@ -36,20 +36,11 @@ def new_batches(model) -> data.Batches:
 
 
 def new_trainer(model, batches_per_epoch: int) -> Trainer:
-    """A trainer at step 0 with the groups and schedules that a model's config asks for."""
+    """A trainer at step 0 with the groups and schedules that a model's config asks for; the model is for training."""
+    assert model.is_for_training, "the model would train in kernels that its config does not ask for"
     settings = model.settings
     steps = batches_per_epoch // settings.trainer.accumulate_steps
     rate = settings.optimizer.learning_rate
-    onednn = _mxnet.has_onednn(model.devices)
-    if onednn:
-        backbones.fuse(model.backbone)
-    if settings.trainer.precision == "bfloat16":
-        if not (onednn and _cores.has_bfloat16()):
-            raise UserError(
-                "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
-                "(avx512_bf16 or amx_bf16 of a CPU). Take float32."
-            )
-        backbones.bfloat16.narrow(model.backbone)
     return Trainer(
         model.objective,
         Optimizers(model.groups(), model.devices),
