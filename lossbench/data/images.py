@@ -44,6 +44,7 @@ _SIGNS = {
     "git-annex pointer": rb"\S{0,200}annex/objects/",
 }
 _SIGNS = {name: re.compile(sign, re.DOTALL) for name, sign in _SIGNS.items()}
+_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)  # one before a segment; within a scan are none
 _RAW = (".dng", ".nef", ".cr3", ".arw", ".orf", ".rw2", ".raf")  # several begin as TIFF does
 
 
@@ -57,8 +58,59 @@ def kind(path):
     """
     if path.suffix.lower() in _RAW:
         return "camera raw"
-    head = files.contents(path, _HEAD)
-    return next((name for name, sign in _SIGNS.items() if sign.match(head)), None)
+    return kind_of(files.contents(path, _HEAD))
+
+
+def kind_of(content):
+    """What bytes are by their beginning: one of `FORMATS`, another kind's name, or None.
+
+    Examples
+    --------
+    >>> kind_of(b"GIF89a"), kind_of(b"%!PS-Adobe"), kind_of(b"text")
+    ('GIF', 'PostScript', None)
+    """
+    return next((name for name, sign in _SIGNS.items() if sign.match(content[:_HEAD])), None)
+
+
+def size_of(content):
+    """(width, height) of an image in memory, and whether it has its end; decodes nothing.
+
+    Bytes behind the end, as cameras and telephones append them, are not looked at.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `FORMATS`, or its header is damaged.
+    """
+    kind = kind_of(content)
+    if kind == "JPEG":
+        return _jpeg(content)
+    if kind == "PNG":
+        width, height = int.from_bytes(content[16:20], "big"), int.from_bytes(content[20:24], "big")
+        return (width, height), b"IEND\xaeB`\x82" in content
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.size, True
+    except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
+        raise UserError(f"{kind or 'no image'} ({reason(error)})") from error
+
+
+def _jpeg(content):
+    """Go from marker to marker, over a thumbnail that has an end of its own, to the end of the image."""
+    size, position = (0, 0), 2
+    for _ in range(len(content)):
+        marker = _MARKER.search(content, position)
+        if not marker:
+            break
+        code, position = marker[1][0], marker.end()
+        if code == 0xD9:
+            return size, True
+        if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
+            size = tuple(int.from_bytes(content[position + at : position + at + 2], "big") for at in (5, 3))
+        position += int.from_bytes(content[position : position + 2], "big")
+    return size, False
 
 
 def read_images(paths, image_shape, background=WHITE):
@@ -93,8 +145,7 @@ def picture(path, image_shape, background=WHITE):
     content = files.contents(path)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise UserError(f"{image.width} x {image.height} pixels, more than {MOST_PIXELS:,}")
+            refuse_huge(*image.size)
             image = _opaque(_eight_bits(image), background).convert("L" if channels == 1 else "RGB")
     except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
         way_out = "Replace it or take it out of the folder."
@@ -102,6 +153,12 @@ def picture(path, image_shape, background=WHITE):
     image = _covering(image, height, width)
     pixels = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
     return pixels, hashlib.sha256(content).hexdigest()
+
+
+def refuse_huge(width, height):
+    """`ValueError` for an image of more pixels than are decoded."""
+    if width * height > MOST_PIXELS:
+        raise UserError(f"{width:,} x {height:,} pixels, more than {MOST_PIXELS:,}")
 
 
 def reason(error):
@@ -116,21 +173,28 @@ def _covering(image, height, width):
 
     if image.size == (width, height):
         return image
-    image = _without_ends(image, height, width)
+    cut = middle(*image.size, height, width)
+    image = image if cut is None else image.crop(cut)
     scale = max(height / image.height, width / image.width)
     high, wide = max(height, round(image.height * scale)), max(width, round(image.width * scale))
     left, top = (wide - width) // 2, (high - height) // 2
     return image.resize((wide, high), Image.BILINEAR).crop((left, top, left + width, top + height))
 
 
-def _without_ends(image, height, width):
-    most_wide = _LONGEST * -(-image.height * width // height)
-    most_high = _LONGEST * -(-image.width * height // width)
-    wide, high = min(image.width, most_wide), min(image.height, most_high)
-    if (wide, high) == image.size:
-        return image
-    left, top = (image.width - wide) // 2, (image.height - high) // 2
-    return image.crop((left, top, left + wide, top + high))
+def middle(wide, high, height, width):
+    """The box (left, top, right, bottom) that is kept of a picture far longer than it will be, None for all of it.
+
+    Examples
+    --------
+    >>> middle(1000, 10, 32, 32), middle(160, 10, 32, 32)
+    ((420, 0, 580, 10), None)
+    """
+    most_wide, most_high = _LONGEST * -(-high * width // height), _LONGEST * -(-wide * height // width)
+    kept_wide, kept_high = min(wide, most_wide), min(high, most_high)
+    if (kept_wide, kept_high) == (wide, high):
+        return None
+    left, top = (wide - kept_wide) // 2, (high - kept_high) // 2
+    return left, top, left + kept_wide, top + kept_high
 
 
 def _opaque(image, background):

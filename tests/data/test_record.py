@@ -1,9 +1,12 @@
 """RecordIO files written by MXNet itself, or broken on purpose."""
 
+import io
+import os
 import struct
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from lossbench import data
 from lossbench._mxnet import mx
@@ -168,3 +171,119 @@ def test_a_record_without_a_header(tmp_path, items):
     writer.close()
     with pytest.raises(ValueError, match="header of 24 bytes and an image, got 5 bytes in record 0"):
         record.read(path, 6, 3, 4)
+
+
+def insightface(path, rng, small, persons=3, images=4, label=lambda person, number: float(person)):
+    """A file as insightface's builder writes it: a range of ids first, a range for each person last."""
+    body, number, ranges = [], 1, []
+    for person in range(persons):
+        first = number
+        for _ in range(images):
+            body.append(
+                (label(person, number), small.encode(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8), "JPEG"))
+            )
+            number += 1
+        ranges.append([float(first), float(number)])
+    return write(path, [([float(number), float(number + persons)], b""), *body, *((pair, b"") for pair in ranges)])
+
+
+def test_insightfaces_ranges_are_no_images(tmp_path, rng, small):
+    split = record.read(insightface(tmp_path / "a.rec", rng, small), 12, 3, 3)
+    assert list(split.labels) == [0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2]
+    two = record.read(insightface(tmp_path / "b.rec", rng, small, label=lambda p, n: [float(p), float(n)]), 12, 3, 3)
+    assert list(two.labels) == list(split.labels)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("trailer", [bytes(200), b"SEFT" + b"x" * 300, b"\0\0\0\x18ftypmp42" + b"m" * 2000])
+def test_bytes_behind_the_image(tmp_path, small, rng, form, trailer):
+    whole = small.encode(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8), form)
+    plain, longer = (record.read(write(tmp_path / "a.rec", [(0, c)]), 16, 3, 2) for c in (whole, whole + trailer))
+    assert np.array_equal(plain.images, longer.images)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_the_end_of_a_thumbnail_is_not_the_images_end(tmp_path, rng, progressive):
+    noise = rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    small_one, whole = io.BytesIO(), io.BytesIO()
+    Image.fromarray(noise[:16, :16]).save(small_one, "JPEG")
+    exif = b"Exif\0\0" + small_one.getvalue()
+    Image.fromarray(noise).save(whole, "JPEG", exif=exif, progressive=progressive)
+    content = whole.getvalue()
+    assert len(record.read(write(tmp_path / "a.rec", [(0, content)]), 16, 3, 2)) == 1
+    for cut in (300, 1000):
+        path = write(tmp_path / "a.rec", [(0, content[:-cut])])
+        with pytest.raises(ValueError, match="one that is cut off in record 0"):
+            record.read(path, 16, 3, 2)
+
+
+def test_one_label_for_all_is_refused_and_absent_classes_are_noted(tmp_path, items, small):
+    options = {"root": str(tmp_path), "image_size": 6, "train": "a.rec", "test": "a.rec", "validation_fraction": 0}
+    write(tmp_path / "a.rec", [(0, content) for _, content in items[:9]])
+    with pytest.raises(ValueError, match="at least 2 classes, got label 0 in all 9 records. .* only with --recursive"):
+        data.load(small.section("record", num_classes=4, **options), 0)
+    write(tmp_path / "a.rec", items[:9])
+    assert data.load(small.section("record", num_classes=4, **options), 0).notes == []
+    notes = data.load(small.section("record", num_classes=6, **options), 0).notes
+    assert notes == ["a.rec: no record of 2 of 6 classes: 4, 5"]
+
+
+def test_the_list_beside_a_file_names_images_and_classes(tmp_path, items, small):
+    options = {"root": str(tmp_path), "image_size": 6, "train": "a.rec", "test": "b.rec", "validation_fraction": 0}
+    for name in ("a", "b"):
+        write(tmp_path / f"{name}.rec", items[:8])
+        lines = [f"{k}\t{k % 4}.0\tclass {'dcba'[k % 4]}/{k} x.png\n" for k in reversed(range(8))]
+        (tmp_path / f"{name}.lst").write_text("".join(lines))
+    found = data.load(small.section("record", num_classes=4, **options), 0)
+    assert found.class_names == ["class d", "class c", "class b", "class a"]
+    assert found.train.names[5] == "class c/5 x.png"
+    (tmp_path / "a.lst").write_text("0\t0.0\n")
+    with pytest.raises(ValueError, match="a.lst must hold a number, a label and a file's name.*in line 1"):
+        data.load(small.section("record", num_classes=4, **options), 0)
+
+
+def test_height_and_width(tmp_path, small):
+    wide = np.zeros((8, 32, 3), np.uint8)
+    wide[:, 8:24] = 200
+    for pixels in (wide, np.ascontiguousarray(wide[:, 8:24])):
+        split = record.read(write(tmp_path / "a.rec", [(0, small.encode(pixels))]), (4, 8), 3, 2)
+        assert split.images.shape == (1, 3, 4, 8)
+        assert np.all(split.images == 200)
+
+
+@pytest.mark.parametrize("shape", [(1, 60_000), (60_000, 1), (3, 1_000_000)])
+def test_extreme_shapes_are_cut_before_they_are_enlarged(tmp_path, small, shape):
+    content = small.encode(np.full((*shape, 3), 90, np.uint8))
+    assert np.all(record.read(write(tmp_path / "a.rec", [(0, content)]), 64, 3, 2).images == 90)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP"])
+def test_a_bomb_is_refused_before_it_is_decoded(tmp_path, small, form):
+    content = bytearray(small.encode(np.zeros((8, 8, 3), np.uint8), form))
+    if form == "PNG":
+        content[16:24] = struct.pack(">II", 60_000, 60_000)
+    elif form == "JPEG":
+        at = content.index(b"\xff\xc0")
+        content[at + 5 : at + 9] = struct.pack(">HH", 60_000, 60_000)
+    else:
+        content[18:26] = struct.pack("<ii", 60_000, 60_000)
+    path = write(tmp_path / "a.rec", [(0, bytes(content))])
+    with pytest.raises(ValueError, match="a.rec must have images that OpenCV decodes, got .*pixels.* in record 0"):
+        record.read(path, 8, 3, 2)
+
+
+@pytest.mark.parametrize("flag", [1, 2, 2**31, 2**32 - 1])
+def test_24_bytes_that_claim_labels(tmp_path, items, flag):
+    path = tmp_path / "a.rec"
+    writer = mx.recordio.MXRecordIO(str(path), "w")
+    writer.write(mx.recordio.pack(mx.recordio.IRHeader(0, 0, 0, 0), items[0][1]))
+    writer.write(struct.pack("<IfQQ", flag, 0, 0, 0))
+    writer.close()
+    with pytest.raises(ValueError, match=r"a.rec must have (one label|images).* record 1"):
+        record.read(path, 6, 3, 4)
+
+
+def test_a_fifo_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "a.rec")
+    with pytest.raises(ValueError, match="a.rec must be a readable RecordIO file, got Is a FIFO"):
+        record.read(tmp_path / "a.rec", 6, 3, 4)
