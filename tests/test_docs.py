@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lossbench import config
+from lossbench.evaluation import METHODS
 from lossbench.heads import bounds
 from lossbench.training import schedules
 
@@ -158,6 +159,13 @@ def test_every_loss_has_a_section_a_formula_and_a_figure():
         own = [section for section in sections if f"`{name}`" in section and f"`{block.__name__}`" in section]
         assert own, name
         assert any("```math" in section and f"(images/{block.config_name}.png)" in section for section in own), name
+
+
+def test_every_method_of_evaluation_and_its_numbers_are_explained():
+    pages = text("docs/evaluation.md") + text("docs/likelihood.md")
+    for method in METHODS.values():
+        for name in (method.name, *(value.name for value in method.values)):
+            assert f"`{name.rstrip('*')}" in pages, (method.name, name)
 
 
 def test_the_recipes_of_annealing_are_configs():

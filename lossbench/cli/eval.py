@@ -22,15 +22,16 @@ examples:
   eval.py --run runs/lgm_mnist/seed-0 --method detection --method adversarial --epsilon 0.1 0.3 --limit 2000
 """
 ALL = "all"
-FOREIGN = ("mnist", "fashion_mnist", "cifar10", "cifar100", "digits", "holdout")
 SPLITS = ("test", "validation", "train", "holdout")
 
 
 @console.guarded
 def main(arguments, prog):
-    from lossbench.config.evaluation import METHODS
+    from lossbench.evaluation import METHODS, Options, suiting
+    from lossbench.evaluation.detection import FOREIGN
 
-    table = console.explained({**METHODS, ALL: "all of them that the split can be asked for"})
+    meanings = {name: method.help for name, method in METHODS.items()}
+    table = console.explained({**meanings, ALL: "all of them that the split can be asked for"})
     parser = console.parser(prog, DESCRIPTION + table, EXAMPLES)
     console.add_run(parser)
     parser.add_argument(
@@ -99,12 +100,12 @@ def main(arguments, prog):
         print(f"Passed over: {sentence}", file=sys.stderr)
     methods = options.method or list(opened.model.settings.evaluation.methods)
     split = options.split or opened.split_for(methods)
-    methods = experiment.suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
+    methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
     measured = opened.measure(
         split,
         methods,
         per_class=options.per_class,
-        options=experiment.Options(
+        options=Options(
             pairs=options.pairs,
             pair_count=options.pair_count,
             foreign=tuple(options.foreign),

@@ -7,24 +7,7 @@ from typing import Literal, Optional
 from pydantic import Field, field_validator
 
 from lossbench.config.section import Items, Section, rule
-
-METHODS = {
-    "softmax": "accuracy by the largest logit: the head's own decision, without margin",
-    "knn": "accuracy by the majority of the k nearest training embeddings (unaugmented; evaluation.k)",
-    "centers": "accuracy by the nearest learned centre: the center loss's if there is one, else the head's prototypes "
-    '(by cosine for normalised heads, by density for L-GM). Center-loss ports call this "KNN search"',
-    "class_means": "accuracy by the nearest mean of the training embeddings of a class",
-    "confusion": "confusion matrix and accuracy of every class, by softmax, knn and centers",
-    "calibration": "expected calibration error, 15 equal bins",
-    "verification": "are two images of one class? ROC area, equal error rate, TAR at FAR, accuracy in 10 folds",
-    "retrieval": "precision at 1, recall at k, R-precision, MAP@R; each image looks for the others of its class",
-    "clustering": "NMI and AMI of k-means clusters with the classes",
-    "geometry": "distances and angles within and between classes, norms, angles of class weights to class means",
-    "detection": "are images of another data set noticed (--foreign)? ROC area and false positives at 95 % TPR by log "
-    "density (L-GM), largest probability, closeness to class means and learned centres",
-    "adversarial": "accuracy under FGSM attacks (--epsilon, --limit); do the same scores notice attacked images?",
-}
-"""Name -> what it measures; `lossbench.experiment.measuring.METHODS` holds the functions."""
+from lossbench.evaluation import METHODS
 
 
 class EvaluationSection(Section):

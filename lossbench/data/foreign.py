@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from lossbench.data import cifar, files, idx
+from lossbench.data import cifar, digits, files, idx
+from lossbench.data.dataset import Split
 
+_LOADERS = {
+    "mnist": idx.mnist,
+    "fashion_mnist": idx.fashion_mnist,
+    "cifar10": cifar.cifar10,
+    "cifar100": cifar.cifar100,
+    "digits": digits.load,
+}
 _CIFAR = {"cifar10": cifar._CIFAR10, "cifar100": cifar._CIFAR100}
 
 
@@ -48,6 +58,25 @@ def fitted(images, image_shape):
             resized = Image.fromarray(plane).resize((wide, high), Image.BILINEAR)
             into[...] = np.asarray(resized)[top : top + height, left : left + width]
     return out
+
+
+def test_images(source: str, image_shape) -> Split:
+    """Test images of a data set that needs no options, in the form of another's.
+
+    Parameters
+    ----------
+    source : str
+        mnist, fashion_mnist, cifar10, cifar100 or digits; downloaded where its files are not on this machine.
+    image_shape : tuple of int
+        (channels, height, width), channels 1 or 3.
+
+    Raises
+    ------
+    ValueError
+        If its files cannot be had, or are not what they should be.
+    """
+    found = _LOADERS[source](SimpleNamespace(root=None, test_fraction=0.2), seed=0).test
+    return Split(fitted(found.images, image_shape), found.labels)
 
 
 def is_present(source: str, root=None) -> bool:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
 
 from lossbench.evaluation import checks, search
 
@@ -146,6 +144,9 @@ def cluster(embedding, label, *, metric: str = "euclidean", seed: int = 0) -> di
     >>> cluster([[0.0], [0.1], [5.0], [5.1]], [1, 1, 0, 0])
     {'normalized_mutual_information': 1.0, 'adjusted_mutual_information': 1.0}
     """
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score
+
     (embedding,) = checks.embeddings("clustering", embedding=embedding)
     (label,) = checks.labels("clustering", len(embedding), label=label)
     classes = len(np.unique(label))

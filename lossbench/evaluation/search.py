@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
 from tqdm import tqdm
 
 from lossbench.errors import UserError
@@ -75,6 +74,8 @@ def nearest(
     >>> list(nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2))
     [(slice(0, 1, None), array([[1, 2]]), array([[1., 1.]]))]
     """
+    from sklearn.neighbors import NearestNeighbors
+
     proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
     search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
     tolerance = _rounding(reference, query)

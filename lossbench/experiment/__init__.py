@@ -1,20 +1,20 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
 from lossbench.experiment.drawn_run import DrawnRun
-from lossbench.experiment.measuring import Options, measure, suiting
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.run_folder import RunFolder
+from lossbench.experiment.subject import Subject, measure
 from lossbench.experiment.training import new_batches, new_trainer
 
 __all__ = [
     "DrawnRun",
     "Model",
     "OpenedRun",
-    "Options",
     "Result",
     "RunFolder",
+    "Subject",
     "describe_groups",
     "measure",
     "new_batches",
@@ -22,6 +22,5 @@ __all__ = [
     "open_run",
     "predict",
     "run",
-    "suiting",
     "write_embeddings",
 ]

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lossbench import _mxnet, checkpoint, config, data
+from lossbench import _mxnet, checkpoint, config, data, evaluation
 from lossbench.errors import UserError
-from lossbench.experiment.measuring import OPEN_SET, measure
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_folder import RunFolder
+from lossbench.experiment.subject import measure
 
 
 @dataclass
@@ -28,8 +28,7 @@ class OpenedRun:
 
     def split_for(self, methods) -> str:
         """Held-out classes where there are any and only open-set methods are asked for, else the test split."""
-        compares = set(OPEN_SET) - {"geometry"}
-        return "holdout" if len(self.model.dataset.holdout) and compares >= set(methods) else "test"
+        return evaluation.natural_split(methods, bool(len(self.model.dataset.holdout)))
 
     def measure(self, split: str, methods, *, per_class=False, options=None, show=False) -> dict:
         """Evaluate a split by the named methods and merge the values into `metrics.json`, each as it is done."""

@@ -6,11 +6,11 @@ import pathlib
 
 import numpy as np
 
-from lossbench import checkpoint, data
+from lossbench import checkpoint, data, evaluation
 from lossbench.errors import RunFailed, UserError
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
-from lossbench.experiment.measuring import measure, suiting
+from lossbench.experiment.subject import measure
 from lossbench.training import schedules
 from lossbench.training.loop import Hooks, Position, fit
 from lossbench.training.optimizers import Optimizers
@@ -211,4 +211,4 @@ class Training:
         shared = {"record": self.folder.record(which, epoch, step), "outputs": {}, "show": self.progress.shows_bars}
         for split in ("validation", "test", "holdout"):
             if len(getattr(self.model.dataset, split)):
-                measure(self.model, [split], suiting(self.settings.evaluation.methods, split), **shared)
+                measure(self.model, [split], evaluation.suiting(self.settings.evaluation.methods, split), **shared)

@@ -7,6 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import Optional
 
+from lossbench.evaluation import Value as Declared
 from lossbench.report import names
 
 ACCURACY = "Accuracy"
@@ -32,6 +33,11 @@ class Cell:
     reasons: tuple
     """Why runs lack the value, each reason once."""
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there is a value, or a reason why there is none."""
+        return self.mean is not None or any(self.reasons)
+
 
 @dataclass(frozen=True)
 class Column:
@@ -41,10 +47,22 @@ class Column:
     title: str
     """What tells it from the others of its table."""
     cells: tuple
-    sign: int
-    """1 where higher is better, -1 where lower is, 0 where neither is said."""
-    is_fraction: bool
+    value: Declared
+    """What its method declares."""
     decimals: int
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, -1 where lower is, 0 where neither is said."""
+        return self.value.better
+
+    @property
+    def is_fraction(self) -> bool:
+        return self.value.is_fraction
+
+    @property
+    def unit(self) -> str:
+        return {"fraction": "%", "degrees": "°"}.get(self.value.unit, "")
 
     def best(self, kinds) -> set[int]:
         """Return the numbers of the rows whose mean, as it is shown, is the best among rows of the same kind.
@@ -128,13 +146,13 @@ def tables(groups, checkpoint: str, split: str) -> list[Table]:
     found = []
     for family, members in _families(paths).items():
         columns = tuple(
-            _column(path, path[len(family) :], [[run.get(path, Value()) for run in group] for group in flat])
+            _column(path, len(family), [[run.get(path, Value()) for run in group] for group in flat])
             for path in members
         )
         same = [column for column in columns if column.is_constant]
         found.append(
             Table(
-                title=_capital(names.title(family)) if family else ACCURACY,
+                title=names.family(family) if family else ACCURACY,
                 columns=tuple(column for column in columns if column not in same),
                 counts=_counts(same),
                 remarks=tuple(dict.fromkeys(t for key, t in texts.items() if family and key[: len(family)] == family)),
@@ -168,40 +186,30 @@ def _counts(columns):
     for column, value in values:
         by_name.setdefault(column.path[-1], set()).add(value)
     short = {name for name, found in by_name.items() if len(found) == 1}
-    said = (f"{names.title(c.path[-1:]) if c.path[-1] in short else c.title} {value}" for c, value in values)
+    said = (f"{c.value.called(c.path[-1]) if c.path[-1] in short else c.title} {value}" for c, value in values)
     return tuple(dict.fromkeys(said))
 
 
-def _capital(text):
-    return text[:1].upper() + text[1:]
-
-
-def _families(paths):
-    """Paths by their first key; by the second, too, where a family has many members."""
+def _families(paths, size=0):
+    """Paths by their first key; by the next, too, where a family has many members beside counts."""
     families = {}
     for path in paths:
-        families.setdefault(path[:1] if len(path) > 1 else (), []).append(path)
+        families.setdefault(path[: size + 1] if len(path) > size + 1 else path[:size], []).append(path)
     split = {}
     for family, members in families.items():
-        if len(members) <= MANY_COLUMNS or not family:
-            split[family] = members
-            continue
-        for path in members:
-            split.setdefault(path[:2] if len(path) > 2 else family, []).append(path)
+        many = sum(names.value(path).unit != "count" for path in members) > MANY_COLUMNS
+        split.update(_families(members, size + 1) if many and len(family) > size else {family: members})
     return split
 
 
-def _column(path, own, rows):
+def _column(path, size, rows):
     cells = tuple(map(_cell, rows))
     means = [cell.mean for cell in cells if cell.mean is not None]
-    names_fraction, sign = names.kind(path)
-    is_fraction = names_fraction and all(abs(mean) <= 1 for mean in means)
+    value = names.value(path)
     counts = all(isinstance(value.number, int) for row in rows for value in row if value.number is not None)
     whole = counts and all(float(mean).is_integer() for mean in means)
-    is_fraction = is_fraction and not (whole and max(map(abs, means), default=0) > 0 and not sign)
-    sign = sign if is_fraction else 0
-    decimals = 2 if is_fraction else 0 if whole else _decimals(means)
-    return Column(path, names.METHODS.get(path) or names.title(own or path[-1:]), cells, sign, is_fraction, decimals)
+    decimals = 2 if value.is_fraction else 0 if whole else _decimals(means)
+    return Column(path, names.within(path, size), cells, value, decimals)
 
 
 def _cell(values):

@@ -1,45 +1,47 @@
-"""What the name of a metric tells: how people say it, whether it is a fraction, whether high is good."""
+"""What the numbers of `metrics.json` are called and mean, from what their methods declare."""
 
 from __future__ import annotations
 
-import re
+from lossbench.evaluation import METHODS, Value
 
-METHODS = {
-    ("accuracy",): "logits",
-    ("accuracy_knn",): "k-NN",
-    ("accuracy_centers",): "centres",
-    ("accuracy_class_means",): "class means",
-}
-KEYS = {"r_precision": "R-precision", "map_at_r": "MAP@R"}
-SPOKEN = {"knn": "k-NN", "centers": "centres", "center": "centre", "map": "MAP", "std": "standard deviation"}
-SPOKEN.update(
-    {word: word.upper() for word in "roc tar far fpr tpr frr eer auc auroc aupr nmi ami ece fgsm lfw".split()}
-)
-WORSE_WHEN_HIGH = set("error false fpr frr eer ece success".split())
-BETTER_WHEN_HIGH = set("accuracy precision recall tar true tpr roc auc auroc aupr map nmi ami mutual".split())
-FRACTIONS = WORSE_WHEN_HIGH | BETTER_WHEN_HIGH | {"rate", "share", "fraction"}
-SPREAD = {"std", "deviation", "sem", "interval", "threshold", "thresholds"}
+_BY_KEY = {method.key: method for method in METHODS.values()}
+_CALLED = {"knn": "k-NN"}
 
 
-def kind(path) -> tuple[bool, int]:
-    """Return whether the name is that of a fraction, and 1 where higher is better, -1 where lower is, else 0.
+def value(path) -> Value:
+    """Return what is declared of the number at a path; of one that no method declares, its name alone is known.
 
     Examples
     --------
-    >>> kind(["verification", "tar_at_far_1e-3"]), kind(["equal_error_rate"]), kind(["accuracy_std"]), kind(["norm"])
-    ((True, 1), (True, -1), (True, 0), (False, 0))
+    >>> value(["verification", "cosine", "tar_at_far_1e-3"]).better, value(["own", "speed"]).text
+    (1, 'speed')
     """
-    words = {word for key in path for word in re.split(r"[^a-z0-9]+", key.lower())}
-    sign = -1 if words & WORSE_WHEN_HIGH else int(bool(words & BETTER_WHEN_HIGH))
-    return bool(words & FRACTIONS), 0 if words & SPREAD else sign
+    method = _BY_KEY.get(path[0])
+    return (method and method.value(path[-1])) or Value(path[-1], _spoken(path[-1]), unit="")
 
 
-def title(path) -> str:
-    """Return a path as people read it.
+def family(path) -> str:
+    """Return what people call a family of numbers.
 
     Examples
     --------
-    >>> title(["verification", "tar_at_far_1e-3"])
-    'verification, TAR at FAR 1e-3'
+    >>> family(["detection", "fashion_mnist"])
+    'Detection, fashion mnist'
     """
-    return ", ".join(KEYS.get(key) or " ".join(SPOKEN.get(word, word) for word in key.split("_")) for key in path)
+    text = ", ".join(map(_spoken, path))
+    return text[:1].upper() + text[1:]
+
+
+def within(path, size: int) -> str:
+    """Return what tells the number at a path from the others of its family, which the first `size` keys name.
+
+    Examples
+    --------
+    >>> within(["verification", "cosine", "tar_at_far_1e-3"], 1)
+    'cosine, TAR at FAR 1e-3'
+    """
+    return ", ".join([*map(_spoken, path[size:-1]), value(path).called(path[-1])])
+
+
+def _spoken(key):
+    return _CALLED.get(key, key.replace("_", " "))

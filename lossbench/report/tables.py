@@ -49,10 +49,12 @@ def metric_table(table, groups, name: str) -> Markup:
     heads = [_heading("run", "ascending"), _heading("n", "descending")]
     for column in table.columns:
         first = "ascending" if column.sign < 0 else "descending"
-        heads.append(_heading(column.title, first, "%" if column.is_fraction else ""))
+        heads.append(_heading(column.title, first, column.unit))
     best = [column.best([group.data for group in groups]) for column in table.columns]
     rows = []
     for number, group in enumerate(groups):
+        if not any(column.cells[number].is_known for column in table.columns):
+            continue  # a row of dashes alone says nothing
         cells = [element("th", run_name(group), scope="row", data_value=group.label)]
         cells.append(element("td", len(group.runs), data_value=len(group.runs)))
         for column, winners in zip(table.columns, best):

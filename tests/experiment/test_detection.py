@@ -8,9 +8,9 @@ import pytest
 
 from lossbench import attacks, config, data, experiment
 from lossbench.cli import main
-from lossbench.evaluation import likelihood
-from lossbench.experiment import detection, pictures
-from lossbench.experiment.context import Context, Options
+from lossbench.evaluation import Context, Options, detection, likelihood
+from lossbench.experiment import Subject, pictures
+from lossbench.experiment.subject import Pixels
 
 CONFIG = """\
 data: {source: digits, batch_size: 64, validation_fraction: 0.1, holdout_classes: [9]}
@@ -110,7 +110,7 @@ def test_attacks_are_those_of_fgsm(folder, opened, capsys):
     np.testing.assert_allclose(arrays["clean_log_density"], clean["logits"].max(axis=1), rtol=1e-2, atol=1e-2)
     for row, (name, epsilon) in enumerate([("0.2", 0.2), ("26/255", 26 / 255)]):
         given = model.backbone, model.head, test.images[ids], label, epsilon, model.dataset.mean, model.dataset.std
-        outputs = model.outputs(detection.Pixels(attacks.fgsm(*given), label))
+        outputs = model.outputs(Pixels(attacks.fgsm(*given), label))
         still = outputs["logits"].argmax(axis=1) == label
         assert (arrays["attacked_right"][row] == still).all()
         np.testing.assert_allclose(
@@ -142,7 +142,7 @@ def test_an_attack_that_fools_some():
 
 def test_the_usual_epsilons_and_the_same_images_every_time(opened):
     def measure():
-        context = Context(opened.model, "test", Options(limit=20))
+        context = Context(Subject(opened.model), "test", Options(limit=20))
         return detection.attacks_detected(context), context.kept
 
     (first, kept), (second, again) = measure(), measure()
@@ -158,7 +158,7 @@ def test_attacks_leave_the_model_alone(opened):
     model = opened.model
     before = {name: p.data().asnumpy() for name, p in model.parameters().items()}
     predicted = model.outputs(model.dataset.test)["logits"]
-    detection.attacks_detected(Context(model, "test", Options(limit=20)))
+    detection.attacks_detected(Context(Subject(model), "test", Options(limit=20)))
     for name, parameter in model.parameters().items():
         np.testing.assert_array_equal(parameter.data().asnumpy(), before[name], err_msg=name)
     np.testing.assert_array_equal(model.outputs(model.dataset.test)["logits"], predicted)
@@ -173,7 +173,7 @@ def test_without_a_counterpart_it_is_said(folder, capsys):
 
 
 def test_files_that_are_not_there_are_not_fetched_unasked(opened, monkeypatch):
-    context = Context(opened.model, "test")
+    context = Context(Subject(opened.model), "test")
     monkeypatch.setattr(detection, "COUNTERPARTS", {"digits": "cifar100"})
     with pytest.raises(ValueError, match="the files of cifar100, the usual counterpart of digits, must be on this"):
         detection.foreign_detected(context)

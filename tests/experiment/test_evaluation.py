@@ -13,8 +13,8 @@ from sklearn.cluster import KMeans
 
 from lossbench import config, experiment
 from lossbench.cli import eval as command
-from lossbench.evaluation import checks
-from lossbench.experiment import context, measuring
+from lossbench.evaluation import METHODS, Context, Method, Options, checks, context, open_set
+from lossbench.experiment import Subject
 from lossbench.experiment.run_folder import RunFolder
 
 CONFIG = """\
@@ -100,7 +100,7 @@ def test_verification_of_held_out_classes_is_scikit_learns(run, evaluate, output
     values = found.values["verification"]
     assert stored(run)["last"]["holdout"]["verification"] == values
     opened = experiment.open_run(run, device="cpu")
-    pairs = measuring.Context(opened.model, "holdout").drawn_pairs()
+    pairs = Context(Subject(opened.model), "holdout").drawn_pairs()
     label, embedding = (outputs["holdout"][name] for name in ("label", "embedding"))
     assert ((label[pairs.first] == label[pairs.second]) == pairs.same).all()
     assert [fold.sum() for fold in np.split(pairs.same, 10)] == [20] * 10
@@ -121,9 +121,9 @@ def test_verification_of_held_out_classes_is_scikit_learns(run, evaluate, output
 
 def test_runs_of_other_seeds_are_judged_by_the_same_pairs(run):
     opened = experiment.open_run(run, device="cpu")
-    one = measuring.Context(opened.model, "holdout").drawn_pairs()
+    one = Context(Subject(opened.model), "holdout").drawn_pairs()
     opened.model.settings = opened.model.settings.model_copy(update={"seed": 9})
-    other = measuring.Context(opened.model, "holdout").drawn_pairs()
+    other = Context(Subject(opened.model), "holdout").drawn_pairs()
     assert all((a == b).all() for a, b in zip(one, other))
 
 
@@ -166,16 +166,16 @@ def test_ids_of_image_folders_are_their_paths(run, outputs):
     named = model.dataset.holdout.__class__(model.dataset.holdout.images, model.dataset.holdout.labels, names)
     model.dataset = model.dataset.replace(holdout=named)
     (run / "pairs.txt").write_text("train/3.png train/5.png 1\n")
-    options = experiment.Options(pairs=str(run / "pairs.txt"))
-    pairs = measuring.Context(model, "holdout", options).listed_pairs
+    options = Options(pairs=str(run / "pairs.txt"))
+    pairs = Context(Subject(model), "holdout", options).listed_pairs
     assert (pairs.first.tolist(), pairs.second.tolist()) == ([3], [5])
     (run / "pairs.txt").write_text("3 5 1\n")
     with pytest.raises(ValueError, match="like train/0.png, got 3"):
-        _ = measuring.Context(model, "holdout", options).listed_pairs
+        _ = Context(Subject(model), "holdout", options).listed_pairs
 
 
 def test_all_methods_on_the_test_split(run, evaluate, outputs):
-    methods = [name for name in measuring.METHODS if name not in ("detection", "adversarial")]
+    methods = [name for name in METHODS if name not in ("detection", "adversarial")]
     found = evaluate("--split", "test", "--pair-count", "200", *(f"--method={name}" for name in methods))
     assert found.status == 0
     assert found.err == ""  # no bars where nobody looks
@@ -212,7 +212,7 @@ def test_all_methods_on_the_test_split(run, evaluate, outputs):
 
 def test_votes_are_as_sure_as_they_are_many(run, outputs):
     opened = experiment.open_run(run, device="cpu")
-    predicted, share = measuring.Context(opened.model, "test").neighbours
+    predicted, share = Context(Subject(opened.model), "test").neighbours
     train, tested = outputs["train"], outputs["test"]
     unit = [part["embedding"] / np.linalg.norm(part["embedding"], axis=1, keepdims=True) for part in (tested, train)]
     nearest = np.linalg.norm(unit[0][:, None] - unit[1], axis=2).argsort(axis=1)[:, :10]
@@ -230,9 +230,9 @@ def test_unknown_classes_have_no_accuracy_and_the_rest_is_computed(evaluate):
     assert "unavailable" in found.values["confusion"]
     assert found.values["geometry"]["per_class"]["members"][7:] == [179, 174, 180]
     assert "prototype_angle" not in found.values["geometry"]
-    assert evaluate("--split", "holdout", "--method", "all", "--pair-count", "200").values.keys() == set(
-        measuring.OPEN_SET
-    )
+    assert evaluate("--split", "holdout", "--method", "all", "--pair-count", "200").values.keys() == {
+        name for name, method in METHODS.items() if not method.needs_trained_classes
+    }
 
 
 def test_what_the_data_cannot_give_is_one_sentence_and_the_rest_is_computed(run, evaluate):
@@ -263,7 +263,7 @@ def test_a_bug_in_one_method_does_not_lose_what_was_measured_before(run, evaluat
         context.keep(half=np.zeros(3))
         raise ZeroDivisionError
 
-    monkeypatch.setitem(measuring.METHODS, "retrieval", broken)
+    monkeypatch.setitem(METHODS, "retrieval", Method("retrieval", "breaks", broken))
     with pytest.raises(ZeroDivisionError):
         evaluate("--split", "test", "--method", "centers", "--method", "retrieval", "--method", "geometry")
     assert "accuracy_centers" in stored(run)["last"]["test"]
@@ -272,13 +272,13 @@ def test_a_bug_in_one_method_does_not_lose_what_was_measured_before(run, evaluat
 
 def test_the_memory_bound_reaches_every_method_and_changes_nothing(run, monkeypatch):
     opened = experiment.open_run(run, device="cpu")
-    methods = [name for name in measuring.METHODS if name not in ("detection", "adversarial")]
+    methods = [name for name in METHODS if name not in ("detection", "adversarial")]
     bounds = []
     for module, name in [
         (context, "predict"),
         (context.neighbors, "knn"),
-        *((measuring.open_set.retrieval, name) for name in ("retrieve",)),
-        (measuring.open_set.geometry, "describe"),
+        *((open_set.retrieval, name) for name in ("retrieve",)),
+        (open_set.geometry, "describe"),
     ]:
         original = getattr(module, name)
 
@@ -288,7 +288,7 @@ def test_the_memory_bound_reaches_every_method_and_changes_nothing(run, monkeypa
 
         monkeypatch.setattr(module, name, spied)
     found = [
-        experiment.measure(opened.model, ["test"], methods, options=experiment.Options(max_memory_gb=size))["test"]
+        experiment.measure(opened.model, ["test"], methods, options=Options(max_memory_gb=size))["test"]
         for size in (None, 1e-4)
     ]
     assert set(bounds[: len(bounds) // 2]) == {10**9}
@@ -320,4 +320,4 @@ def test_values_of_processes_that_merge_at_once_are_all_kept(tmp_path):
 def test_a_method_without_arrays_writes_none(run):
     opened = experiment.open_run(run, device="cpu")
     assert "arrays" not in opened.measure("test", ["geometry"])["geometry"]
-    assert checks.attempt(measuring.METHODS["geometry"], measuring.Context(opened.model, "test"))
+    assert checks.attempt(METHODS["geometry"].measure, Context(Subject(opened.model), "test"))

@@ -3,9 +3,11 @@
 import json
 import math
 import statistics
+from types import SimpleNamespace
 
 import pytest
 
+from lossbench.evaluation import METHODS
 from lossbench.report import metrics, tables
 
 
@@ -18,6 +20,10 @@ def column(*groups):
     (found,) = table(*groups)
     (only,) = found.columns
     return only
+
+
+def nested(path, value):
+    return {path[0]: nested(path[1:], value)} if path else value
 
 
 def test_mean_and_sample_standard_deviation_over_seeds():
@@ -44,7 +50,8 @@ def test_nested_metrics_become_families_and_lists_are_left_out():
         "accuracy_knn": 0.8,
         "accuracy_per_class": [0.9, 0.8],
         "verification": {
-            "tar_at_far": {"1e-3": 0.7, "1e-6": {"unavailable": "too few"}},
+            "tar_at_far_1e-3": 0.7,
+            "tar_at_far_1e-6": {"unavailable": "too few"},
             "rule": "above the threshold",
         },
         "retrieval": {"r_precision": 0.6, "map_at_r": 0.5},
@@ -53,15 +60,15 @@ def test_nested_metrics_become_families_and_lists_are_left_out():
     found = {each.title: each for each in table([nested])}
     assert list(found) == ["Accuracy", "Verification", "Retrieval"]
     assert [c.title for c in found["Accuracy"].columns] == ["logits", "k-NN"]
-    assert [c.title for c in found["Verification"].columns] == ["TAR at FAR, 1e-3", "TAR at FAR, 1e-6"]
+    assert [c.title for c in found["Verification"].columns] == ["TAR at FAR 1e-3", "TAR at FAR 1e-6"]
     assert [c.title for c in found["Retrieval"].columns] == ["R-precision", "MAP@R"]
     assert found["Verification"].remarks == ("above the threshold",)
     assert found["Verification"].columns[1].cells[0].reasons == ("too few",)
 
 
 def test_a_family_of_many_metrics_is_split_by_its_next_key():
-    family = {outer: {f"auroc_{k}": 0.5 for k in range(7)} for outer in ("fashion_mnist", "fgsm")}
-    assert [each.title for each in table([{"detection": family}])] == ["Detection, fashion mnist", "Detection, FGSM"]
+    family = {outer: {f"auroc_{k}": 0.5 for k in range(7)} for outer in ("fashion_mnist", "cifar10")}
+    assert [each.title for each in table([{"detection": family}])] == ["Detection, fashion mnist", "Detection, cifar10"]
 
 
 def test_counts_that_all_share_are_said_once():
@@ -73,22 +80,22 @@ def test_counts_that_all_share_are_said_once():
 
 
 @pytest.mark.parametrize(
-    ("name", "values", "written", "best"),
+    ("path", "values", "written", "best"),
     [
         ("accuracy", (0.991, 0.9921), ("99.10", "99.21"), {1}),
-        ("equal_error_rate", (0.02, 0.03), ("2.00", "3.00"), {0}),
-        ("expected_calibration_error", (0.02, 0.03), ("2.00", "3.00"), {0}),
-        ("false_positive_rate_at_95_tpr", (0.2, 0.3), ("20.00", "30.00"), {0}),
-        ("area_under_roc", (0.2, 0.3), ("20.00", "30.00"), {1}),
+        ("verification.equal_error_rate", (0.02, 0.03), ("2.00", "3.00"), {0}),
+        ("calibration.softmax.expected_calibration_error", (0.02, 0.03), ("2.00", "3.00"), {0}),
+        ("detection.mnist.softmax.false_positive_rate_at_95_tpr", (0.2, 0.3), ("20.00", "30.00"), {0}),
+        ("detection.mnist.softmax.area_under_roc", (0.2, 0.3), ("20.00", "30.00"), {1}),
         ("accuracy", (0.99211, 0.99212), ("99.21", "99.21"), set()),  # alike as they are shown
-        ("accuracy_std", (0.01, 0.02), ("1.00", "2.00"), set()),
-        ("intra_class_distance", (0.5, 12.25), ("0.50", "12.25"), set()),
-        ("norm", (1234.5, 2.0), ("1,234", "2"), set()),
-        ("pairs", (3000, 6000), ("3,000", "6,000"), set()),
+        ("verification.accuracy_std", (0.01, 0.02), ("1.00", "2.00"), set()),
+        ("geometry.intra_class_distance", (0.5, 12.25), ("0.50", "12.25"), set()),
+        ("geometry.norm.mean", (1234.5, 2.0), ("1,234", "2"), set()),
+        ("verification.same_pairs", (3000, 6000), ("3,000", "6,000"), set()),
     ],
 )
-def test_how_a_metric_is_written_and_which_is_the_best(name, values, written, best):
-    found = column(*([{name: value}] for value in values))
+def test_how_a_metric_is_written_and_which_is_the_best(path, values, written, best):
+    found = column(*([nested(path.split("."), value)] for value in values))
     assert tuple(found.written(cell.mean) for cell in found.cells) == written
     assert found.best(["mnist", "mnist"]) == best
 
@@ -126,3 +133,33 @@ def test_remarks_alone_have_no_table():
     drawn = [str(tables.metric_table(each, [], each.title)) for each in found]
     assert ["<th" in text for text in drawn] == [False, True, True]
     assert "of unknown classes" in drawn[0]
+
+
+def test_headings_of_attacks_are_short():
+    """Under one attack, each score of all images and of the successful attacks: in tables of their own."""
+    told_apart = {"area_under_roc": 0.5, "false_positive_rate_at_95_tpr": 0.25, "known": 40, "foreign": 40}
+    scores = dict.fromkeys(("log_density", "softmax", "class_means", "centers"), told_apart)
+    one = {"accuracy": 0.5, "success_rate": 0.1, "all": scores, "successful": scores}
+    found = table([{"adversarial": {"accuracy_clean": 0.9, "epsilon 0.1": one, "epsilon 2/255": one}}])
+    columns = {each.title: [column.title for column in each.columns] for each in found}
+    of_one = "Adversarial, epsilon 0.1"
+    assert list(columns)[:4] == ["Adversarial", of_one, f"{of_one}, all", f"{of_one}, successful"]
+    assert columns["Adversarial, epsilon 2/255"] == ["accuracy", "success rate"]
+    assert columns["Adversarial, epsilon 2/255, all"][:2] == ["log density, ROC area", "log density, FPR95"]
+    assert max(len(title.split()) for titles in columns.values() for title in titles) <= 4
+
+
+def test_a_group_of_which_a_table_knows_nothing_has_no_row_in_it():
+    groups = [SimpleNamespace(label=name, data="mnist", runs=[1], seeds=[0]) for name in ("one", "two", "three")]
+    retrieval = [{"map_at_r": 0.5}, None, {"map_at_r": {"unavailable": "no images"}}]
+    (found,) = table(*([{"retrieval": one} if one else {}] for one in retrieval))
+    drawn = str(tables.metric_table(found, groups, "r"))
+    assert [name in drawn for name in ("one", "two", "three")] == [True, False, True]
+
+
+def test_every_number_of_a_method_is_declared_once():
+    for method in METHODS.values():
+        names = [value.name for value in method.values]
+        assert len(set(names)) == len(names)
+        assert all(value.unit in ("fraction", "count", "degrees", "") for value in method.values)
+        assert not [value.name for value in method.values if value.better and not value.is_fraction]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench.evaluation import calibration, checks, classification, search
+from lossbench.evaluation.method import Method, Value
 
 CLASSIFIERS = ("softmax", "knn", "centers")
 
@@ -21,13 +22,13 @@ def accuracy_by(method: str):
 def accuracy_per_class(context) -> list:
     """The accuracy within each class by the largest logit; None for a class without images."""
     predicted = context.predicted("softmax")
-    return classification.per_class(predicted, context.outputs()["label"], context.dataset.num_classes)
+    return classification.per_class(predicted, context.outputs()["label"], context.subject.num_classes)
 
 
 def confusion(context) -> dict:
     """Accuracy per class by softmax, knn and centers; the confusion matrices (C, C) are kept as arrays."""
     context.require_known("confusion")
-    label, classes = context.outputs()["label"], context.dataset.num_classes
+    label, classes = context.outputs()["label"], context.subject.num_classes
 
     def one(method):
         predicted = context.predicted(method)
@@ -68,3 +69,30 @@ def _centers(context):
     rows = max(1, int(context.max_memory_bytes // (64 * sum(description["prototypes"].shape))))
     found = [calibration.decide(score(embedding[part])) for part in search.parts(len(embedding), rows)]
     return tuple(np.concatenate(values) for values in zip(*found))
+
+
+def _accuracy(name, called, help):
+    key = "accuracy" if name == "softmax" else f"accuracy_{name}"
+    return Method(name, help, accuracy_by(name), (Value(key, called, 1),), key)
+
+
+SOFTMAX = _accuracy("softmax", "logits", "accuracy by the largest logit: the head's own decision, without margin")
+KNN = _accuracy(
+    "knn", "k-NN", "accuracy by the majority of the k nearest training embeddings (unaugmented; evaluation.k)"
+)
+CENTERS = _accuracy(
+    "centers",
+    "centers",
+    "accuracy by the nearest learned center: the center loss's if there is one, else the head's prototypes (by cosine "
+    'for normalized heads, by density for L-GM). Center-loss ports call this "KNN search"',
+)
+CLASS_MEANS = _accuracy(
+    "class_means", "class means", "accuracy by the nearest mean of the training embeddings of a class"
+)
+CONFUSION = Method("confusion", "confusion matrix and accuracy of every class, by softmax, knn and centers", confusion)
+CALIBRATION = Method(
+    "calibration",
+    "expected calibration error, 15 equal bins",
+    calibrated,
+    (Value("expected_calibration_error", "expected calibration error", -1),),
+)

@@ -8,14 +8,16 @@ from typing import Optional
 
 import numpy as np
 
-from lossbench.evaluation import Unavailable, neighbors, pairs, predict
+from lossbench.evaluation import neighbors, pairs
+from lossbench.evaluation.checks import Unavailable
+from lossbench.evaluation.decisions import predict
 
 SEED = 0  # of pairs and clusters: not the run's, so that runs are judged by the same ones
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a caller of `measure` may ask for; None leaves it to the config's `evaluation` section."""
+    """What a caller of `measure` may ask for; None leaves it to the subject, whose config says it."""
 
     pairs: Optional[str] = None
     """A list of pairs for the verification; None draws them."""
@@ -39,7 +41,7 @@ class Context:
 
     Parameters
     ----------
-    model : Model
+    subject : Subject
     split : str
         `test`, `validation`, `train` or `holdout`.
     options : Options
@@ -47,20 +49,11 @@ class Context:
         Embeddings and logits of splits that were computed before; filled.
     """
 
-    def __init__(self, model, split: str, options: Optional[Options] = None, outputs: Optional[dict] = None):
-        self.model, self.split, self.options = model, split, options or Options()
+    def __init__(self, subject, split: str, options: Optional[Options] = None, outputs: Optional[dict] = None):
+        self.subject, self.split, self.options = subject, split, options or Options()
         self._outputs = {} if outputs is None else outputs
         self._predicted = {}
         self.kept = {}
-
-    @property
-    def settings(self):
-        """The whole config."""
-        return self.model.settings
-
-    @property
-    def dataset(self):
-        return self.model.dataset
 
     @property
     def is_known(self) -> bool:
@@ -74,23 +67,23 @@ class Context:
     @property
     def max_memory_bytes(self) -> int:
         chosen = self.options.max_memory_gb
-        return int(1e9 * (self.settings.evaluation.max_memory_gb if chosen is None else chosen))
+        return int(1e9 * (self.subject.max_memory_gb if chosen is None else chosen))
 
     def outputs(self, split: Optional[str] = None) -> dict:
         """`embedding`, `logits` and `label` of a split, by default of the evaluated one, without augmentation."""
         split = split or self.split
         if split not in self._outputs:
-            self._outputs[split] = self.outputs_of(self.model.images(split))
+            self._outputs[split] = self.outputs_of(self.subject.images(split))
         return self._outputs[split]
 
     def outputs_of(self, images) -> dict:
-        """`outputs` of any `data.Split`, computed anew."""
-        return self.model.outputs(images, show=self.show)
+        """`outputs` of any images, computed anew."""
+        return self.subject.outputs(images, self.show)
 
     @functools.cached_property
     def description(self) -> dict:
         """What the head, or the regularizer that learned centers, says of itself."""
-        return self.model.description()
+        return self.subject.description()
 
     @property
     def metric(self) -> str:
@@ -125,7 +118,7 @@ class Context:
             train["embedding"],
             train["label"],
             tested["embedding"],
-            self.settings.evaluation.k,
+            self.subject.k,
             exclude_self=train is tested,
             metric=self.metric,
             max_memory_bytes=self.max_memory_bytes,
@@ -136,12 +129,12 @@ class Context:
     @functools.cached_property
     def listed_pairs(self) -> pairs.Pairs:
         """The caller's list of pairs, whose ids are the images' file names, or else their numbers in the split."""
-        images = self.model.images(self.split)
+        images = self.subject.images(self.split)
         return pairs.read(self.options.pairs, range(len(images)) if images.names is None else images.names)
 
     def drawn_pairs(self) -> pairs.Pairs:
         """Pairs of the split, the same for every run on the same images."""
-        count = self.options.pair_count or self.settings.evaluation.pairs
+        count = self.options.pair_count or self.subject.pair_count
         return pairs.draw(self.outputs()["label"], count, seed=SEED)
 
     def keep(self, **arrays) -> None:

@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
-from lossbench import attacks, data
-from lossbench.config.data import SOURCES
-from lossbench.data import foreign
-from lossbench.evaluation import Unavailable, checks, classification, likelihood
+from lossbench.evaluation import checks, classification, likelihood
+from lossbench.evaluation.checks import Unavailable
+from lossbench.evaluation.method import Method, Value
 
 COUNTERPARTS = {"mnist": "fashion_mnist", "fashion_mnist": "mnist", "cifar10": "cifar100", "cifar100": "cifar10"}
+FOREIGN = (*COUNTERPARTS, "digits", "holdout")
+"""Whose images may be foreign; the last are the run's own held-out classes."""
 EPSILONS = {1: ("0.1", "0.2", "0.3"), 3: ("2/255", "4/255", "8/255")}
 SAMPLE_SEED = 0  # the same images for every run, whatever its own seed
-
-
-@dataclass
-class Pixels:
-    """A split whose images are floating point pixels in [0, 1]."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __len__(self):
-        return len(self.images)
 
 
 def foreign_detected(context) -> dict:
@@ -52,27 +41,16 @@ def attacks_detected(context) -> dict:
     context.require_known("adversarial")
     ids = _sample(len(context.outputs()["label"]), context.options.limit)
     clean = {name: context.outputs()[name][ids] for name in ("embedding", "logits", "label")}
-    images, label = context.model.images(context.split).images[ids], clean["label"]
+    images, label = context.subject.images(context.split).images[ids], clean["label"]
     known = scores(context, clean)
     right = classification.predict(clean["logits"]) == label
-    model = context.model
-    gradient = attacks.input_gradient(
-        model.backbone,
-        model.head,
-        images,
-        label,
-        context.dataset.mean,
-        context.dataset.std,
-        batch_size=context.settings.evaluation.batch_size,
-        progress=context.options.show,
-    )
+    attacked = context.subject.attack(images, label, context.show)
     measured = {"images": len(ids), "right_when_clean": int(right.sum()), "accuracy_clean": float(right.mean())}
     kept = {f"attacked_{name}": [] for name in known}
     kept["attacked_right"] = []
     epsilons = context.options.epsilon or EPSILONS[3 if images.shape[1] == 3 else 1]
     for epsilon in epsilons:
-        pixels = attacks.move(images, gradient, float(Fraction(str(epsilon))))
-        outputs = context.outputs_of(Pixels(pixels, label))
+        outputs = context.outputs_of(attacked(float(Fraction(str(epsilon)))))
         found = scores(context, outputs)
         still_right = classification.predict(outputs["logits"]) == label
         measured[f"epsilon {epsilon}"] = _outcome(known, found, right, still_right)
@@ -102,13 +80,12 @@ def _outcome(known, attacked, right, still_right) -> dict:
 
 def scores(context, outputs) -> dict:
     """Every score that the model has to offer, by name, of images whose outputs are given."""
-    model = context.model
     return likelihood.scores(
         outputs,
         context.outputs("train"),
         metric=context.metric,
-        is_density=model.head.metric == "density",
-        centers=model.centers(),
+        is_density=context.subject.is_density,
+        centers=context.subject.centers(),
         max_memory_bytes=context.max_memory_bytes,
     )
 
@@ -117,14 +94,14 @@ def _foreign_sources(context):
     chosen = context.options.foreign
     if chosen:
         return list(dict.fromkeys(chosen))
-    source = context.settings.data.source
+    source = context.subject.source
     counterpart = COUNTERPARTS.get(source)
     if counterpart is None:
         raise Unavailable(
             f"detection: `foreign` must name a data set, since {source} has no usual counterpart, got none. "
             f"Choose of {', '.join(COUNTERPARTS)}."
         )
-    if not foreign.is_present(counterpart):
+    if not context.subject.has_files_of(counterpart):
         raise Unavailable(
             f"detection: the files of {counterpart}, the usual counterpart of {source}, must be on this machine, got "
             f"none. Naming {counterpart} as `foreign` downloads them; any other of {', '.join(COUNTERPARTS)} will do."
@@ -135,19 +112,17 @@ def _foreign_sources(context):
 def _foreign_images(context, source):
     """The test images of a data set in the form of the run's own."""
     if source == "holdout":
-        return context.model.images(source)
+        return context.subject.images(source)
     try:
-        section = SOURCES[source](source=source, validation_fraction=0)
-        images = data.load(section, context.settings.seed).test
+        foreign = context.subject.foreign_images(source)
     except ValueError as error:
         raise Unavailable(str(error)) from error
-    fitted = foreign.fitted(images.images, context.dataset.image_shape)
-    own = {image.tobytes() for image in context.model.images(context.split).images}
-    if np.mean([image.tobytes() in own for image in fitted]) > 0.5:
+    own = {image.tobytes() for image in context.subject.images(context.split).images}
+    if np.mean([image.tobytes() in own for image in foreign.images]) > 0.5:
         raise Unavailable(
             f"detection: `foreign` must be another data set than the run's, got the same images ({source})."
         )
-    return data.Split(fitted, images.labels)
+    return foreign
 
 
 def _sample(count, limit):
@@ -155,3 +130,31 @@ def _sample(count, limit):
     if limit is None or limit >= count:
         return np.arange(count)
     return np.sort(np.random.default_rng([SAMPLE_SEED]).permutation(count)[:limit])
+
+
+_TOLD_APART = (
+    Value("area_under_roc", "ROC area", 1),
+    Value("false_positive_rate_at_95_tpr", "FPR95", -1),
+    Value("known", "known", unit="count"),
+    Value("foreign", "foreign", unit="count"),
+)
+DETECTION = Method(
+    "detection",
+    "are images of another data set noticed (--foreign)? ROC area and false positives at 95 % TPR by log density "
+    "(L-GM), largest probability, closeness to class means and learned centers",
+    foreign_detected,
+    _TOLD_APART,
+)
+ADVERSARIAL = Method(
+    "adversarial",
+    "accuracy under FGSM attacks (--epsilon, --limit); do the same scores notice attacked images?",
+    attacks_detected,
+    (
+        Value("images", "images", unit="count"),
+        Value("right_when_clean", "right when clean", unit="count"),
+        Value("accuracy_clean", "accuracy when clean", 1),
+        Value("accuracy", "accuracy", 1),
+        Value("success_rate", "success rate", -1),
+        *_TOLD_APART,
+    ),
+)

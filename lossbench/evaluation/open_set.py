@@ -6,7 +6,8 @@ Where embeddings are compared, they are both by cosine and by Euclidean distance
 from __future__ import annotations
 
 from lossbench.evaluation import checks, geometry, retrieval, roc, search, verification
-from lossbench.experiment.context import SEED
+from lossbench.evaluation.context import SEED
+from lossbench.evaluation.method import Method, Value
 
 
 def verified(context) -> dict:
@@ -74,3 +75,62 @@ def shaped(context) -> dict:
 def _by_both(method) -> dict:
     """What a method returns of each metric, or why it cannot."""
     return {metric: checks.attempt(method, metric) for metric in search.METRICS}
+
+
+VERIFICATION = Method(
+    "verification",
+    "are two images of one class? ROC area, equal error rate, TAR at FAR, accuracy in 10 folds",
+    verified,
+    (
+        Value("same_pairs", "same pairs", unit="count"),
+        Value("different_pairs", "different pairs", unit="count"),
+        Value("area_under_roc", "ROC area", 1),
+        Value("equal_error_rate", "equal error rate", -1),
+        Value("accuracy", "accuracy", 1),
+        Value("accuracy_std", "accuracy, standard deviation"),
+        Value("tar_at_far_*", "TAR at FAR *", 1),
+    ),
+    needs_trained_classes=False,
+    asks_for_held_out_classes=True,
+)
+RETRIEVAL = Method(
+    "retrieval",
+    "precision at 1, recall at k, R-precision, MAP@R; each image looks for the others of its class",
+    retrieved,
+    (
+        Value("precision_at_1", "precision at 1", 1),
+        Value("recall_at_*", "recall at *", 1),
+        Value("r_precision", "R-precision", 1),
+        Value("map_at_r", "MAP@R", 1),
+        Value("queries", "queries", unit="count"),
+    ),
+    needs_trained_classes=False,
+    asks_for_held_out_classes=True,
+)
+CLUSTERING = Method(
+    "clustering",
+    "NMI and AMI of k-means clusters with the classes",
+    clustered,
+    (Value("normalized_mutual_information", "NMI", 1), Value("adjusted_mutual_information", "AMI", 1)),
+    needs_trained_classes=False,
+    asks_for_held_out_classes=True,
+)
+_ANGLES = ("intra_class_angle", "inter_class_angle", "nearest_class_angle", "prototype_angle")
+_LENGTHS = (
+    "intra_class_distance",
+    "inter_class_distance",
+    "distance_ratio",
+    "angle_ratio",
+    "mean",
+    "standard_deviation",
+)
+GEOMETRY = Method(
+    "geometry",
+    "distances and angles within and between classes, norms, angles of class weights to class means",
+    shaped,
+    (
+        *(Value(name, name.replace("_", " "), unit="degrees") for name in _ANGLES),
+        *(Value(name, name.replace("_", " "), unit="") for name in _LENGTHS),
+    ),
+    needs_trained_classes=False,
+)
