@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from lossbench.errors import UserError
-from lossbench.evaluation import checks
+from lossbench.evaluation import checks, pair_list
 
 
 class Pairs(NamedTuple):
@@ -74,13 +73,16 @@ def draw(label, count: int = 6000, *, folds: int = 10, seed: int = 0) -> Pairs:
 
 
 def read(path, ids) -> Pairs:
-    """Read a list of pairs: one a line, two image ids and 1 (same class) or 0, between spaces, tabs or commas.
+    """Read a list of pairs: one a line, two image ids and 1 (same class) or 0, between tabs, commas or spaces.
 
-    Empty lines and lines that start with # are passed over.
+    Empty lines and lines that start with # are passed over, and so is a first line that names the columns. Ids may
+    hold spaces, or stand in quotes; the end of an id is enough where no other has it. LFW's pairs.txt is known by its
+    first line, which counts folds and pairs.
 
     Parameters
     ----------
     path : path
+        UTF-8, or UTF-16 with or without its mark.
     ids : sequence
         Id of each row of the split, such as its number or its file name.
 
@@ -89,27 +91,7 @@ def read(path, ids) -> Pairs:
     ValueError
         If the file is missing, or a line has another form or an unknown id; the message names the line.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"pairs: {path} must be a readable text file, got {error}.") from error
-    row_of = {str(one): row for row, one in enumerate(ids)}
-    rows = []
-    for number, line in enumerate(lines, 1):
-        parts = line.replace(",", " ").split()
-        if not parts or parts[0].startswith("#"):
-            continue
-        where = f"pairs {path}: line {number}"
-        if len(parts) != 3 or parts[2] not in ("0", "1"):
-            raise UserError(f"{where} must hold two image ids and 1 (same class) or 0, got {line.strip()!r}.")
-        for one in parts[:2]:
-            if one not in row_of:
-                example = next(iter(row_of), "none")
-                raise UserError(
-                    f"{where} must hold ids of the split's {len(row_of)} images, like {example}, got {one}."
-                )
-        rows.append((row_of[parts[0]], row_of[parts[1]], int(parts[2])))
+    rows = pair_list.read(path, ids)
     if not rows:
         raise UserError(f"pairs: {path} must hold at least one pair, got none.")
     first, second, same = np.array(rows, np.int64).T
