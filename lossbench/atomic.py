@@ -2,26 +2,69 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import pathlib
+import stat
+import sys
 
 import numpy as np
+
+from lossbench import paths, terminal
+
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES, errno.EPERM}
+
+
+@contextlib.contextmanager
+def writing(path):
+    """Open a binary file whose content takes the place of `path` when the block ends well; a reader sees old or new.
+
+    Links are followed. What is neither absent nor a regular file (a device, a FIFO, the file that is the standard
+    output) is written in place. An `OSError` names `path`.
+    """
+    with paths.naming(path):
+        in_place = _stream_of(path)
+        if in_place is not None:
+            with in_place as file:
+                yield file
+            return
+        target = pathlib.Path(os.path.realpath(path))
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        temporary.unlink(missing_ok=True)
+        try:
+            with open(temporary, "xb") as file:
+                if target.exists():
+                    os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+                yield file
+                file.flush()
+                _sync(file.fileno(), path)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(target.parent)
+
+
+def _stream_of(path):
+    """The file to write into where `path` cannot be replaced by another file, else None."""
+    try:
+        standing = os.stat(path)
+    except FileNotFoundError:
+        return None
+    for number in (1, 2):  # /dev/stdout, or the file that the output goes to: what is printed there must stay
+        with contextlib.suppress(OSError):
+            if os.path.samestat(standing, os.fstat(number)):
+                for stream in filter(None, (sys.stdout, sys.stderr)):
+                    stream.flush()
+                return os.fdopen(os.dup(number), "wb")
+    return None if stat.S_ISREG(standing.st_mode) else open(path, "wb")
 
 
 def write_atomically(path, content) -> None:
     """Write text or bytes to `path` so that a reader sees the old content or the new one, never a part."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    with writing(path) as file:
+        file.write(content.encode(errors="surrogateescape") if isinstance(content, str) else content)
 
 
 def write_json(path, value) -> None:
@@ -35,10 +78,38 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
+def sync_file(path) -> None:
+    """Make a file's content durable."""
+    with paths.naming(path), open(path, "rb+") as file:
+        _sync(file.fileno(), path)
+
+
 def sync_folder(folder) -> None:
     """Make a folder's entries durable: what was renamed into it survives a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
+    with paths.naming(folder):
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except PermissionError as error:  # of a folder that may be written and not listed
+            _say_unsynced(folder, error)
+            return
+        try:
+            _sync(handle, folder)
+        finally:
+            os.close(handle)
+
+
+def _sync(handle, path):
     try:
         os.fsync(handle)
-    finally:
-        os.close(handle)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        _say_unsynced(path, error)
+
+
+def _say_unsynced(path, error):
+    terminal.say_once(
+        "sync",
+        f"The file system of {path} cannot sync it ({error.strerror}): what was written just before a power cut may be "
+        "lost. A killed process loses nothing.",
+    )

@@ -12,7 +12,7 @@ import lossbench
 PACKAGE = Path(lossbench.__file__).parent
 
 # what any stage may import; they import no stage
-SHARED = {"_mxnet", "_numpy", "_gluon", "_cores", "errors", "ops", "atomic"}
+SHARED = {"_mxnet", "_numpy", "_gluon", "_cores", "errors", "ops", "atomic", "paths", "params", "terminal"}
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
@@ -25,7 +25,7 @@ TABLES = {  # (room, room whose one table it reads): why
     ("report", "evaluation"): "what the numbers of a method are called, and whether high is good",
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
-WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic"}
+WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic", "paths", "params", "terminal"}
 
 
 def imported(tree):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +12,7 @@ import pytest
 
 from lossbench import atomic, checkpoint
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 
 def arrays(value=1.0):
@@ -86,6 +89,126 @@ def test_a_checkpoint_of_another_format_is_refused(tmp_path):
         checkpoint.load(path)
 
 
+def sealed(path):
+    """Make the checksums those of what the files hold now."""
+    files = [p for p in path.iterdir() if p.name != "checksums.json"]
+    (path / "checksums.json").write_text(json.dumps({p.name: checkpoint._checksum(p) for p in files}))
+
+
+def edited(path, **changes):
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**state, **changes}))
+    sealed(path)
+
+
+def folder_for_a_file(path):
+    (path / "backbone.params").unlink()
+    (path / "backbone.params").mkdir()
+
+
+def fifo_for_a_file(path):
+    (path / "state.json").unlink()
+    os.mkfifo(path / "state.json")
+
+
+def text_for_arrays(path):
+    (path / "backbone.params").write_text("no arrays")
+    sealed(path)
+
+
+def minus_one_dimension(path):
+    content = bytearray((path / "backbone.params").read_bytes())
+    content[32:36] = b"\xff\xff\xff\xff"
+    (path / "backbone.params").write_bytes(content)
+    sealed(path)
+
+
+def a_value_that_is_not_finite(path):
+    mx.nd.save(str(path / "backbone.params"), {"conv.weight": mx.nd.array([np.nan])})
+    sealed(path)
+
+
+def nested_json(path):
+    (path / "state.json").write_text("[" * 100_000)
+    sealed(path)
+
+
+def file_for_the_checkpoint(path):
+    shutil.rmtree(path)
+    path.write_text("")
+
+
+def checksum_of_a_file_elsewhere(path):
+    (path / "checksums.json").write_text(json.dumps({"../../state.json": "0"}))
+
+
+def another_step(path):
+    edited(path, step=12)
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (folder_for_a_file, r"backbone\.params must be a readable file, got: Is a directory"),
+        (fifo_for_a_file, r"state\.json must be a readable file, got: Not a regular file"),
+        (text_for_arrays, r"backbone\.params must hold arrays.*must be 0x112"),
+        (minus_one_dimension, r"backbone\.params must hold arrays.*dimensions must be in \[1, 32\], got -1"),
+        (a_value_that_is_not_finite, r"backbone\.params must hold arrays.*conv\.weight must be finite"),
+        (nested_json, r"state\.json must be the JSON"),
+        (file_for_the_checkpoint, r"checksums\.json must be a readable file, got: Not a directory"),
+        (checksum_of_a_file_elsewhere, r"checksums\.json must be the JSON"),
+        (another_step, r"step in state\.json must be the folder's, got 12"),
+    ],
+)
+def test_damage_of_every_kind_is_passed_over_and_named(tmp_path, harm, named):
+    older = checkpoint.save(tmp_path, 1, arrays(1.0), {})
+    newer = checkpoint.save(tmp_path, 2, arrays(2.0), {})
+    harm(newer)
+    path, _, state, damage = checkpoint.newest(tmp_path)
+    assert path == older
+    assert state["step"] == 1
+    assert re.search(named, damage[0])
+    assert str(newer) in damage[0]
+    assert "\n" not in damage[0]
+
+
+def test_a_checkpoint_that_the_caller_does_not_accept_is_passed_over(tmp_path):
+    older, newer = (checkpoint.save(tmp_path, step, arrays(step), {}) for step in (1, 2))
+
+    def accepts(path, arrays, state):
+        if arrays["backbone"]["conv.weight"].asnumpy()[0, 0] == 2:
+            raise UserError(f"checkpoint {path}: another model's.")
+
+    assert checkpoint.newest(tmp_path, accepts)[0] == older
+    assert checkpoint.newest(tmp_path, accepts)[3] == [f"checkpoint {newer}: another model's."]
+
+
+def test_an_intact_checkpoint_of_a_newer_format_is_neither_passed_over_nor_touched(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path, step, arrays(), {})
+    edited(tmp_path / "step-00000003", format=2)
+    before = {p: p.read_bytes() for p in (tmp_path / "step-00000003").iterdir()}
+    with pytest.raises(checkpoint.NewerFormat, match="step-00000003: format must be 1, got 2"):
+        checkpoint.newest(tmp_path)
+    with pytest.raises(checkpoint.NewerFormat, match="step-00000003"):
+        checkpoint.save(tmp_path, 3, arrays(), {})
+    checkpoint.prune(tmp_path, keep=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000002", "step-00000003"]
+    assert before == {p: p.read_bytes() for p in (tmp_path / "step-00000003").iterdir()}
+
+
+def test_only_usable_and_older_ones_are_pruned_and_unusable_ones_do_not_count(tmp_path):
+    for step in (1, 2, 3, 8, 9):
+        checkpoint.save(tmp_path, step, arrays(), {})
+    text_for_arrays(tmp_path / "step-00000001")
+    (tmp_path / "step-00000001" / "state.json").unlink()
+    (tmp_path / "step-00000009" / "state.json").unlink()
+    checkpoint.prune(tmp_path, keep=1, step=3)
+    assert [p.name for p in checkpoint.steps(tmp_path)] == [
+        f"step-{step:08d}" for step in (1, 3, 8, 9)
+    ]  # 8 is beyond the run, 1 and 9 are damaged
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_bad_values_are_not_saved(tmp_path, bad):
     checkpoint.save(tmp_path, 1, arrays(), {})
@@ -108,6 +231,60 @@ def test_a_step_that_is_saved_again_is_replaced(tmp_path):
     assert checkpoint.load(path)[0]["backbone"]["conv.weight"].asnumpy()[0, 0] == 5.0
 
 
+def test_a_step_that_is_saved_again_unchanged_is_left_as_it_is(tmp_path):
+    path = checkpoint.save(tmp_path, 3, arrays(), {"a": 1})
+    before = path.stat().st_ino
+    checkpoint.save(tmp_path, 3, arrays(), {"a": 1})
+    assert path.stat().st_ino == before
+    checkpoint.save(tmp_path, 3, arrays(), {"a": 2})
+    assert path.stat().st_ino != before
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+_KILLED = """
+import os, signal, sys
+from lossbench import checkpoint
+from lossbench._mxnet import mx
+
+def counted(function):
+    def call(*arguments, **keys):
+        global left
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(*arguments, **keys)
+    return call
+
+old, new = ({"head": {"weight": mx.nd.full(2, value)}} for value in (1, 5))
+replace, rmdir, unlink, fsync = os.replace, os.rmdir, os.unlink, os.fsync
+for moment in range(100):
+    checkpoint.save(f"{sys.argv[1]}/{moment}", 3, old, {})
+    child = os.fork()
+    if child == 0:
+        left = moment
+        os.replace, os.rmdir, os.unlink, os.fsync = map(counted, (replace, rmdir, unlink, fsync))
+        checkpoint.save(f"{sys.argv[1]}/{moment}", 3, new, {})
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        break
+"""
+
+
+def test_a_kill_at_any_moment_of_a_replacement_leaves_the_old_one_or_the_new_one(tmp_path):
+    """Before each rename, removal and sync in turn, until one save gets through."""
+    subprocess.run([sys.executable, "-c", _KILLED, tmp_path], check=True)
+    found = set()
+    for folder in tmp_path.iterdir():
+        path, loaded, _, damage = checkpoint.newest(folder)
+        assert damage == []
+        assert path == checkpoint.of_step(folder, 3)
+        found.add(loaded["head"]["weight"].asnumpy()[0])
+        checkpoint.prune(folder, keep=1)
+        assert [p.name for p in folder.iterdir()] == [path.name]
+    assert 8 < len(list(tmp_path.iterdir())) < 100
+    assert found == {1, 5}
+
+
 def test_there_may_be_none(tmp_path):
     assert checkpoint.newest(tmp_path / "absent") == (None, None, None, [])
 
@@ -116,6 +293,7 @@ _FULL_DISK = """
 import sys
 from lossbench import checkpoint
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 try:
     checkpoint.save(sys.argv[1], 2, {"head": {"weight": mx.nd.ones((500, 1000))}}, {})
 except OSError as error:

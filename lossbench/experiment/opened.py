@@ -12,6 +12,7 @@ from lossbench.errors import UserError
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.subject import measure
+from lossbench.training.position import Position
 
 
 @dataclass
@@ -60,17 +61,18 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
     folder = RunFolder(run_dir)
     folder.require_run()
     settings = config.load(folder.config, heads=heads or (), backbones=backbones or (), data=data_sources or ())
-    path, arrays, state, damage = checkpoint.newest(folder.checkpoints)
-    if path is None:
-        raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}".strip())
+    path, damage = None, []
+    if not checkpoint.steps(folder.checkpoints):
+        raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none.")
     if which == "best":
-        best = state["position"]["best"]
+        state = checkpoint.newest(folder.checkpoints)[2]
+        best = state and Position.from_dict(state.get("position"), f"run: {folder.path}").best
         if best is None:
             raise UserError(
                 f"run: {folder.path} must have been trained with a validation split to have a best checkpoint, got "
                 f"data.validation_fraction {settings.data.validation_fraction:g}. Use --checkpoint last."
             )
-        path = folder.checkpoints / f"step-{best['step']:08d}"
+        path = checkpoint.of_step(folder.checkpoints, best["step"])
     elif which != "last":
         path = pathlib.Path(which) if pathlib.Path(which).is_dir() else folder.checkpoints / which
         if not path.is_dir():
@@ -79,12 +81,20 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
                 f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
             )
         which = path.name
-    if which != "last":
+    if path is not None:
         arrays, state = checkpoint.load(path)
     dataset = data.load(settings.data, settings.seed, data_sources or {})
     model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
-    model.load(arrays, path)
-    return OpenedRun(folder, model, which, state["position"]["epoch"] - 1, state["step"], damage)
+    if path is not None:
+        model.load(arrays, path)
+    else:
+        path, _, state, damage = checkpoint.newest(
+            folder.checkpoints, lambda path, arrays, state: model.load(arrays, path)
+        )
+        if path is None:
+            raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}")
+    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
+    return OpenedRun(folder, model, which, epoch - 1, state["step"], damage)
 
 
 def predict(opened: OpenedRun, paths) -> list[dict]:

@@ -16,6 +16,7 @@ from lossbench.experiment.progress import Progress
 from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.scalars import Scalars
 from lossbench.experiment.training import Training
+from lossbench.training.position import Position
 
 RESUMABLE_CHANGES = ("trainer.epochs", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints")
 
@@ -56,18 +57,18 @@ def run(
     Raises
     ------
     ValueError
-        The folder holds an unfinished run and `resume` is not set, or a run of another config; bad data; bad settings.
+        The folder holds an unfinished run and `resume` is not set, a run of another config, or checkpoints of which
+        none is usable; bad data; bad settings.
     RunFailed
         A non-finite loss or a disk that cannot be written; the message names the last good checkpoint.
     """
     folder = RunFolder(run_dir)
     own = {"heads": heads or (), "backbones": backbones or (), "data": data_sources or ()}
     with folder.locked():
-        path, arrays, state, damage = checkpoint.newest(folder.checkpoints)
         if folder.config.exists():
             previous = config.load(folder.config, **own)
             refuse_other_config(folder, previous, settings, resume)
-            if _is_finished(folder, settings, state):
+            if _is_finished(folder, settings, checkpoint.newest(folder.checkpoints, _require_position)[2]):
                 return Result(folder.path, folder.metrics(), finished_before=True)
             if not resume:
                 raise UserError(
@@ -75,23 +76,19 @@ def run(
                 )
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
-        for sentence in damage:
-            progress.say(f"Passed over: {sentence}")
         devices = _mxnet.devices(device)
         dataset = data.load(settings.data, settings.seed, data_sources or {})
         model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones, for_training=True)
+        training = Training(folder, model, progress, scalars)
+        resumed = training.resume()
         atomic.write_atomically(folder.config, config.dump(settings))
         folder.write_environment(
             device=[str(d) for d in devices],
             threads=_mxnet.thread_count(),
             data={"checksums": dataset.checksums, "notes": dataset.notes, "classes": dataset.class_map()},
         )
-        training = Training(folder, model, progress, scalars)
-        if state is None:
+        if not resumed:
             training.start_fresh()
-        else:
-            training.restore(path, arrays, state)
-            progress.say(f"Resumed from {path}.")
         with contextlib.closing(scalars):
             with _interruption() as interruption:
                 training.fit(interruption)
@@ -117,6 +114,10 @@ def refuse_other_config(folder, previous, settings, resume) -> None:
             f"run: {folder.path} was started with another config; differing: {', '.join(refused)}. "
             "Choose another folder with --run-dir, or the same config."
         )
+
+
+def _require_position(path, arrays, state):
+    Position.from_dict(state.get("position"), f"checkpoint {path}")
 
 
 def _is_finished(folder, settings, state) -> bool:

@@ -12,8 +12,9 @@ from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.training import schedules
-from lossbench.training.loop import Hooks, Position, fit
+from lossbench.training.loop import Hooks, fit
 from lossbench.training.optimizers import Optimizers
+from lossbench.training.position import Position
 from lossbench.training.step import Trainer
 
 MAX_SAVED_EMBEDDINGS = 10_000
@@ -107,12 +108,27 @@ class Training:
         for note in [*dataset.notes, *self.model.notes]:
             self.progress.say(note)
 
-    def restore(self, path, arrays, state):
+    def resume(self) -> bool:
+        """Go on from the newest usable checkpoint; False where there is none, `UserError` where none is usable."""
+        path, _, _, damage = checkpoint.newest(self.folder.checkpoints, self._restore)
+        for sentence in damage:
+            self.progress.say(f"Passed over: {sentence}")
+        if path is None and damage:
+            raise UserError(
+                f"run: {self.folder.checkpoints} must hold a usable checkpoint to go on from, got none. {damage[0]} "
+                "Nothing was changed. Train in another folder: --run-dir."
+            )
+        if path is not None:
+            self.progress.say(f"Resumed from {path}.")
+        return path is not None
+
+    def _restore(self, path, arrays, state):
         arrays = dict(arrays)
         optimizer = arrays.pop("optimizer", {})
         self.model.load(arrays, path)
-        self.optimizers.load_state(optimizer, state["optimizer_counts"])
-        self.position, self.trainer.step = Position(**state["position"]), state["step"]
+        position = Position.from_dict(state.get("position"), f"checkpoint {path}")
+        self.optimizers.load_state(optimizer, state.get("optimizer_counts"))
+        self.position, self.trainer.step = position, state["step"]
         self.history = [row for row in self.folder.history() if row["epoch"] < self.position.epoch]
         self.folder.write_history(self.history)
         self.scalars.begin(self.history)
@@ -189,7 +205,7 @@ class Training:
         state = {"position": position.as_dict(), "optimizer_counts": counts}
         checkpoint.save(self.folder.checkpoints, self.trainer.step, arrays, state)
         best = position.best["step"] if position.best else None
-        checkpoint.prune(self.folder.checkpoints, self.settings.trainer.keep_checkpoints, best)
+        checkpoint.prune(self.folder.checkpoints, self.settings.trainer.keep_checkpoints, best, self.trainer.step)
 
     def evaluate(self):
         """Score the test set once, by the last parameters and by those that were best on validation images."""
@@ -197,7 +213,7 @@ class Training:
         self._measure_as("last", self.position.epoch - 1, self.trainer.step)
         self.draw()
         if best is not None:
-            arrays, _ = checkpoint.load(self.folder.checkpoints / f"step-{best['step']:08d}")
+            arrays, _ = checkpoint.load(checkpoint.of_step(self.folder.checkpoints, best["step"]))
             self.model.load(arrays, "best")
             self._measure_as("best", best["epoch"], best["step"])
         self.scalars.metrics(self.folder.metrics())

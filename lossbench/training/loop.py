@@ -4,34 +4,10 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import asdict, dataclass, field
-from typing import Callable, Optional
+from dataclasses import dataclass, field
+from typing import Callable
 
 CHECK_EVERY = 50
-
-
-@dataclass
-class Position:
-    """Where a run is: all that a checkpoint must remember besides parameters and optimizer state."""
-
-    epoch: int = 1
-    """The epoch that the next step belongs to, from 1."""
-    epoch_step: int = 0
-    """Updates done in it."""
-    loss_sum: float = 0.0
-    right: float = 0.0
-    images: int = 0
-    seconds: float = 0.0
-    """Time spent in this epoch, also before an interruption."""
-    best: Optional[dict] = None
-    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far."""
-    stopped_early: bool = False
-
-    def next_epoch(self) -> Position:
-        return Position(epoch=self.epoch + 1, best=self.best, stopped_early=self.stopped_early)
-
-    def as_dict(self) -> dict:
-        return asdict(self)
 
 
 @dataclass
@@ -93,10 +69,10 @@ def fit(
         hooks.epoch_ended(row)
         position = position.next_epoch()
         done = position.epoch > epochs or position.stopped_early
-        if is_best or done or (position.epoch - 1) % checkpoint_every_epochs == 0:
+        stop = hooks.interrupted() and not done
+        if is_best or done or stop or (position.epoch - 1) % checkpoint_every_epochs == 0:
             hooks.checkpoint(position)
-        if hooks.interrupted() and not done:
-            hooks.checkpoint(position)
+        if stop:
             return position
     return position
 

@@ -194,7 +194,7 @@ class Optimizers:
         return arrays, counts
 
     def load_state(self, arrays: dict, counts: dict) -> None:
-        """Restore what `state` returned; `ValueError` where it does not fit these groups."""
+        """Restore what `state` returned; `UserError` where it does not fit these groups."""
         expected = {f"{group.name}/{name}" for group in self.groups for name in group.parameters}
         foreign = sorted({key.rpartition("/")[0] for key in arrays} - expected)
         if foreign:
@@ -202,6 +202,7 @@ class Optimizers:
                 f"optimizer: state must belong to the groups {', '.join(g.name for g in self.groups)}, "
                 f"got {', '.join(foreign)}. Resume with the config that the checkpoint was written with."
             )
+        _require_counts(counts, self.groups)
         for group, trainer in zip(self.groups, self._trainers):
             updates = {i: counts[group.name][n] for i, n in enumerate(group.parameters) if n in counts[group.name]}
             _gluon.set_optimizer_state(trainer, updates, functools.partial(self._restored, arrays, group))
@@ -220,6 +221,17 @@ class Optimizers:
                 )
             array[:] = arrays[key].as_in_context(array.context)
         return fresh
+
+
+def _require_counts(counts, groups):
+    known = isinstance(counts, dict) and all(isinstance(counts.get(group.name), dict) for group in groups)
+    done = [count for group in groups for count in counts[group.name].values()] if known else [None]
+    if not all(type(count) is int and 0 <= count < 2**31 for count in done):
+        raise UserError(
+            "optimizer: update counts must be numbers by parameter for the groups "
+            f"{', '.join(g.name for g in groups)}, "
+            f"got {str(counts)[:200]}. Resume with the checkpoint's own config."
+        )
 
 
 def _as_tuple(state) -> tuple:

@@ -1,9 +1,11 @@
 """The real command line on embedded digits: trained, killed, resumed, evaluated, used."""
 
+import hashlib
 import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -203,6 +205,60 @@ def test_a_damaged_newest_checkpoint_is_reported_and_the_one_before_is_used(fini
     _, err = train(folder, "--resume", "trainer.checkpoint_every_steps=2")
     assert f"Passed over: checkpoint {RUN}/checkpoints/{newest.name}: optimizer.params" in err
     assert_same(final(folder / RUN), final(finished / RUN))
+
+
+def content(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def edit_state(path, **changes):
+    state = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps({**state, **changes}))
+    sums = json.loads((path / "checksums.json").read_text())
+    sums["state.json"] = hashlib.sha256((path / "state.json").read_bytes()).hexdigest()
+    (path / "checksums.json").write_text(json.dumps(sums))
+
+
+def test_resume_without_a_usable_checkpoint_is_refused_and_changes_nothing(finished, folder):
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    checkpoints = folder / RUN / "checkpoints"
+    for path in checkpoint.steps(checkpoints):
+        (path / "head.params").unlink()
+    before = content(folder / RUN)
+    _, err = train(folder, "--resume", "trainer.epochs=4", status=2)
+    assert "checkpoints must hold a usable checkpoint to go on from, got none." in err
+    assert "head.params is missing" in err
+    assert "--run-dir" in err
+    assert before == content(folder / RUN)
+
+
+def test_a_checkpoint_of_a_newer_format_stops_a_resume_and_stays(finished, folder):
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    newest = checkpoint.steps(folder / RUN / "checkpoints")[-1]
+    edit_state(newest, format=2)
+    before = content(folder / RUN)
+    _, err = train(folder, "--resume", "trainer.epochs=4", status=2)
+    assert f"{newest.name}: format must be 1, got 2. Use the version that wrote it, or another folder." in err
+    assert before == content(folder / RUN)
+
+
+@pytest.mark.parametrize("harm", ["arrays of another model", "no position"])
+def test_a_whole_checkpoint_with_wrong_content_is_passed_over(finished, folder, harm):
+    """Its checksums are right; what it holds is not this run's. The older one is resumed, and what is saved stays."""
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    older, newest = checkpoint.steps(folder / RUN / "checkpoints")[-2:]
+    if harm == "no position":
+        edit_state(newest, position={"epoch": "three"})
+    else:
+        shutil.copy(newest / "backbone.params", newest / "head.params")
+        sums = json.loads((newest / "checksums.json").read_text())
+        (newest / "checksums.json").write_text(json.dumps({**sums, "head.params": sums["backbone.params"]}))
+    out, err = train(folder, "--resume", "trainer.epochs=4")
+    assert f"Passed over: checkpoint {RUN}/checkpoints/{newest.name}" in err
+    assert f"Resumed from {RUN}/checkpoints/{older.name}." in err
+    assert [row["epoch"] for row in final(folder / RUN)[2]] == [1, 2, 3, 4]
+    out, _ = call("eval", "--run", RUN, "--method", "softmax", cwd=folder)
+    assert "(epoch 4" in out
 
 
 def test_a_second_training_in_the_same_folder_is_refused(folder):

@@ -10,6 +10,7 @@ from lossbench._mxnet import mx
 from lossbench.heads import LGM, Softmax
 from lossbench.training import loop, optimizers
 from lossbench.training import step as trainer
+from lossbench.training.position import Position
 from tests.training.test_optimizers import section
 
 
@@ -64,7 +65,7 @@ def values(made):
 def fit(made, batches=None, epochs=2, **hooks):
     rows = []
     hooks = loop.Hooks(epoch_ended=rows.append, **hooks)
-    position = loop.fit(made, batches or Batches(), loop.Position(), epochs=epochs, hooks=hooks)
+    position = loop.fit(made, batches or Batches(), Position(), epochs=epochs, hooks=hooks)
     return position, rows
 
 
@@ -145,7 +146,7 @@ def test_nothing_is_saved_after_a_bad_step():
         loop.fit(
             made,
             batches,
-            loop.Position(),
+            Position(),
             epochs=1,
             hooks=loop.Hooks(checkpoint=lambda position: saved.append(made.step)),
             checkpoint_every_steps=4,
@@ -219,7 +220,7 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(stop_after):
     loop.fit(
         second,
         batches,
-        loop.Position(**saved["position"]),
+        Position(**saved["position"]),
         epochs=epochs,
         hooks=loop.Hooks(epoch_ended=rows.append),
     )
@@ -235,7 +236,7 @@ def test_the_best_epoch_is_by_validation_and_patience_counts_from_it():
     position = loop.fit(
         made,
         Batches(),
-        loop.Position(),
+        Position(),
         epochs=5,
         hooks=loop.Hooks(
             validate=lambda epoch: {"validation_accuracy": next(accuracies)},

@@ -1,0 +1,70 @@
+"""Where a run is: written into every checkpoint, and held to its form when it is read from one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Optional
+
+from lossbench.errors import UserError
+
+
+@dataclass
+class Position:
+    """Where a run is: all that a checkpoint must remember besides parameters and optimizer state."""
+
+    epoch: int = 1
+    """The epoch that the next step belongs to, from 1."""
+    epoch_step: int = 0
+    """Updates done in it."""
+    loss_sum: float = 0.0
+    right: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    """Time spent in this epoch, also before an interruption."""
+    best: Optional[dict] = None
+    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far."""
+    stopped_early: bool = False
+
+    def next_epoch(self) -> Position:
+        return Position(epoch=self.epoch + 1, best=self.best, stopped_early=self.stopped_early)
+
+    def as_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value, where: str) -> Position:
+        """What `as_dict` returned, read from a file; `UserError` naming `where` if it is something else."""
+        found = {**asdict(cls()), **value} if isinstance(value, dict) else {}
+        if not (found.keys() == asdict(cls()).keys() and all(_FITS[key](each) for key, each in found.items())):
+            raise UserError(f"{where}: position must be that of a training, got {str(value)[:200]}.")
+        return cls(**found)
+
+
+def _is_count(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
+
+
+def _is_amount(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+
+
+def _is_best(value) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and value.keys() == {"epoch", "step", "accuracy"}
+        and _is_count(value["epoch"])
+        and _is_count(value["step"])
+        and _is_amount(value["accuracy"])
+    )
+
+
+_FITS = {
+    "epoch": lambda value: _is_count(value) and value >= 1,
+    "epoch_step": _is_count,
+    "loss_sum": lambda value: isinstance(value, (int, float)) and abs(value) < float("inf"),
+    "right": _is_amount,
+    "images": _is_count,
+    "seconds": _is_amount,
+    "best": _is_best,
+    "stopped_early": lambda value: isinstance(value, bool),
+}
