@@ -9,7 +9,7 @@ import argparse
 import sys
 
 from lossbench import console
-from lossbench.cli import benchmark, embed, eval, figures, plot, predict, report, train
+from lossbench.cli import benchmark, embed, eval, plot, predict, report, train
 
 COMMANDS = {
     "train": train.main,
@@ -19,7 +19,6 @@ COMMANDS = {
     "plot": plot.main,
     "report": report.main,
     "benchmark": benchmark.main,
-    "figures": figures.main,
 }
 
 

@@ -11,7 +11,7 @@ from scipy.special import gammaincinv
 from lossbench import heads, plots
 from lossbench._mxnet import mx
 from lossbench.evaluation import classification, geometry
-from lossbench.experiment import loss_figures
+from lossbench.heads import curves
 from lossbench.plots import CannotDraw
 
 OWN_ANGLE = "angle to the own class's weight (degrees)"
@@ -129,7 +129,7 @@ def norms(run, **_) -> dict:
 def target_logit(run, **_) -> dict:
     """The training logit of the true class as this run's head, with its margin, computes it."""
     model, title = run.model, run.title("score of the true class")
-    if not hasattr(model.head, "weight" if run.metric != "density" else "mean"):
+    if curves.class_parameter(model.head) is None:
         raise CannotDraw(
             f"target-logit needs a head with class weights or means; {run.settings.head.name} keeps them elsewhere."
         )
@@ -146,14 +146,13 @@ def target_logit(run, **_) -> dict:
 
 
 def _against_angle(run):
-    weight = run.model.head.weight.list_data()[0].asnumpy()
+    weight = curves.class_parameter(run.model.head).list_data()[0].asnumpy()
     points, label = run.points("train")
     length, weight_length = np.median(np.linalg.norm(points, axis=1)), np.linalg.norm(weight, axis=1).mean()
     head = _alike(run, 2)
-    head.weight.set_data(mx.nd.array([[weight_length, 0.0]] * 2))
-    turn = np.radians(loss_figures.DEGREES)
-    curves = _curves(head, length * np.stack([np.cos(turn), np.sin(turn)], axis=1))
-    panel = plots.Panel(loss_figures.DEGREES, curves, ylabel="logit of the true class")
+    curves.place(head, [[weight_length, 0.0]] * 2)
+    drawn = _curves(head, length * curves.turned(curves.DEGREES))
+    panel = plots.Panel(curves.DEGREES, drawn, ylabel="logit of the true class")
     values = geometry.angles_to(points, label, weight)
     return panel, values, "90 % of the training images"
 
@@ -166,7 +165,7 @@ def _against_distance(run):
     distance = np.linspace(0, 1.2 * np.quantile(values, 0.999), 201)
     head = _alike(run, run.size, variance="identity", likelihood_weight=0.0)
     head.set_scheduled("likelihood_weight", 0.0)  # its share of the loss is no logit
-    head.mean.set_data(mx.nd.zeros((2, run.size)))
+    curves.place(head, np.zeros((2, run.size)))
     embedding = np.zeros((len(distance), run.size))
     embedding[:, 0] = distance
     xlabel = "distance to the class mean (standard deviations)"
@@ -175,8 +174,8 @@ def _against_distance(run):
 
 
 def _curves(head, embedding):
-    trained = loss_figures.training_logit(head, embedding)
-    told = head.predict(mx.nd.array(embedding, dtype="float64")).asnumpy()[:, 0]
+    trained = curves.training_logit(head, embedding)
+    told = curves.plain_logit(head, embedding)
     margin = ", ".join(f"{name} {value:g}" for name, value in _margins(head).items())
     return {f"in training{f' ({margin})' if margin else ''}": trained, "in evaluation": told}
 
