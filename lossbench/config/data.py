@@ -109,6 +109,36 @@ class StandardData(DataSection):
         return 100 if self.source == "cifar100" else 10
 
 
+class EmnistData(DataSection):
+    """EMNIST, handwritten letters and digits."""
+
+    source: Literal["emnist"] = Field(description="EMNIST's IDX files, as NIST or torchvision unpack them")
+    part: Literal["balanced", "byclass", "bymerge", "letters", "digits", "mnist"] = Field(
+        "balanced", description="which of its divisions, balanced: 47 classes"
+    )
+
+    def source_classes(self) -> Optional[int]:
+        return {"balanced": 47, "byclass": 62, "bymerge": 47, "letters": 26}.get(self.part, 10)
+
+
+class TableData(DataSection):
+    """Pixels in rows."""
+
+    source: Literal["table"] = Field(description="CSV of a label and pixels, or a NumPy archive of Keras's names")
+    train: str = Field(description="path of the training table, relative to root")
+    test: str = Field(description="path of the test table, relative to root; an archive may be both")
+    image_size: Optional[Size] = Field(
+        None, description="side of the square that a row holds, or [height, width], pixels; null: a square"
+    )
+    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (planes of red, green and blue)")
+
+    @property
+    def height_and_width(self) -> Optional[tuple[int, int]]:
+        """Both sides in pixels, None where the rows tell."""
+        size = self.image_size
+        return size if size is None or isinstance(size, tuple) else (size, size)
+
+
 class RecordData(DataSection, Sized):
     """MXNet RecordIO."""
 
@@ -163,10 +193,12 @@ SOURCES = {
     "digits": DigitsData,
     "mnist": StandardData,
     "fashion_mnist": StandardData,
+    "emnist": EmnistData,
     "cifar10": StandardData,
     "cifar100": StandardData,
     "record": RecordData,
     "folder": FolderData,
+    "table": TableData,
     "synthetic": SyntheticData,
 }
 Data = choice("source", SOURCES, OwnData)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench.data import cifar, digits, folder, idx, record, synthetic
+from lossbench.data import cifar, digits, emnist, folder, idx, record, synthetic, table
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
 from lossbench.data.description import Description, rebuilt
@@ -31,10 +31,12 @@ SOURCES = {
     "digits": digits.load,
     "mnist": idx.mnist,
     "fashion_mnist": idx.fashion_mnist,
+    "emnist": emnist.load,
     "cifar10": cifar.cifar10,
     "cifar100": cifar.cifar100,
     "record": record.load,
     "folder": folder.load,
+    "table": table.load,
     "synthetic": synthetic.load,
 }
 

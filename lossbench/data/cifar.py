@@ -1,8 +1,14 @@
-"""CIFAR-10 and CIFAR-100, binary: a record is one or two label bytes, then the red, green and blue planes."""
+"""CIFAR-10 and CIFAR-100: a record is one or two label bytes, then the red, green and blue planes.
+
+The binary version, or the Python version brought to the same bytes by a reader of plain values.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import hashlib
+import io
 import os
 import tarfile
 import tempfile
@@ -12,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import files
+from lossbench.data import files, plain_pickle
 from lossbench.data.dataset import Dataset, Split
 
 _PIXELS = 3 * 32 * 32
@@ -26,6 +32,8 @@ class _Form:
     name: str
     archive: tuple
     inner: str
+    python: str
+    keys: tuple
     train: dict
     test: dict
     labels: tuple
@@ -42,6 +50,8 @@ _CIFAR10 = _Form(
     name="cifar10",
     archive=("cifar-10-binary.tar.gz", "fab780a1e191a7eda0f345501ccd62d20f7ed891"),
     inner="cifar-10-batches-bin",
+    python="cifar-10-batches-py",
+    keys=(b"labels",),
     train={
         "data_batch_1.bin": ("aadd24acce27caa71bf4b10992e9e7b2d74c2540", 10_000),
         "data_batch_2.bin": ("c0ba65cce70568cd57b4e03e9ac8d2a5367c1795", 10_000),
@@ -59,6 +69,8 @@ _CIFAR100 = _Form(
     name="cifar100",
     archive=("cifar-100-binary.tar.gz", "a0bb982c76b83111308126cc779a992fa506b90b"),
     inner="cifar-100-binary",
+    python="cifar-100-python",
+    keys=(b"coarse_labels", b"fine_labels"),
     train={"train.bin": ("e207cd2e05b73b1393c74c7f5e7bea451d63e08e", 50_000)},
     test={"test.bin": ("8fb6623e830365ff53cf14adec797474f5478006", 10_000)},
     labels=(20, 100),
@@ -128,7 +140,7 @@ def _load(form, root):
     folder = _locate(form, root)
     parts, checksums, differing = {}, {}, []
     for name, (sha1, count) in form.files.items():
-        content = files.contents(folder / name)
+        content = _content(form, folder, name)
         parts[name] = _parse(folder / name, content, form.labels)
         checksums[name] = hashlib.sha256(content).hexdigest()
         if hashlib.sha1(content).hexdigest() != sha1:
@@ -147,6 +159,21 @@ def _load(form, root):
     )
 
 
+def _content(form, folder, name):
+    """A file's bytes; those of the Python version in the binary one's order."""
+    if (folder / name).is_file():
+        return files.contents(folder / name)
+    path = folder / Path(name).stem
+    batch = plain_pickle.read(path)
+    pixels = batch.get(b"data") if isinstance(batch, dict) else None
+    columns = [batch.get(key) for key in form.keys] if isinstance(batch, dict) else []
+    if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or not all(isinstance(c, list) for c in columns):
+        raise files.invalid(path, f"hold data and {form.keys[-1].decode()}", "other values", _WAY_OUT)
+    if any(len(c) != len(pixels) or not all(type(v) is int and 0 <= v < 256 for v in c) for c in columns):
+        raise files.invalid(path, "hold a label for each image", "others", _WAY_OUT)
+    return np.column_stack([*columns, pixels]).astype(np.uint8).tobytes()
+
+
 def _join(folder, parts):
     """Files of one split, which all hold the same number of images: a file cut off between two records is seen here."""
     count = max(len(part) for part in parts.values())
@@ -162,8 +189,9 @@ def _locate(form, root):
     """The folder that holds every file; downloads and unpacks what no folder has."""
     places = [place for folder in files.folders(form.name, root) for place in (folder, folder / form.inner)]
     complete = [place for place in places if all((place / name).is_file() for name in form.files)]
-    if complete:
-        return complete[0]
+    python = [p for f in files.folders(form.name, root) for p in (f, f / form.python) if _has_python(form, p)]
+    if complete or python:
+        return [*complete, *python][0]
     archive, sha1 = form.archive
     there = next((place / archive for place in places if (place / archive).is_file()), None)
     if there is None:
@@ -174,11 +202,35 @@ def _locate(form, root):
     return there.parent
 
 
+def _has_python(form, place):
+    return all((place / Path(name).stem).is_file() for name in form.files)
+
+
+class _Bounded(io.RawIOBase):
+    """A stream that ends in an error past `files.MOST_UNPACKED` bytes, also within one header."""
+
+    def __init__(self, stream):
+        self._stream, self._left = stream, files.MOST_UNPACKED
+
+    def read(self, size=-1):
+        block = self._stream.read(min(size, 1 << 20) if size > 0 else 1 << 20)
+        self._left -= len(block)
+        if self._left < 0:
+            raise OSError(f"more than {files.MOST_UNPACKED:,} bytes when it is unpacked")
+        return block
+
+
 def _unpack(archive, names):
     """Write these files of an archive beside it, flat, each whole or not at all, and never over one that is there."""
     missing = {name for name in names if not (archive.parent / name).is_file()}
     try:
-        with tarfile.open(archive) as tar, tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpack-") as aside:
+        with contextlib.ExitStack() as stack:
+            stream = stack.enter_context(files.opened(archive))
+            is_zipped = stream.read(2) == b"\x1f\x8b"
+            stream.seek(0)
+            stream = stack.enter_context(gzip.GzipFile(fileobj=stream)) if is_zipped else stream
+            tar = stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r|"))
+            aside = stack.enter_context(tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpack-"))
             for member in tar:
                 name = Path(member.name).name
                 if not member.isfile() or name not in missing:

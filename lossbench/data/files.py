@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gzip
 import hashlib
+import io
 import os
 import stat
+import struct
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 from lossbench.errors import UserError
+
+MOST_UNPACKED = 1 << 30
+"""Bytes that a compressed file may hold; a few kilobytes can claim to be terabytes."""
 
 
 def invalid(path, rule, got, way_out):
@@ -61,6 +68,32 @@ def count(number, word):
     return f"{number:,} {word}" + "s" * (number != 1)
 
 
+def too_large(path, way_out):
+    """The error for a file that would fill the memory."""
+    rule = f"hold at most {MOST_UNPACKED:,} bytes when it is unpacked"
+    return invalid(path, rule, "more", way_out)
+
+
+def unpacked(path, content, way_out):
+    """A file's content, decompressed where its first bytes are those of gzip.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, or holds more than `MOST_UNPACKED` bytes.
+    """
+    if content[:2] != b"\x1f\x8b":
+        return content
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as zipped:
+            whole = zipped.read(MOST_UNPACKED + 1)
+    except (OSError, EOFError, zlib.error, struct.error) as error:
+        raise invalid(path, "be an intact gzip file", f"{error} in {len(content):,} bytes", way_out) from error
+    if len(whole) > MOST_UNPACKED:
+        raise too_large(path, way_out)
+    return whole
+
+
 def sha256(path):
     """Checksum of a file."""
     state = hashlib.sha256()
@@ -74,22 +107,33 @@ def folders(name, root=None):
     """Folders to look into for dataset ``name``, best first.
 
     ``root`` and ``root/name`` if a root is given; else ``name`` in $LOSSBENCH_DATA and $LOSSBENCH_DATA itself, then
-    Gluon's own, ``name`` in $MXNET_HOME/datasets (~/.mxnet/datasets).
+    Gluon's own, ``name`` in $MXNET_HOME/datasets (~/.mxnet/datasets). Below a root or $LOSSBENCH_DATA also where
+    torchvision puts its downloads.
     """
     if root is not None:
         root = Path(root).expanduser()
-        return [root, root / name]
+        return [root, root / name, *_torchvisions(root, name)]
     found = []
     if os.environ.get("LOSSBENCH_DATA"):
         shared = Path(os.environ["LOSSBENCH_DATA"]).expanduser()
-        found = [shared / name, shared]
+        found = [shared / name, shared, *_torchvisions(shared, name)]
     home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
     return [*found, Path(home).expanduser() / "datasets" / name]
+
+
+def _torchvisions(root, name):
+    own = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "emnist": "EMNIST"}
+    return [root / own[name] / "raw"] if name in own else []
 
 
 def first(folder, names):
     """The first of ``names`` that is a file in ``folder``, or None."""
     return next((Path(folder) / name for name in names if (Path(folder) / name).is_file()), None)
+
+
+def first_of(name, places):
+    """The first file of that name in some folders, or None; of no effect where a folder is absent."""
+    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def not_canonical(dataset, differing):

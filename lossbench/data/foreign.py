@@ -91,14 +91,18 @@ def is_present(source: str, root=None) -> bool:
     if source in ("mnist", "fashion_mnist"):
         name = source.replace("_", "-")
         return any(
-            all(files.first(folder, idx._names(stem)) for stem in idx._FILES[name])
+            (folder / f"{name}.npz").is_file()
+            or all(files.first(folder, idx._names(stem)) for stem in idx._FILES[name])
             for folder in files.folders(name, root)
         )
     if source in _CIFAR:
         form = _CIFAR[source]
         places = [place for folder in files.folders(source, root) for place in (folder, folder / form.inner)]
+        places += [folder / form.python for folder in files.folders(source, root)]
         return any(
-            (place / form.archive[0]).is_file() or all((place / name).is_file() for name in form.files)
+            (place / form.archive[0]).is_file()
+            or all((place / name).is_file() for name in form.files)
+            or cifar._has_python(form, place)
             for place in places
         )
     return True

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
 import struct
-import zlib
 
 import numpy as np
 
-from lossbench.data import files
+from lossbench.data import files, table
 from lossbench.data.dataset import Dataset, Split
 
 _CLASSES = {
@@ -100,19 +98,11 @@ def read(path, dimensions):
     ValueError
         If the file is damaged, truncated, longer than its header says, or of another kind.
     """
-    return _parse(path, _unzip(path, files.contents(path)), dimensions)
+    return parsed(path, files.unpacked(path, files.contents(path), _WAY_OUT), dimensions)
 
 
-def _unzip(path, content):
-    if content[:2] != b"\x1f\x8b":
-        return content
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise files.invalid(path, "be an intact gzip file", f"{error} in {len(content):,} bytes", _WAY_OUT) from error
-
-
-def _parse(path, content, dimensions):
+def parsed(path, content, dimensions):
+    """The array in an IDX file's content."""
     magic = 0x0800 + dimensions
     header = 4 + 4 * dimensions
     if len(content) < header or int.from_bytes(content[:4], "big") != magic:
@@ -127,15 +117,43 @@ def _parse(path, content, dimensions):
 
 
 def _load(name, root):
+    places = files.folders(name, root)
+    kept = files.first_of(f"{name}.npz", places)
+    has_idx = any(files.first(place, _names(stem)) for place in places for stem in _FILES[name])
+    return _idx(name, root) if has_idx or kept is None else _keras(name, kept)
+
+
+def _keras(name, path):
+    """The archive that Keras makes of the published files: their arrays, held against the same checksums."""
+    content = files.contents(path)
+    splits = table.archive(path, content)
+    if set(splits) != {"train", "test"}:
+        raise files.invalid(path, "hold x_train, y_train, x_test and y_test", "others", _WAY_OUT)
+    arrays, differing = {}, []
+    for part, split in (("train", splits["train"]), ("t10k", splits["test"])):
+        arrays[f"{part}-images-idx3-ubyte"], arrays[f"{part}-labels-idx1-ubyte"] = split.images[:, 0], split.labels
+    for stem, array in arrays.items():
+        header = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape)
+        if hashlib.sha256(header + array.astype(np.uint8).tobytes()).hexdigest() != _FILES[name][stem][1]:
+            differing.append(f"{stem} in {path.name}")
+    checksums = {path.name: hashlib.sha256(content).hexdigest()}
+    return _dataset(name, dict.fromkeys(arrays, path), arrays, checksums, differing)
+
+
+def _idx(name, root):
     arrays, checksums, differing = {}, {}, []
     paths = _locate(name, root)
     for stem, path in paths.items():
         raw = files.contents(path)
-        content = _unzip(path, raw)
-        arrays[stem] = _parse(path, content, 3 if "images" in stem else 1)
+        content = files.unpacked(path, raw, _WAY_OUT)
+        arrays[stem] = parsed(path, content, 3 if "images" in stem else 1)
         checksums[path.name] = hashlib.sha256(raw).hexdigest()
         if hashlib.sha256(content).hexdigest() != _FILES[name][stem][1]:
             differing.append(path.name)
+    return _dataset(name, paths, arrays, checksums, differing)
+
+
+def _dataset(name, paths, arrays, checksums, differing):
     train, test = (_split(paths, arrays, part) for part in ("train", "t10k"))
     mean, std = _PIXELS[name]
     return Dataset(
