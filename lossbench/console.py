@@ -27,6 +27,15 @@ def add_device(parser):
     )
 
 
+def add_data(parser, verb):
+    parser.add_argument("--data-root", metavar="DIR", help="where the data are now, in place of the config's data.root")
+    parser.add_argument(
+        "--accept-changed-data",
+        action="store_true",
+        help=f"{verb} although the data files have other checksums than those that the run was trained on",
+    )
+
+
 def add_run(parser):
     parser.add_argument("--run", required=True, metavar="DIR", help="run folder that train.py wrote")
     parser.add_argument(
@@ -35,7 +44,17 @@ def add_run(parser):
         metavar="C",
         help="last, best (by validation accuracy), or a checkpoint's folder (default: last)",
     )
+    add_data(parser, "go on")
     add_device(parser)
+
+
+def opening(options) -> dict:
+    """What `experiment.open_run` is asked for by these arguments."""
+    return {
+        "device": options.device,
+        "data_root": options.data_root,
+        "accept_changed_data": options.accept_changed_data,
+    }
 
 
 def guarded(command):
@@ -98,7 +117,7 @@ def print_table(measured, class_names=None, indent="  "):
             first = next(iter(value.values()))
             rows = [[row, *map(cell, values.values())] for row, values in value.items()]
             print_columns([["", *first], *rows], indent + "  ")
-        elif name == "per_class":
+        elif name == "per_class" and all(isinstance(values, list) for values in value.values()):
             print_per_class(value, class_names, indent + "  ")
         else:
             print_table(value, class_names, indent + "  ")

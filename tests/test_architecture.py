@@ -16,16 +16,17 @@ SHARED = {"_mxnet", "_numpy", "_gluon", "_cores", "errors", "ops", "atomic", "pa
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
-    "sweep": {"config", "experiment"},
-    "report": {"config"},
-    "cli": {"console", "config", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
+    "sweep": {"config", "runs", "experiment"},
+    "report": {"config", "runs"},
+    "cli": {"console", "config", "runs", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
 }
 TABLES = {  # (room, room whose one table it reads): why
     ("config", "evaluation"): "which methods there are",
     ("report", "evaluation"): "what the numbers of a method are called, and whether high is good",
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
-WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic", "paths", "params", "terminal"}
+READERS = {"runs": {"config"}}  # stages that read what another one wrote
+WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic", "paths", "params", "terminal", "runs"}
 
 
 def imported(tree):
@@ -67,7 +68,7 @@ def complaint(room, name, rooms):
         return "must do without MXNet"
     if other in SHARED or (room, other) in TABLES:
         return None
-    allowed = COMPOSERS.get(room, set())
+    allowed = COMPOSERS.get(room, READERS.get(room, set()))
     if other in COMPOSERS and not (isinstance(allowed, set) and other in allowed) and room != "benchmarks":
         return f"imports {other}, which stands above it"
     if allowed == "every stage" or other in allowed:

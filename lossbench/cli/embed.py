@@ -23,6 +23,6 @@ def main(arguments, prog):
 
     from lossbench import experiment
 
-    opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
+    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
     count = experiment.write_embeddings(opened, options.split, options.out, show=sys.stderr.isatty())
     print(f"{count:,} embeddings of the {options.split} split: {options.out}")

@@ -95,9 +95,11 @@ def main(arguments, prog):
 
     from lossbench import atomic, experiment
 
-    opened = experiment.open_run(options.run, options.checkpoint, device=options.device)
+    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
     for sentence in opened.damage:
         print(f"Passed over: {sentence}", file=sys.stderr)
+    for sentence in opened.run.read_all().problems:
+        print(f"{options.run}: {sentence}", file=sys.stderr)
     methods = options.method or list(opened.model.settings.evaluation.methods)
     split = options.split or opened.split_for(methods)
     methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))

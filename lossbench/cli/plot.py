@@ -54,6 +54,7 @@ def main(arguments, prog):
         help="of embeddings with more than two dimensions: plane of the largest variance, or t-SNE of 3,000 images, "
         "which takes a minute (default: pca)",
     )
+    console.add_data(parser, "draw")
     console.add_device(parser)
     options = parser.parse_args(arguments)
     kinds = _kinds(options.kinds)
@@ -63,11 +64,10 @@ def main(arguments, prog):
 
     from lossbench import experiment, plots
     from lossbench.experiment import pictures
+    from lossbench.runs import Run
 
     runs = [
-        experiment.DrawnRun(
-            experiment.RunFolder(path), options.checkpoint, device=options.device, show=sys.stderr.isatty()
-        )
+        experiment.DrawnRun(Run(path), options.checkpoint, show=sys.stderr.isatty(), **console.opening(options))
         for path in options.runs
     ]
     status = console.DONE
@@ -83,6 +83,8 @@ def main(arguments, prog):
                 except plots.CannotDraw as reason:
                     tqdm.write(f"{path}: {reason}", file=sys.stderr)
                 bar.update()
+            for sentence in run.run.problems:
+                tqdm.write(f"{path}: {sentence}", file=sys.stderr)
             if not written:
                 status = errors.UserError.exit_status
     return status

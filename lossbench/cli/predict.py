@@ -25,7 +25,7 @@ def main(arguments, prog):
     from lossbench import experiment
 
     rows = experiment.predict(
-        experiment.open_run(options.run, options.checkpoint, device=options.device), options.images
+        experiment.open_run(options.run, options.checkpoint, **console.opening(options)), options.images
     )
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
 
@@ -11,7 +12,8 @@ DESCRIPTION = """\
 Train a backbone with a loss head as a config file describes, then evaluate it on the test set.
 
 Everything is written to a run folder: the resolved config, one history row an epoch, checkpoints, metrics and plots.
-Ctrl-C finishes the step and saves; --resume goes on from there as if nothing had happened.
+Ctrl-C finishes the step and saves; --resume goes on from there as if nothing had happened, also with what the last
+evaluation lacks.
 """
 EXAMPLES = """\
 examples:
@@ -33,13 +35,18 @@ def main(arguments, prog):
     parser.add_argument(
         "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
     )
+    console.add_data(parser, "--resume")
     console.add_device(parser)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
     options = parser.parse_intermixed_args(arguments)
 
     from lossbench import config
 
-    overrides = [*options.overrides, *([f"seed={options.seed}"] if options.seed is not None else [])]
+    overrides = list(options.overrides)
+    if options.seed is not None:
+        overrides.append(f"seed={options.seed}")
+    if options.data_root is not None:
+        overrides.append(f"data.root={json.dumps(options.data_root)}")
     settings = config.load(options.config, overrides)
     if options.show:
         return _show(settings, options.device)
@@ -48,7 +55,12 @@ def main(arguments, prog):
     from lossbench import experiment
 
     result = experiment.run(
-        settings, run_dir, resume=options.resume, device=options.device, hint=_shorter_config(options.config)
+        settings,
+        run_dir,
+        resume=options.resume,
+        accept_changed_data=options.accept_changed_data,
+        device=options.device,
+        hint=_shorter_config(options.config),
     )
     if result.finished_before:
         print(
@@ -59,7 +71,7 @@ def main(arguments, prog):
             f"Interrupted; everything is saved in {run_dir}. Go on with the same command and --resume.", file=sys.stderr
         )
         return 128 + result.signal
-    console.print_metrics(result.metrics)
+    console.print_metrics(result.run.metrics)
     return console.DONE
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from lossbench.config.dumping import differences, dump, values
 from lossbench.config.errors import ConfigError
 from lossbench.config.loading import load
+from lossbench.config.resuming import on_resume
 from lossbench.config.sections import Config
 
-__all__ = ["Config", "ConfigError", "differences", "dump", "load", "values"]
+__all__ = ["Config", "ConfigError", "differences", "dump", "load", "on_resume", "values"]

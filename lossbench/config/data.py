@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
+from lossbench.config.resuming import NEUTRAL
 from lossbench.config.section import Items, Section, choice, known_name, rule
 
 
@@ -60,7 +61,9 @@ class DataSection(Section):
     """What every source has."""
 
     root: Optional[str] = Field(
-        None, description="folder of the files; null: $LOSSBENCH_DATA, Gluon's folder, else a download"
+        None,
+        description="folder of the files; null: $LOSSBENCH_DATA, Gluon's folder, else a download",
+        json_schema_extra=NEUTRAL,
     )
     batch_size: int = Field(128, ge=1, description="images a training step, >= 1")
     validation_fraction: float = Field(
@@ -71,7 +74,9 @@ class DataSection(Section):
     )
     normalize: Normalize = Field(Normalize(), description="shift and scale of pixels")
     augment: Augment = Field(Augment(), description="random changes of training images")
-    workers: int = Field(1, ge=0, description="threads that prepare batches ahead, >= 0; 0: none")
+    workers: int = Field(
+        1, ge=0, description="threads that prepare batches ahead, >= 0; 0: none", json_schema_extra=NEUTRAL
+    )
 
     @field_validator("holdout_classes")
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Optional
 
-from lossbench.config import yaml_file
+from lossbench.config import plain, yaml_file
 from lossbench.config.section import Section
 from lossbench.config.sections import Config
 
@@ -30,7 +30,7 @@ def differences(a: Config, b: Config) -> list[str]:
 
 def values(config: Config) -> dict[str, Any]:
     """Value of every dotted key, in the order of the file; list members go by their name, as in an override."""
-    return _flat(_plain(config))
+    return plain.flat(_plain(config))
 
 
 def _members(section: Section) -> dict[str, Any]:
@@ -48,18 +48,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(inner) for inner in value]
     return value
-
-
-def _flat(value: Any, path: tuple[str, ...] = ()) -> dict[str, Any]:
-    if isinstance(value, dict) and value:
-        members = list(value.items())
-    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
-        members = [
-            (item.get("name", index) if isinstance(item, dict) else index, item) for index, item in enumerate(value)
-        ]
-    else:
-        return {".".join(path): value}
-    return {key: inner for name, item in members for key, inner in _flat(item, (*path, str(name))).items()}
 
 
 def _commented(section: Section, indent: str) -> Iterator[str]:

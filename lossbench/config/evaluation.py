@@ -6,6 +6,7 @@ from typing import Literal, Optional
 
 from pydantic import Field, field_validator
 
+from lossbench.config.resuming import EXTENDS, NEUTRAL, REMEASURES
 from lossbench.config.section import Items, Section, rule
 from lossbench.evaluation import METHODS
 
@@ -14,23 +15,36 @@ class EvaluationSection(Section):
     """What is measured."""
 
     methods: Items[Literal[tuple(METHODS)]] = Field(
-        ("softmax", "knn", "centers", "class_means"), description="what is measured at the end of training"
+        ("softmax", "knn", "centers", "class_means"),
+        description="what is measured at the end of training",
+        json_schema_extra=EXTENDS,
     )
-    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1")
-    batch_size: int = Field(256, ge=1, description="images at a time, >= 1")
+    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1", json_schema_extra=REMEASURES)
+    batch_size: int = Field(256, ge=1, description="images at a time, >= 1", json_schema_extra=REMEASURES)
     max_memory_gb: float = Field(
-        1.0, gt=0, description="bound on the arrays that an evaluation makes beside the embeddings, gigabytes, > 0"
+        1.0,
+        gt=0,
+        description="bound on the arrays that an evaluation makes beside the embeddings, gigabytes, > 0",
+        json_schema_extra=NEUTRAL,
     )
     pairs: int = Field(
-        6000, ge=20, multiple_of=20, description="drawn for verification, half of them of one class, a multiple of 20"
+        6000,
+        ge=20,
+        multiple_of=20,
+        description="drawn for verification, half of them of one class, a multiple of 20",
+        json_schema_extra=REMEASURES,
     )
     test_every_epochs: Optional[int] = Field(
         None,
         ge=1,
         description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
+        json_schema_extra=EXTENDS,
     )
     embeddings_every_epochs: Optional[int] = Field(
-        1, ge=1, description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never"
+        1,
+        ge=1,
+        description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never",
+        json_schema_extra=EXTENDS,
     )
 
     @field_validator("methods")

@@ -6,13 +6,14 @@ from typing import Literal, Optional
 
 from pydantic import Field, field_validator
 
+from lossbench.config.resuming import EXTENDS, NEUTRAL
 from lossbench.config.section import Items, Section, rule
 
 
 class TrainerSection(Section):
     """The loop."""
 
-    epochs: int = Field(ge=1, description="passes over the training images, >= 1")
+    epochs: int = Field(ge=1, description="passes over the training images, >= 1", json_schema_extra=EXTENDS)
     precision: Literal["float32", "bfloat16"] = Field(
         "float32",
         description="of the backbone's convolutions in training; bfloat16: faster, on a CPU with such instructions",
@@ -22,13 +23,21 @@ class TrainerSection(Section):
     early_stopping_epochs: Optional[int] = Field(
         None, ge=1, description="stop after so many epochs without a better validation accuracy, >= 1; null: never"
     )
-    checkpoint_every_epochs: int = Field(1, ge=1, description="epochs between checkpoints, >= 1")
-    checkpoint_every_steps: Optional[int] = Field(None, ge=1, description="also every so many steps, >= 1; null: not")
-    keep_checkpoints: int = Field(2, ge=1, description="newest checkpoints that are kept beside the best, >= 1")
-    progress: Literal["auto", "bar", "lines", "none"] = Field(
-        "auto", description="auto: a bar on a terminal, else one line an epoch"
+    checkpoint_every_epochs: int = Field(
+        1, ge=1, description="epochs between checkpoints, >= 1", json_schema_extra=NEUTRAL
     )
-    tensorboard: bool = Field(False, description="also write scalars for TensorBoard; needs tensorboardX")
+    checkpoint_every_steps: Optional[int] = Field(
+        None, ge=1, description="also every so many steps, >= 1; null: not", json_schema_extra=NEUTRAL
+    )
+    keep_checkpoints: int = Field(
+        2, ge=1, description="newest checkpoints that are kept beside the best, >= 1", json_schema_extra=NEUTRAL
+    )
+    progress: Literal["auto", "bar", "lines", "none"] = Field(
+        "auto", description="auto: a bar on a terminal, else one line an epoch", json_schema_extra=NEUTRAL
+    )
+    tensorboard: bool = Field(
+        False, description="also write scalars for TensorBoard; needs tensorboardX", json_schema_extra=NEUTRAL
+    )
 
     @field_validator("class_weights")
     @classmethod

@@ -4,7 +4,6 @@ from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
-from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.subject import Subject, measure
 from lossbench.experiment.training import new_batches, new_trainer
 
@@ -13,7 +12,6 @@ __all__ = [
     "Model",
     "OpenedRun",
     "Result",
-    "RunFolder",
     "Subject",
     "describe_groups",
     "measure",

@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 
-from lossbench import checkpoint, config
+from lossbench import checkpoint
 from lossbench.experiment.opened import open_run
-from lossbench.experiment.run_folder import RunFolder
 from lossbench.plots import CannotDraw
+from lossbench.runs import Run
 
 MAX_TRAINING_IMAGES = 10_000
 """So many training images, the same in every run, stand for all."""
@@ -20,20 +20,22 @@ class DrawnRun:
 
     Parameters
     ----------
-    folder : RunFolder
+    run : Run
     which : str
         Checkpoint: `last`, `best`, or a folder's name or path.
     model : Model, optional
         Without it, the run is opened when a picture needs its parameters or images.
     device : str
+    **opening
+        What else `open_run` is asked for.
     show : bool
         Whether to show progress bars on the standard error.
     """
 
-    def __init__(self, folder: RunFolder, which="last", *, model=None, device="auto", show=False):
-        folder.require_run()
-        self.folder, self.checkpoint, self._device, self._show = folder, which, device, show
-        self.settings = model.settings if model else config.load(folder.config)
+    def __init__(self, run: Run, which="last", *, model=None, show=False, **opening):
+        run.require()
+        self.run, self.checkpoint, self._opening, self._show = run, which, opening, show
+        self.settings = model.settings if model else run.load_config()
         self._model, self._reason = model, None
         self._outputs = {}
 
@@ -42,7 +44,7 @@ class DrawnRun:
         """The model with the parameters of the checkpoint, or `CannotDraw` with the reason why it cannot be opened."""
         if self._model is None and self._reason is None:
             try:
-                self._model = open_run(self.folder.path, self.checkpoint, device=self._device).model
+                self._model = open_run(self.run.path, self.checkpoint, **self._opening).model
             except (ValueError, OSError, checkpoint.Damaged) as error:
                 self._reason = str(error)
         if self._reason is not None:
@@ -51,7 +53,7 @@ class DrawnRun:
 
     @functools.cached_property
     def history(self) -> list:
-        return self.folder.history()
+        return self.run.history
 
     def outputs(self, split: str) -> dict:
         """`embedding`, `logits` and `label` of a split; of the training images, at most 10,000."""

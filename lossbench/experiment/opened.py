@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 from dataclasses import dataclass
 
 import numpy as np
 
-from lossbench import _mxnet, checkpoint, config, data, evaluation
+from lossbench import _mxnet, checkpoint, data, evaluation
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
-from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.subject import measure
+from lossbench.runs import Run
+from lossbench.runs.run import write_arrays
 from lossbench.training.position import Position
+
+ATTEMPTS = 5
 
 
 @dataclass
 class OpenedRun:
     """A run folder's model with the parameters of one checkpoint."""
 
-    folder: RunFolder
+    run: Run
     model: Model
     checkpoint: str
     """`last`, `best` or the checkpoint's folder name."""
@@ -33,13 +37,23 @@ class OpenedRun:
 
     def measure(self, split: str, methods, *, per_class=False, options=None, show=False) -> dict:
         """Evaluate a split by the named methods and merge the values into `metrics.json`, each as it is done."""
-        record = self.folder.record(self.checkpoint, self.epoch, self.step)
+        record = self.run.evaluation_of(self.checkpoint, self.epoch, self.step)
         return measure(self.model, [split], methods, per_class=per_class, options=options, record=record, show=show)[
             split
         ]
 
 
-def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None, data_sources=None) -> OpenedRun:
+def open_run(
+    run_dir,
+    which="last",
+    *,
+    device="auto",
+    data_root=None,
+    accept_changed_data=False,
+    heads=None,
+    backbones=None,
+    data_sources=None,
+) -> OpenedRun:
     """Open a trained run.
 
     Parameters
@@ -48,53 +62,90 @@ def open_run(run_dir, which="last", *, device="auto", heads=None, backbones=None
     which : str
         `last`, `best` (by validation accuracy) or the path or name of a checkpoint folder.
     device : str
+    data_root : path, optional
+        Where the data are now, in place of the config's `data.root`.
+    accept_changed_data : bool
+        Go on although the data have other checksums than those that the run was trained on.
     heads, backbones, data_sources : dict
         The user's own, as they were given to `run`.
 
     Raises
     ------
-    ValueError
-        There is no such run or checkpoint.
+    UserError
+        There is no such run or checkpoint, or the data are absent or others than those of the training.
     checkpoint.Damaged
         The named checkpoint is not whole.
     """
-    folder = RunFolder(run_dir)
-    folder.require_run()
-    settings = config.load(folder.config, heads=heads or (), backbones=backbones or (), data=data_sources or ())
-    path, damage = None, []
-    if not checkpoint.steps(folder.checkpoints):
-        raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none.")
-    if which == "best":
-        state = checkpoint.newest(folder.checkpoints)[2]
-        best = state and Position.from_dict(state.get("position"), f"run: {folder.path}").best
-        if best is None:
-            raise UserError(
-                f"run: {folder.path} must have been trained with a validation split to have a best checkpoint, got "
-                f"data.validation_fraction {settings.data.validation_fraction:g}. Use --checkpoint last."
-            )
-        path = checkpoint.of_step(folder.checkpoints, best["step"])
-    elif which != "last":
-        path = pathlib.Path(which) if pathlib.Path(which).is_dir() else folder.checkpoints / which
-        if not path.is_dir():
-            known = ", ".join(p.name for p in checkpoint.steps(folder.checkpoints))
-            raise UserError(
-                f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
-            )
-        which = path.name
+    run = Run(run_dir)
+    root = [] if data_root is None else [f"data.root={json.dumps(str(data_root))}"]
+    settings = run.load_config(root, heads=heads or (), backbones=backbones or (), data=data_sources or ())
+    _find(run, which)  # a mistake is said before the data are read
+    try:
+        dataset = data.load(settings.data, settings.seed, data_sources or {})
+    except UserError as error:
+        if data_root is None and settings.data.root is not None:
+            raise UserError(f"{error} If the files have moved, name their folder with --data-root.") from error
+        raise
+    run.require_data(dataset.checksums, accept=accept_changed_data)
+    model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
+    path, state, damage = _load(run, which, model)
+    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
+    name = which if which in ("last", "best") else path.name
+    return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
+
+
+def _load(run, which, model):
+    """Path, state and damage of the checkpoint whose parameters the model then has.
+
+    A training that goes on prunes: what it removes while it is read is looked for again.
+    """
+    for attempt in range(ATTEMPTS):
+        before = run.steps()
+        try:
+            path, state, damage = _load_once(run, which, model)
+        except UserError:  # of which checkpoint.Damaged is one
+            if run.steps() == before or attempt == ATTEMPTS - 1:
+                raise
+        else:
+            if not damage or run.steps() == before:
+                break
+    return path, state, damage
+
+
+def _load_once(run, which, model):
+    path = _find(run, which)
     if path is not None:
         arrays, state = checkpoint.load(path)
-    dataset = data.load(settings.data, settings.seed, data_sources or {})
-    model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
-    if path is not None:
         model.load(arrays, path)
-    else:
-        path, _, state, damage = checkpoint.newest(
-            folder.checkpoints, lambda path, arrays, state: model.load(arrays, path)
+        return path, state, []
+    path, _, state, damage = checkpoint.newest(run.checkpoints, lambda path, arrays, state: model.load(arrays, path))
+    if path is None:
+        raise UserError(f"run: {run.path} must hold a usable checkpoint, got none. {' '.join(damage)}")
+    return path, state, damage
+
+
+def _find(run, which):
+    """Return the folder of a checkpoint, None for the newest usable one, which only reading can tell."""
+    if not run.steps():
+        raise UserError(f"run: {run.path} must hold a usable checkpoint, got none.")
+    if which == "last":
+        return None
+    if which == "best":
+        state = checkpoint.newest(run.checkpoints)[2]
+        best = state and Position.from_dict(state.get("position"), f"run: {run.path}").best
+        if best is None:
+            raise UserError(
+                f"run: {run.path} must have been trained with a validation split to have a best checkpoint, got "
+                f"data.validation_fraction {run.value('data.validation_fraction')}. Use --checkpoint last."
+            )
+        return checkpoint.of_step(run.checkpoints, best["step"])
+    path = pathlib.Path(which) if pathlib.Path(which).is_dir() else run.checkpoints / which
+    if not path.is_dir():
+        known = ", ".join(path.name for path in run.steps())
+        raise UserError(
+            f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
         )
-        if path is None:
-            raise UserError(f"run: {folder.path} must hold a usable checkpoint, got none. {' '.join(damage)}")
-    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
-    return OpenedRun(folder, model, which, epoch - 1, state["step"], damage)
+    return path
 
 
 def predict(opened: OpenedRun, paths) -> list[dict]:
@@ -126,6 +177,5 @@ def predict(opened: OpenedRun, paths) -> list[dict]:
 def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
     """Write a split's embeddings, logits, labels and the class prototypes to an `.npz` file; returns how many."""
     outputs = opened.model.outputs(opened.model.images(split), show=show)
-    with open(path, "wb") as file:
-        np.savez_compressed(file, **outputs, prototypes=opened.model.description()["prototypes"])
+    write_arrays(path, {**outputs, "prototypes": opened.model.description()["prototypes"]})
     return len(outputs["label"])

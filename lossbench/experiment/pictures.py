@@ -30,7 +30,6 @@ KINDS = {
 """
 
 AFTER_TRAINING = ("training", "embedding", "norms", "confusion")
-"""The kinds that a training draws at its end: what is cheap, and fits any run. For two dimensions also decisions."""
 FORMATS = ("png", "svg", "pdf")
 
 
@@ -62,11 +61,6 @@ def write(run, kind: str, folder, *, format: str = "png", **options) -> Iterator
         yield plots.save(figure, pathlib.Path(folder) / f"{name}.{ending}")
 
 
-def after_training(run) -> Iterator[str]:
-    """Draw into a run's folder what is cheap; yield a sentence for each kind that could not be drawn."""
-    for kind in (*AFTER_TRAINING, *(["decisions"] if run.size == 2 else [])):
-        try:
-            for _ in write(run, kind, run.folder.plots):
-                pass
-        except (ValueError, OSError) as error:
-            yield f"The picture {kind} could not be drawn: {error}"
+def after_training(embedding_size: int) -> tuple:
+    """Return the kinds that a training draws at its end: those that are cheap and fit any run."""
+    return (*AFTER_TRAINING, *(["decisions"] if embedding_size == 2 else []))

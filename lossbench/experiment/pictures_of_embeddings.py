@@ -138,7 +138,7 @@ def decisions(run, **_) -> dict:
 
 def animation(run, **_) -> dict:
     """The test embeddings of every epoch, from the files that training kept."""
-    found = sorted(run.folder.embeddings.glob("epoch-*.npz"), key=_epoch)
+    found = sorted(run.run.embeddings.glob("epoch-*.npz"), key=_epoch)
     if not found:
         raise CannotDraw(
             "animation needs the embeddings of each epoch, which training keeps where they have 2 or 3 dimensions and "

@@ -31,7 +31,7 @@ def confusion(run, **_) -> dict:
 def roc(run, **_) -> dict:
     """Receiver operating characteristics (ROC) from the arrays that eval.py keeps."""
     drawn = {}
-    for path in sorted((run.folder.path / "evaluation").glob(f"{run.checkpoint}-*.npz")):
+    for path in sorted(run.run.evaluation.glob(f"{run.checkpoint}-*.npz")):
         split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
         if method in _ROC:
             with np.load(path) as arrays:

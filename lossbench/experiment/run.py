@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
 import signal
 import threading
 from dataclasses import dataclass
 from typing import Optional
 
-from lossbench import _mxnet, atomic, checkpoint, config, data
+from lossbench import _mxnet, config, data
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
 from lossbench.experiment.progress import Progress
-from lossbench.experiment.run_folder import RunFolder
 from lossbench.experiment.scalars import Scalars
 from lossbench.experiment.training import Training
-from lossbench.training.position import Position
-
-RESUMABLE_CHANGES = ("trainer.epochs", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints")
+from lossbench.runs import Run
 
 
 @dataclass
 class Result:
-    """What `run` did: the folder, its metrics, the signal that interrupted it, or that it was finished before."""
+    """What `run` did: the run, the signal that interrupted it, or that it was finished before."""
 
-    run_dir: pathlib.Path
-    metrics: dict
+    run: Run
     signal: Optional[int] = None
     finished_before: bool = False
 
 
 def run(
-    settings, run_dir, *, resume=False, device="auto", heads=None, backbones=None, data_sources=None, hint=""
+    settings,
+    run_dir,
+    *,
+    resume=False,
+    accept_changed_data=False,
+    device="auto",
+    heads=None,
+    backbones=None,
+    data_sources=None,
+    hint="",
 ) -> Result:
     """Train what a config describes, in a run folder, then evaluate it on the test set.
 
@@ -42,7 +46,10 @@ def run(
     run_dir : path
         Made if absent. A finished run there is left alone.
     resume : bool
-        Go on from the newest whole checkpoint of an unfinished run; `trainer.epochs` may have grown since.
+        Go on from the newest whole checkpoint of an unfinished run, or do what its evaluation lacks; options may have
+        changed that are marked so (`config.on_resume`), such as `trainer.epochs`.
+    accept_changed_data : bool
+        Go on although the data have other checksums than those that the run was started with; both are kept.
     device : str
         `auto`, `cpu`, `gpu`, `gpu:0,1`, …
     heads, backbones, data_sources : dict
@@ -56,20 +63,21 @@ def run(
 
     Raises
     ------
-    ValueError
-        The folder holds an unfinished run and `resume` is not set, a run of another config, or checkpoints of which
-        none is usable; bad data; bad settings.
+    UserError
+        The folder holds an unfinished run and `resume` is not set, a run of another config or of other data, or
+        checkpoints of which none is usable; bad data; bad settings.
     RunFailed
         A non-finite loss or a disk that cannot be written; the message names the last good checkpoint.
     """
-    folder = RunFolder(run_dir)
     own = {"heads": heads or (), "backbones": backbones or (), "data": data_sources or ()}
+    folder = Run(run_dir)
     with folder.locked():
-        if folder.config.exists():
-            previous = config.load(folder.config, **own)
-            refuse_other_config(folder, previous, settings, resume)
-            if _is_finished(folder, settings, checkpoint.newest(folder.checkpoints, _require_position)[2]):
-                return Result(folder.path, folder.metrics(), finished_before=True)
+        folder.remove_temporary()
+        changed = []
+        if folder.config_file.exists():
+            changed = _changed(folder, folder.load_config(**own), settings, resume)
+            if folder.is_finished and {config.on_resume(key) for key in changed} <= {"neutral"}:
+                return Result(folder, finished_before=True)
             if not resume:
                 raise UserError(
                     f"run: {folder.path} holds an unfinished run. Go on with it: --resume; or start another: --run-dir."
@@ -78,24 +86,36 @@ def run(
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
         devices = _mxnet.devices(device)
         dataset = data.load(settings.data, settings.seed, data_sources or {})
+        folder.require_data(dataset.checksums, accept=accept_changed_data)
         model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones, for_training=True)
         training = Training(folder, model, progress, scalars)
         resumed = training.resume()
-        atomic.write_atomically(folder.config, config.dump(settings))
+        folder.write_plan(*training.plan())
         folder.write_environment(
             device=[str(d) for d in devices],
+            cores=_mxnet.thread_count(),
             threads=_mxnet.thread_count(),
-            data={"checksums": dataset.checksums, "notes": dataset.notes, "classes": dataset.class_map()},
+            data={
+                "checksums": dataset.checksums,
+                "former_checksums": folder.former_checksums(dataset.checksums),
+                "notes": dataset.notes,
+                "classes": dataset.class_map(),
+            },
         )
+        folder.write_config(config.dump(settings))
+        if any(config.on_resume(key) == "remeasures" for key in changed):
+            folder.forget_measured()
         if not resumed:
             training.start_fresh()
         with contextlib.closing(scalars):
             with _interruption() as interruption:
                 training.fit(interruption)
-                if not training.is_complete:
-                    return Result(folder.path, folder.metrics(), signal=interruption.signal or signal.SIGINT)
-            training.evaluate()
-        return Result(folder.path, folder.metrics())
+                if training.is_complete and not interruption.signal:
+                    with interruption.at_once():
+                        training.evaluate()
+                if interruption.signal or not training.is_complete:
+                    return Result(folder, signal=interruption.signal or signal.SIGINT)
+        return Result(folder)
 
 
 def describe_groups(settings, device="auto", *, heads=None, backbones=None, data_sources=None) -> list[str]:
@@ -105,44 +125,55 @@ def describe_groups(settings, device="auto", *, heads=None, backbones=None, data
     return [line for group in model.groups() for line in group.describe()]
 
 
-def refuse_other_config(folder, previous, settings, resume) -> None:
-    """`ValueError` where a run folder's config differs in more than a resumed run may change."""
+def _changed(folder, previous, settings, resume) -> list[str]:
+    """The keys in which a run's config differs; `UserError` where one of them may not change."""
     changed = config.differences(previous, settings)
-    refused = [key for key in changed if not (resume and key in RESUMABLE_CHANGES)]
+    refused = [key for key in changed if not (resume and config.on_resume(key))]
     if refused:
         raise UserError(
             f"run: {folder.path} was started with another config; differing: {', '.join(refused)}. "
             "Choose another folder with --run-dir, or the same config."
         )
+    return changed
 
 
-def _require_position(path, arrays, state):
-    Position.from_dict(state.get("position"), f"checkpoint {path}")
-
-
-def _is_finished(folder, settings, state) -> bool:
-    if state is None:
-        return False
-    complete = state["position"]["epoch"] > settings.trainer.epochs or state["position"]["stopped_early"]
-    return complete and folder.metrics().get("last", {}).get("step") == state["step"]
+class _Stopped(KeyboardInterrupt):
+    """A signal ended what needs no orderly end."""
 
 
 class _Interruption:
-    signal = None
+    """The first SIGINT or SIGTERM: noted, so that the step is finished and saved, or obeyed at once."""
+
+    def __init__(self):
+        self.signal = None
+        self._obeys = False
+
+    def note(self, number) -> None:
+        self.signal = number
+        if self._obeys:
+            raise _Stopped
+
+    @contextlib.contextmanager
+    def at_once(self):
+        """End the block where a signal comes: whatever it writes is whole at every moment."""
+        self._obeys = True
+        with contextlib.suppress(_Stopped):
+            yield
+        self._obeys = False
 
 
 @contextlib.contextmanager
 def _interruption():
-    """Note the first SIGINT or SIGTERM, so that the step is finished and saved; a second one acts as usual."""
+    """Notice the first SIGINT or SIGTERM; a second one acts as usual."""
     noted = _Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield noted
         return
 
     def note(number, frame):
-        noted.signal = number
         for which, handler in previous.items():
             signal.signal(which, handler)
+        noted.note(number)
 
     previous = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -40,9 +40,9 @@ class Scalars:
         self.close()
         shutil.rmtree(self._path, ignore_errors=True)
         self._writer = self._new_writer(os.fspath(self._path))
-        moment = time.time() - sum(row["seconds"] for row in rows)
+        moment = time.time() - sum(row.get("seconds", 0) for row in rows)
         for row in rows:
-            moment += row["seconds"]
+            moment += row.get("seconds", 0)
             self.row(row, moment)
 
     def row(self, row: dict, moment=None) -> None:
@@ -50,7 +50,7 @@ class Scalars:
 
         `moment` is when that was, in seconds since 1970; by default now.
         """
-        if self._writer is None:
+        if self._writer is None or "step" not in row:
             return
         for name, value in row.items():
             if name not in ("epoch", "step", "seconds"):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
+import sys
 
 import numpy as np
 
-from lossbench import checkpoint, data, evaluation
+from lossbench import checkpoint, data
 from lossbench.errors import RunFailed, UserError
+from lossbench.evaluation import METHODS, suiting
 from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.subject import measure
+from lossbench.runs import ending
 from lossbench.training import schedules
 from lossbench.training.loop import Hooks, fit
 from lossbench.training.optimizers import Optimizers
@@ -58,8 +62,8 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
 class Training:
     """One call of `run`: the trainer with its hooks into the run folder."""
 
-    def __init__(self, folder, model, progress, scalars):
-        self.folder, self.model, self.progress, self.scalars = folder, model, progress, scalars
+    def __init__(self, run, model, progress, scalars):
+        self.run, self.model, self.progress, self.scalars = run, model, progress, scalars
         self.settings = model.settings
         model.head.check_labels(model.dataset.train.labels)
         self.position = Position()
@@ -82,7 +86,7 @@ class Training:
             for regularizer in calibrated:
                 regularizer.calibrate(embedding)
         self._introduce()
-        self.folder.write_history([])
+        self.run.write_history([])
         self.scalars.begin([])
 
     def _initialize_from(self, source):
@@ -103,22 +107,24 @@ class Training:
         settings, dataset = self.settings, self.model.dataset
         self.progress.say(
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
-            f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.folder.path}"
+            f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.run.path}"
         )
         for note in [*dataset.notes, *self.model.notes]:
             self.progress.say(note)
 
     def resume(self) -> bool:
         """Go on from the newest usable checkpoint; False where there is none, `UserError` where none is usable."""
-        path, _, _, damage = checkpoint.newest(self.folder.checkpoints, self._restore)
+        path, _, _, damage = checkpoint.newest(self.run.checkpoints, self._restore)
         for sentence in damage:
             self.progress.say(f"Passed over: {sentence}")
         if path is None and damage:
             raise UserError(
-                f"run: {self.folder.checkpoints} must hold a usable checkpoint to go on from, got none. {damage[0]} "
+                f"run: {self.run.checkpoints} must hold a usable checkpoint to go on from, got none. {damage[0]} "
                 "Nothing was changed. Train in another folder: --run-dir."
             )
         if path is not None:
+            for sentence in self.run.read_all().problems:
+                self.progress.say(sentence)
             self.progress.say(f"Resumed from {path}.")
         return path is not None
 
@@ -129,8 +135,8 @@ class Training:
         position = Position.from_dict(state.get("position"), f"checkpoint {path}")
         self.optimizers.load_state(optimizer, state.get("optimizer_counts"))
         self.position, self.trainer.step = position, state["step"]
-        self.history = [row for row in self.folder.history() if row["epoch"] < self.position.epoch]
-        self.folder.write_history(self.history)
+        self.history = [row for row in self.run.history if row["epoch"] < self.position.epoch]
+        self.run.write_history(self.history)
         self.scalars.begin(self.history)
         self.trainer.apply_schedules()
 
@@ -155,16 +161,43 @@ class Training:
                 checkpoint_every_steps=options.checkpoint_every_steps,
                 patience=options.early_stopping_epochs,
             )
-        except (FloatingPointError, OSError) as error:
+        except FloatingPointError as error:
+            raise RunFailed(f"{error} {self._last_good()} {self._way_on()}") from error
+        except OSError as error:
             raise RunFailed(f"{error} {self._last_good()}") from error
         finally:
             self.progress.close()
 
     def _last_good(self) -> str:
-        path = checkpoint.newest(self.folder.checkpoints)[0]
+        path = checkpoint.newest(self.run.checkpoints)[0]
         return f"Last good checkpoint: {path}." if path else "There is no checkpoint yet."
 
+    def _way_on(self) -> str:
+        """A command that goes on with a tenth of the learning rate, as a run of its own."""
+        path = checkpoint.newest(self.run.checkpoints)[0]
+        script = sys.argv[0]
+        command = [
+            *(["python", script] if pathlib.Path(script).name == "train.py" else ["lossbench", "train"]),
+            *("--config", str(self.run.config_file)),
+            *([f"init_from={path}"] if path else []),
+            f"optimizer.learning_rate={self.settings.optimizer.learning_rate / 10:g}",
+            *("--run-dir", f"{self.run.path}-lower-rate"),
+        ]
+        return f"Go on {'from there' if path else 'anew'} with a smaller learning rate: {shlex.join(command)}"
+
+    def _require_finite(self, epoch):
+        """The last update of an epoch may break parameters that no loss has seen yet."""
+        for name, parameter in self.model.parameters().items():
+            values = parameter.data(self.model.devices[0]).asnumpy()
+            if not np.isfinite(values).all():
+                rate = self.trainer.learning_rate(self.trainer.step - 1)
+                raise FloatingPointError(
+                    f"trainer: {name} must be finite, got nan or inf after the last step of epoch {epoch} "
+                    f"(learning_rate {rate:g}, head {self.settings.head.name})."
+                )
+
     def _validate(self, epoch) -> dict:
+        self._require_finite(epoch)
         row = {}
         if len(self.model.dataset.validation):
             row["validation_accuracy"] = self._accuracy("validation")
@@ -182,7 +215,7 @@ class Training:
 
     def _epoch_ended(self, row):
         self.history.append(row)
-        self.folder.write_history(self.history)
+        self.run.write_history(self.history)
         self.scalars.row(row)
         self.progress.epoch_ended(row)
         every = self.settings.evaluation.embeddings_every_epochs
@@ -196,35 +229,67 @@ class Training:
             chosen = np.random.default_rng([self.settings.seed]).permutation(len(images))[:MAX_SAVED_EMBEDDINGS]
             outputs = self.model.outputs(images.take(np.sort(chosen)))
             arrays.update({f"{split}_embedding": outputs["embedding"], f"{split}_label": outputs["label"]})
-        self.folder.embeddings.mkdir(exist_ok=True)
-        np.savez_compressed(self.folder.embeddings / f"epoch-{epoch}.npz", **arrays)
+        self.run.write_embeddings(epoch, arrays)
 
     def _checkpoint(self, position):
         optimizer, counts = self.optimizers.state()
         arrays = dict(self.model.arrays(), optimizer=optimizer)
         state = {"position": position.as_dict(), "optimizer_counts": counts}
-        checkpoint.save(self.folder.checkpoints, self.trainer.step, arrays, state)
+        checkpoint.save(self.run.checkpoints, self.trainer.step, arrays, state)
         best = position.best["step"] if position.best else None
-        checkpoint.prune(self.folder.checkpoints, self.settings.trainer.keep_checkpoints, best, self.trainer.step)
+        checkpoint.prune(self.run.checkpoints, self.settings.trainer.keep_checkpoints, best, self.trainer.step)
+
+    def plan(self) -> tuple[dict, list]:
+        """What is measured at the end, by split, and which pictures are drawn: see `Run.write_plan`."""
+        methods = self.settings.evaluation.methods
+        measured = {split: [METHODS[name].key for name in suiting(methods, split)] for split in self._splits()}
+        return measured, pictures.after_training(self.model.backbone.embedding_size)
+
+    def _splits(self):
+        return [split for split in ("validation", "test", "holdout") if len(getattr(self.model.dataset, split))]
 
     def evaluate(self):
-        """Score the test set once, by the last parameters and by those that were best on validation images."""
+        """Score the test set by the last parameters and by those that were best on validation images, and draw.
+
+        What is there of the same step is left alone, so that an evaluation that was interrupted goes on. The last
+        parameters are in place again at the end.
+        """
         best = self.position.best
-        self._measure_as("last", self.position.epoch - 1, self.trainer.step)
-        self.draw()
-        if best is not None:
-            arrays, _ = checkpoint.load(checkpoint.of_step(self.folder.checkpoints, best["step"]))
-            self.model.load(arrays, "best")
-            self._measure_as("best", best["epoch"], best["step"])
-        self.scalars.metrics(self.folder.metrics())
+        try:
+            self._measure_as("last", {"epoch": self.position.epoch - 1, "step": self.trainer.step})
+            self._draw()
+            if best is not None and ending.unmeasured(self.run, "best", best):
+                last = self.model.arrays()
+                arrays, _ = checkpoint.load(checkpoint.of_step(self.run.checkpoints, best["step"]))
+                self.model.load(arrays, "best")
+                self._measure_as("best", best)
+                self.model.load(last, "last")
+        except OSError as error:
+            raise RunFailed(f"{error} The training is complete; do what is missing with --resume.") from error
+        self.scalars.metrics(self.run.metrics)
 
-    def draw(self):
-        """Write the pictures of the run; one that cannot be drawn does not lose the others."""
-        for sentence in pictures.after_training(DrawnRun(self.folder, model=self.model)):
-            self.progress.say(sentence)
+    def _draw(self):
+        """Draw what is missing; a picture that this run cannot give, or the disk, does not lose the others."""
+        step, failed = self.trainer.step, None
+        kinds = dict(ending.drawn(self.run, step))
+        drawn = DrawnRun(self.run, model=self.model)
+        for kind in ending.undrawn(self.run, step):
+            try:
+                kinds[kind] = [path.name for path in pictures.write(drawn, kind, self.run.plots)]
+            except ValueError as reason:
+                self.progress.say(f"The picture {kind} could not be drawn: {reason}")
+                kinds[kind] = {"unavailable": str(reason)}
+            except OSError as error:
+                failed = error
+                continue
+            self.run.write_drawn(step, kinds)
+        if failed is not None:
+            raise failed
 
-    def _measure_as(self, which, epoch, step):
-        shared = {"record": self.folder.record(which, epoch, step), "outputs": {}, "show": self.progress.shows_bars}
-        for split in ("validation", "test", "holdout"):
-            if len(getattr(self.model.dataset, split)):
-                measure(self.model, [split], evaluation.suiting(self.settings.evaluation.methods, split), **shared)
+    def _measure_as(self, which, place):
+        missing = ending.unmeasured(self.run, which, place)
+        record = self.run.evaluation_of(which, place["epoch"], place["step"])
+        shared = {"record": record, "outputs": {}, "show": self.progress.shows_bars}
+        for split, keys in missing.items():
+            methods = [name for name in self.settings.evaluation.methods if METHODS[name].key in keys]
+            measure(self.model, [split], methods, **shared)

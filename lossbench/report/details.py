@@ -6,11 +6,11 @@ import shlex
 import statistics
 from datetime import datetime
 
-from lossbench import config
+from lossbench.config import yaml_file
 from lossbench.report.groups import ABSENT, differing
 from lossbench.report.markup import Markup, element, together
-from lossbench.report.runs import shown
 from lossbench.report.tables import breakable, plain_table, run_name
+from lossbench.runs import shown
 
 LONG = 60  # letters; a fact beyond has a line of its own
 
@@ -26,7 +26,7 @@ def configs(groups) -> Markup:
         first = element("p", "One config; there is nothing to compare it with.")
     whole = [
         element("details", element("summary", f"{group.label}: config.yaml"),
-                element("pre", config.dump(group.runs[0].settings), tabindex=0))
+                element("pre", yaml_file.write(group.runs[0].config), tabindex=0))
         for group in groups
     ]  # fmt: skip
     return together(first, whole)
@@ -72,7 +72,7 @@ def training(groups) -> Markup:
 
 
 def _course(run):
-    rows, epochs = run.history, run.settings.trainer.epochs
+    rows, epochs = run.history, run.value("trainer.epochs")
     if not rows:
         return [f"0 of {epochs}", "", "", "", ""]
     done = rows[-1]["epoch"]
@@ -144,9 +144,9 @@ def _facts(environment):
             notes = value.get("notes")
             if isinstance(notes, list) and notes:
                 facts["notes on the data"] = " ".join(map(str, notes))
-            facts["data checksums"] = (
-                ", ".join(f"{n} {str(c)[:12]}" for n, c in (value.get("checksums") or {}).items()) or None
-            )
+            checksums = value.get("checksums")
+            checksums = checksums if isinstance(checksums, dict) else {}
+            facts["data checksums"] = ", ".join(f"{n} {str(c)[:12]}" for n, c in checksums.items()) or None
         elif isinstance(value, list):
             facts[name] = ", ".join(map(str, value))
         else:

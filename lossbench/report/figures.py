@@ -23,13 +23,13 @@ def plot_section(groups) -> Markup:
     """Return for each plot those of all groups side by side, by their first seed; the other seeds are folded away."""
     first = [(group, run) for group in groups for run in group.runs[:1]]
     others = [(group, run) for group in groups for run in group.runs[1:]]
-    names = {name for group in groups for run in group.runs for name in run.plots}
+    names = {name for group in groups for run in group.runs for name in run.pictures}
     blocks = []
     for name in sorted(names, key=lambda name: (_place(name), name)):
         words = name.replace("-", " ").replace("_", " ")
         heading = words[:1].upper() + words[1:]
         content = [_row(first, name, heading)]
-        if any(name in run.plots for _, run in others):
+        if any(name in run.pictures for _, run in others):
             content.append(element("details", element("summary", "Other seeds"), _row(others, name, heading)))
         summary = element("summary", element("h3", heading))
         blocks.append(element("details", summary, content, open=name not in LAST))
@@ -37,7 +37,7 @@ def plot_section(groups) -> Markup:
 
 
 def _row(runs, name, heading):
-    figures = [_figure(group, run, name, heading) for group, run in runs if name in run.plots]
+    figures = [_figure(group, run, name, heading) for group, run in runs if name in run.pictures]
     return element("div", figures, class_="row")
 
 
@@ -46,9 +46,9 @@ def _place(name):
 
 
 def _figure(group, run, name, heading):
-    label = group.label + (f", seed {run.settings.seed}" if len(group.runs) > 1 else "")
+    label = group.label + (f", seed {run.seed}" if len(group.runs) > 1 else "")
     try:
-        picture = images.embedded(run.plots[name])
+        picture = images.embedded(run.pictures[name])
     except ValueError as error:
         return element("figure", element("figcaption", label), element("p", str(error), class_="remark"))
     size = {"width": picture["width"], "height": picture["height"]}

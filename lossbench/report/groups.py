@@ -7,13 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lossbench import config
-from lossbench.report.runs import shown
+from lossbench.runs import shown
 
-# What changes no result: the seed makes repetitions, the others move no number.
-NEUTRAL = {
-    *("seed", "data.workers", "trainer.progress", "trainer.tensorboard", "trainer.keep_checkpoints"),
-    *("trainer.checkpoint_every_epochs", "trainer.checkpoint_every_steps"),
-}
 ABSENT = object()
 
 
@@ -26,19 +21,21 @@ class Group:
 
     @property
     def seeds(self) -> list[int]:
-        return [run.settings.seed for run in self.runs]
+        return [run.seed for run in self.runs]
 
     @property
     def data(self) -> str:
         """What was trained on, in a few words; figures compare only between groups that share them."""
-        section = self.runs[0].settings.data
-        held_out = getattr(section, "holdout_classes", None)
-        return section.source + (f" without classes {', '.join(map(str, held_out))}" if held_out else "")
+        run = self.runs[0]
+        held_out = run.value("data.holdout_classes")
+        held_out = held_out if isinstance(held_out, list) else []
+        return run.value("data.source") + (f" without classes {', '.join(map(str, held_out))}" if held_out else "")
 
     @property
     def values(self) -> dict:
-        """Dotted config keys and their values, but for those that change no result."""
-        return {key: value for key, value in config.values(self.runs[0].settings).items() if key not in NEUTRAL}
+        """Dotted config keys and their values, but the seed, which makes repetitions, and those that move no number."""
+        values = self.runs[0].values.items()
+        return {key: value for key, value in values if key != "seed" and config.on_resume(key) != "neutral"}
 
 
 def group(runs) -> list[Group]:
@@ -50,7 +47,7 @@ def group(runs) -> list[Group]:
     Parameters
     ----------
     runs : iterable of Run
-        With settings.
+        With a readable config.
     """
     groups = []
     for run in runs:
@@ -70,8 +67,8 @@ def group(runs) -> list[Group]:
 
 def _once_a_seed(runs):
     kept = {}
-    for run in sorted(runs, key=lambda run: (run.settings.seed, not run.is_finished)):
-        first = kept.setdefault(run.settings.seed, run)
+    for run in sorted(runs, key=lambda run: (run.seed, not run.is_finished)):
+        first = kept.setdefault(run.seed, run)
         if first is not run:
             run.problems.append(f"Left out: the same config and seed as {shown(first.path)}.")
     return list(kept.values())
@@ -79,7 +76,7 @@ def _once_a_seed(runs):
 
 def _label(groups):
     """The config's name; the folder's where two share it; its whole path where that does not tell them apart."""
-    for name_of in (lambda run: run.settings.name, lambda run: _folder(run).name, lambda run: str(_folder(run))):
+    for name_of in (lambda run: run.name, lambda run: _folder(run).name, lambda run: str(_folder(run))):
         taken = Counter(each.label for each in groups)
         for each in groups:
             if taken[each.label] > 1 or not each.label:

@@ -75,7 +75,7 @@ def metric_table(table, groups, name: str) -> Markup:
 
 def run_name(group, run=None) -> list:
     """Return a group's label, and in small its data and seeds, or the seed of one of its runs."""
-    seeds = group.seeds if run is None else [run.settings.seed]
+    seeds = group.seeds if run is None else [run.seed]
     small = f"{group.data}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
     return [element("span", breakable(group.label), class_="name"), element("span", small, class_="seeds")]
 

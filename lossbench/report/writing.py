@@ -8,7 +8,8 @@ from pathlib import Path
 
 from lossbench import atomic
 from lossbench.errors import UserError
-from lossbench.report import groups, metrics, page, runs
+from lossbench.report import groups, metrics, page
+from lossbench.runs import Run, find, shown
 
 
 @dataclass
@@ -44,12 +45,25 @@ def gather(paths) -> Comparison:
     ValueError
         If a path does not exist, or no run could be read.
     """
-    found = [runs.read(path) for path in runs.find(paths)]
-    readable = [run for run in found if run.settings]
+    found = [Run(path).read_all() for path in find(paths)]
+    readable = [run for run in found if run.values]
+    for run in readable:
+        if not run.is_finished:
+            run.problems.append(_unfinished(run))
     if not readable:
-        reasons = " ".join(f"{runs.shown(run.path)}: {' '.join(run.problems)}" for run in found)
+        reasons = " ".join(f"{shown(run.path)}: {' '.join(run.problems)}" for run in found)
         raise UserError(f"report: RUN must hold a run that can be read, got none. {reasons}")
     return Comparison(found, groups.group(readable))
+
+
+def _unfinished(run):
+    end = run.end
+    if end is None or not end.is_over:
+        done = max(end.epoch if end else 0, run.history[-1]["epoch"] if run.history else 0)
+        text = f"Unfinished: {done} of {run.value('trainer.epochs')} epochs"
+    else:
+        text = f"Not evaluated in full after the last epoch ({'; '.join(run.missing)})"
+    return f"{text}; its curves are shown, its metrics are not."
 
 
 def write(paths, out, *, title: str = "", json_path=None) -> Comparison:

@@ -38,7 +38,7 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("detection")
     (folder / "tiny.yaml").write_text(CONFIG)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "after_training", lambda run: [])
+        patch.setattr(pictures, "after_training", lambda embedding_size: ())
         experiment.run(config.load(folder / "tiny.yaml"), folder / "run", device="cpu")
     write_idx(folder / "mnist", np.random.default_rng(0))
     return folder

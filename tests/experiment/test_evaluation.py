@@ -15,7 +15,7 @@ from lossbench import config, experiment
 from lossbench.cli import eval as command
 from lossbench.evaluation import METHODS, Context, Method, Options, checks, context, open_set
 from lossbench.experiment import Subject
-from lossbench.experiment.run_folder import RunFolder
+from lossbench.runs import Run
 
 CONFIG = """\
 data: {source: digits, batch_size: 64, validation_fraction: 0, holdout_classes: [7, 8, 9]}
@@ -309,11 +309,11 @@ def same(one, other, **tolerance):
 
 
 def test_values_of_processes_that_merge_at_once_are_all_kept(tmp_path):
-    folder = RunFolder(tmp_path)
+    folder = Run(tmp_path)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: folder.record("last", 1, 5).values("test", {f"value_{n}": n}), range(40)))
+        list(pool.map(lambda n: folder.evaluation_of("last", 1, 5).values("test", {f"value_{n}": n}), range(40)))
     assert stored(tmp_path)["last"]["test"] == {f"value_{n}": n for n in range(40)}
-    folder.record("last", 2, 9).values("test", {"new": 1})
+    folder.evaluation_of("last", 2, 9).values("test", {"new": 1})
     assert stored(tmp_path)["last"] == {"epoch": 2, "step": 9, "test": {"new": 1}}
 
 

@@ -78,7 +78,7 @@ def test_the_center_loss_has_its_own_optimizer_and_its_centres_are_evaluated(set
     np.testing.assert_array_equal(opened.model.description()["prototypes"], centers)
     outputs = opened.model.outputs(opened.model.images("test"))
     nearest = ((outputs["embedding"][:, None] - centers) ** 2).sum(axis=2).argmin(axis=1)
-    assert result.metrics["last"]["test"]["accuracy_centers"] == pytest.approx((nearest == outputs["label"]).mean())
+    assert result.run.metrics["last"]["test"]["accuracy_centers"] == pytest.approx((nearest == outputs["label"]).mean())
 
 
 def test_centres_alone_train_with_a_frozen_head(settings, tmp_path):
@@ -144,7 +144,7 @@ def test_a_users_own_head_trains_from_yaml(settings, tmp_path):
     own = {"tempered": Tempered}
     chosen = settings("head={name: tempered, temperature: 2}", heads=own)
     result = experiment.run(chosen, tmp_path / "run", heads=own)
-    assert 0 <= result.metrics["last"]["test"]["accuracy"] <= 1
+    assert 0 <= result.run.metrics["last"]["test"]["accuracy"] <= 1
     assert experiment.open_run(tmp_path / "run", heads=own).model.head.temperature == 2
 
 

@@ -16,6 +16,7 @@ from lossbench import config, experiment, plots
 from lossbench.cli import plot
 from lossbench.evaluation import roc
 from lossbench.experiment import pictures
+from lossbench.runs import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = """\
@@ -49,7 +50,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def drawn(folder):
     """(run, kind, options) -> figures by name, without a file."""
-    runs = {name: experiment.DrawnRun(experiment.RunFolder(folder / name), device="cpu") for name in RUNS}
+    runs = {name: experiment.DrawnRun(Run(folder / name), device="cpu") for name in RUNS}
     return lambda name, kind, **options: pictures.KINDS[kind](runs[name], **options)
 
 
@@ -97,7 +98,7 @@ def test_embeddings_and_class_weights(drawn, outputs):
 
 def test_many_training_images_are_stood_for_by_some(drawn, folder, monkeypatch):
     monkeypatch.setattr("lossbench.experiment.drawn_run.MAX_TRAINING_IMAGES", 100)
-    run = experiment.DrawnRun(experiment.RunFolder(folder / "arc"), device="cpu")
+    run = experiment.DrawnRun(Run(folder / "arc"), device="cpu")
     embedding, label = run.points("train")
     assert embedding.shape == (100, 2)
     assert len(np.unique(label)) == 10
@@ -170,7 +171,7 @@ def test_centers_are_those_of_the_center_loss_also_in_space(drawn, outputs):
 
 def test_the_animation_holds_what_training_kept(drawn, folder):
     moving = drawn("arc", "animation")["animation-test"]
-    rows = experiment.RunFolder(folder / "arc").history()
+    rows = Run(folder / "arc").history
     assert len(moving) == 2
     for number, row in enumerate(rows):
         with np.load(folder / "arc" / "embeddings" / f"epoch-{number + 1}.npz") as arrays:
@@ -253,7 +254,7 @@ def test_the_confusion_matrix_and_the_training_curves(drawn, outputs, folder):
     assert accuracy == pytest.approx(metrics["last"]["test"]["accuracy"])
     assert figure.axes[0].get_title() == f"arc: test images, {100 * accuracy:.2f} % right"
     panels = {axes.get_ylabel(): axes for axes in drawn("arc", "training")["training"].axes}
-    rows = experiment.RunFolder(folder / "arc").history()
+    rows = Run(folder / "arc").history
     np.testing.assert_allclose(panels["training loss per image"].lines[0].get_ydata(), [row["loss"] for row in rows])
     assert "head margin (radians)" not in panels  # nothing moved it
     assert "log variance" in {axes.get_ylabel() for axes in drawn("lgm", "training")["training"].axes}

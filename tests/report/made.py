@@ -11,6 +11,8 @@ data: {{source: mnist}}
 backbone: {{name: lenet, embedding_size: 2}}
 head: {{name: lgm, margin: {margin}}}
 optimizer: {{name: nag, learning_rate: {rate}}}
+init_from: null
+freeze: []
 trainer: {{epochs: 3}}
 """
 ENVIRONMENT = {

@@ -1,0 +1,156 @@
+"""When a run is finished: its training is over, and everything that its config asks for at the end is there.
+
+A training writes `plan.json` before its first step: what will be measured and drawn. The plan, the values and the
+files are compared, so that it does not matter at which moment a process died.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Optional
+
+from lossbench.runs import reading
+
+
+@dataclass(frozen=True)
+class End:
+    """Where a training stands."""
+
+    epoch: int
+    step: int
+    is_over: bool
+    """Whether all epochs are done, or early stopping ended them."""
+    best: Optional[dict] = None
+    """`{"epoch", "step"}` of the best validation accuracy."""
+
+    @property
+    def checkpoints(self) -> dict:
+        """Name -> its epoch and step, of the checkpoints that are evaluated."""
+        best = {"best": self.best} if self.best else {}
+        return {"last": {"epoch": self.epoch, "step": self.step}, **best}
+
+
+def end(run) -> Optional[End]:
+    """Return where the training of a run stands: by its history, or by its newest checkpoint where that is further."""
+    epochs = run.value("trainer.epochs", 0)
+    found = _by_history(run.history, epochs, run.value("trainer.early_stopping_epochs"))
+    if found and found.is_over:
+        return found
+    saved = _by_checkpoint(run.newest_state(), epochs)
+    return saved if saved and (found is None or saved.step >= found.step) else found
+
+
+def _by_history(rows, epochs, patience):
+    if not rows or "step" not in rows[-1]:
+        return None
+    last, best = rows[-1], None
+    for row in rows:
+        accuracy = row.get("validation_accuracy")
+        if accuracy is not None and "step" in row and (best is None or accuracy > best["validation_accuracy"]):
+            best = row
+    stopped = reading.is_count(patience) and best is not None and last["epoch"] - best["epoch"] >= patience
+    place = {"epoch": best["epoch"], "step": best["step"]} if best else None
+    return End(last["epoch"], last["step"], last["epoch"] >= epochs or stopped, place)
+
+
+def _by_checkpoint(state, epochs):
+    position = state.get("position")
+    if not isinstance(position, dict) or not all(
+        reading.is_count(value) for value in (state.get("step"), position.get("epoch"))
+    ):
+        return None
+    best = position.get("best")
+    if not (isinstance(best, dict) and reading.is_count(best.get("epoch")) and reading.is_count(best.get("step"))):
+        best = None
+    is_over = position["epoch"] > epochs or position.get("stopped_early") is True
+    place = {"epoch": best["epoch"], "step": best["step"]} if best else None
+    return End(position["epoch"] - 1, state["step"], is_over, place)
+
+
+def plan(measured: dict, pictures) -> dict:
+    """Return what `plan.json` holds.
+
+    Parameters
+    ----------
+    measured : dict of str to list of str
+        Split -> names of the values that are measured of it, of the last and the best checkpoint alike.
+    pictures : sequence of str
+        Kinds that are drawn of the last checkpoint.
+    """
+    return {"measured": {split: list(names) for split, names in measured.items()}, "pictures": list(pictures)}
+
+
+def unmeasured(run, which: str, place: dict) -> dict[str, list]:
+    """Return split -> names of the planned values that one checkpoint lacks.
+
+    Parameters
+    ----------
+    run : Run
+    which : str
+        `last` or `best`.
+    place : dict
+        Its `epoch` and `step`; values of another step do not count.
+    """
+    entry = run.metrics.get(which, {})
+    entry = entry if entry.get("step") == place["step"] else {}
+    found = {}
+    for split, names in _planned(run, "measured", dict).items():
+        there = entry.get(split)
+        missing = [name for name in _texts(names) if not (isinstance(there, dict) and _is_there(run, there, name))]
+        if missing:
+            found[split] = missing
+    return found
+
+
+def _is_there(run, values, name):
+    """Whether a value is there, and the arrays that belong to it."""
+    if name not in values:
+        return False
+    arrays = values[name].get("arrays") if isinstance(values[name], dict) else None
+    return not isinstance(arrays, str) or (run.path / arrays).is_file()
+
+
+def drawn(run, step: int) -> dict:
+    """Return what came of the pictures at that step: kind -> names of files, or why there is none."""
+    kinds = run.drawn.get("kinds") if run.drawn.get("step") == step else None
+    return kinds if isinstance(kinds, dict) else {}
+
+
+def undrawn(run, step: int) -> list[str]:
+    """Return the kinds of planned pictures that are not there; one that cannot be drawn of this run is not missing."""
+    kinds = drawn(run, step)
+    return [kind for kind in _texts(_planned(run, "pictures", list)) if not _is_drawn(run, kinds.get(kind))]
+
+
+def _is_drawn(run, outcome):
+    if isinstance(outcome, dict):
+        return "unavailable" in outcome
+    return isinstance(outcome, list) and all((run.plots / name).is_file() for name in _texts(outcome))
+
+
+def missing(run) -> list[str]:
+    """Return what a run still owes, in words; empty where it is finished."""
+    place = end(run)
+    epochs = run.value("trainer.epochs", 0)
+    if place is None or not place.is_over:
+        return [f"{place.epoch if place else 0} of {epochs} epochs are done"]
+    if run.plan is None:  # written before there were plans, which leaves the values of the last epoch to go by
+        return [] if run.metrics.get("last", {}).get("step") == place.step else ["the last epoch is not evaluated"]
+    if not (isinstance(run.plan.get("measured"), dict) and isinstance(run.plan.get("pictures"), list)):
+        return ["plan.json does not say what was to be measured"]
+    owed = [
+        f"{which} {split}: {', '.join(names)}"
+        for which, at in place.checkpoints.items()
+        for split, names in unmeasured(run, which, at).items()
+    ]
+    pictures = undrawn(run, place.step)
+    return owed + ([f"pictures: {', '.join(pictures)}"] if pictures else [])
+
+
+def _planned(run, key, kind):
+    value = (run.plan or {}).get(key)
+    return value if isinstance(value, kind) else kind()
+
+
+def _texts(values):
+    return [value for value in values if isinstance(value, str)] if isinstance(values, list) else []

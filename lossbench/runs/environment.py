@@ -1,0 +1,55 @@
+"""What a training ran on: versions, processor, the checkout's git state."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+
+from lossbench import __version__
+
+PACKAGES = ("mxnet", "numpy", "sklearn", "scipy", "pydantic", "matplotlib")
+
+
+def environment() -> dict:
+    """Return the versions of what this process has loaded, the processor and the git state."""
+    versions = {"lossbench": __version__, "python": platform.python_version()}
+    for name in PACKAGES:
+        module = sys.modules.get(name)
+        if module is not None:
+            versions[name] = module.__version__
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
+        "git": _git(),
+    }
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError):
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+def _git() -> dict:
+    """Commit of the checkout that this package lies in, and whether files differ from it; empty where there is none."""
+
+    folder = pathlib.Path(__file__).resolve().parents[2]
+    if not (folder / ".git").exists():
+        return {}
+
+    def ask(*arguments):
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": ask("rev-parse", "HEAD"), "modified": bool(ask("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {}

@@ -1,0 +1,54 @@
+"""Run folders below a path, and their names for people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lossbench.errors import UserError
+
+
+def find(paths) -> list[Path]:
+    """Return the run folders that paths name: each itself, or all below it.
+
+    Parameters
+    ----------
+    paths : iterable of path
+
+    Returns
+    -------
+    list of Path
+        Each once, in the order of the paths and by name below one; a folder without any run stands for itself.
+
+    Raises
+    ------
+    UserError
+        If a path does not exist.
+    """
+    found = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
+        for run in list(_below(path)) or [path]:
+            found.setdefault(run.resolve(), run)
+    return list(found.values())
+
+
+def _below(path):
+    if (path / "config.yaml").exists():
+        yield path
+        return
+    for folder in sorted((p for p in path.iterdir() if p.is_dir() and not p.is_symlink()), key=_by_number):
+        yield from _below(folder)
+
+
+def _by_number(path):
+    """Order seed-10 after seed-9."""
+    stem, _, number = path.name.rpartition("-")
+    return (stem, int(number)) if number.isdecimal() and len(number) < 20 else (path.name, -1)
+
+
+def shown(path) -> str:
+    """Return a path as a command takes it, from the folder that this was called in where it lies below."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative

@@ -1,0 +1,327 @@
+"""One run folder: its files, what they say, and writing them."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import io
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from lossbench import config
+from lossbench.atomic import write_atomically, write_json
+from lossbench.config import plain, yaml_file
+from lossbench.errors import UserError
+from lossbench.runs import ending, reading
+from lossbench.runs.environment import environment
+
+_STEP = re.compile(r"(?:\.replaced-)?step-(\d{8,18})")
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic and of pictures: the writer's process
+
+
+class Run:
+    """A run folder as it stands.
+
+    What was read is kept, so make a new `Run` to look at a folder again. Nothing here needs MXNet, and no file can
+    make it fail: what cannot be read is named in `problems`, and what is whole is there.
+
+    Parameters
+    ----------
+    path : path
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.yaml"
+        self.checkpoints = self.path / "checkpoints"
+        self.embeddings = self.path / "embeddings"
+        self.evaluation = self.path / "evaluation"
+        self.plots = self.path / "plots"
+        self.problems = []
+        """Sentences: what is missing or cannot be read, of what was asked for so far."""
+
+    def require(self) -> None:
+        """`UserError` where this is not a run folder."""
+        if not self.config_file.is_file():
+            raise UserError(
+                f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote."
+            )
+
+    @functools.cached_property
+    def config(self) -> dict:
+        """The resolved config as nested plain values; empty where it cannot be read."""
+        return self._read("config.yaml", _config, required=True) or {}
+
+    @functools.cached_property
+    def values(self) -> dict:
+        """The config's values by dotted key."""
+        return plain.flat(self.config) if self.config else {}
+
+    def value(self, key: str, default=None) -> Any:
+        """Return one value of the config, such as that of `trainer.epochs`."""
+        return self.values.get(key, default)
+
+    @property
+    def name(self) -> str:
+        return self.value("name", "")
+
+    @property
+    def seed(self) -> int:
+        return self.value("seed", 0)
+
+    def load_config(self, overrides=(), **own):
+        """Return the validated config, for those who build models from it."""
+        self.require()
+        return config.load(self.config_file, overrides, **own)
+
+    @functools.cached_property
+    def history(self) -> list[dict]:
+        """Rows of numbers, one an epoch."""
+        return self._read("history.jsonl", reading.rows, required=True) or []
+
+    @functools.cached_property
+    def metrics(self) -> dict:
+        """What was measured so far: `{"last": {"epoch", "step", "test": {...}}, "best": {...}}`."""
+        return self._read("metrics.json", reading.metrics) or {}
+
+    @functools.cached_property
+    def environment(self) -> dict:
+        """Versions, machine and data that the run was trained with."""
+        return self._read("environment.json", reading.mapping, required=True) or {}
+
+    @functools.cached_property
+    def plan(self) -> Optional[dict]:
+        """What the end of the training asks for; None in a run of an earlier version, which wrote none."""
+        exists = (self.path / "plan.json").exists()
+        return (self._read("plan.json", reading.mapping) or {}) if exists else None
+
+    @functools.cached_property
+    def drawn(self) -> dict:
+        """What came of the planned pictures: `{"step", "kinds": {kind: files, or why there is none}}`."""
+        return self._read("drawn.json", reading.mapping) or {}
+
+    @property
+    def pictures(self) -> dict:
+        """Name -> picture file."""
+        if not self.plots.is_dir():
+            return {}
+        return {p.stem: p for p in sorted(self.plots.iterdir()) if p.suffix.lower() in (".png", ".gif") and _is_whole(p)}
+
+    @property
+    def checksums(self) -> dict:
+        """Of the data files that the run was trained on, by name."""
+        data = self.environment.get("data")
+        found = data.get("checksums") if isinstance(data, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def require_data(self, checksums: dict, *, accept: bool = False) -> None:
+        """`UserError` where data files are not those that the run was trained on, unless that is accepted."""
+        recorded = self.checksums
+        other = sorted(name for name in {*recorded, *checksums} if recorded.get(name) != checksums.get(name))
+        if recorded and other and not accept:
+            named = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
+            raise UserError(
+                f"run: the data of {self.path} must be those that it was trained on, got other contents of {named}. "
+                "Name the folder of the original files with --data-root, or take these with --accept-changed-data."
+            )
+
+    def former_checksums(self, checksums: dict) -> list[dict]:
+        """Return the checksums of the data that the run was trained on before it went on with these."""
+        data = self.environment.get("data")
+        former = data.get("former_checksums") if isinstance(data, dict) else None
+        former = former if isinstance(former, list) else []
+        return former if self.checksums in ({}, checksums) else [*former, self.checksums]
+
+    def steps(self) -> list[Path]:
+        """Return the folders of the checkpoints, oldest first; whether they are whole is not looked at."""
+        if not self.checkpoints.is_dir():
+            return []
+        found = {}
+        for path in sorted(self.checkpoints.iterdir()):  # one that was being replaced before the one in its place
+            match = _STEP.fullmatch(path.name)
+            if match:
+                found[int(match[1])] = path
+        return [found[step] for step in sorted(found)]
+
+    def newest_state(self) -> dict:
+        """Return what the newest checkpoint remembers besides arrays, unverified; empty where there is none."""
+        for path in reversed(self.steps()):
+            with contextlib.suppress(OSError, ValueError, RecursionError):
+                return reading.mapping(path / "state.json", reading.Findings("state.json"))
+        return {}
+
+    @property
+    def end(self) -> Optional[ending.End]:
+        """Where the training stands, None before the first epoch's end."""
+        return ending.end(self)
+
+    @property
+    def missing(self) -> list[str]:
+        """What the run still owes, in words."""
+        return ending.missing(self)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the training is over and everything that the config asks for at its end is there."""
+        return bool(self.values) and not self.missing
+
+    def read_all(self) -> Run:
+        """Read every file, so that `problems` is complete; returns the run."""
+        _ = self.values, self.history, self.environment, self.metrics, self.plan, self.drawn
+        return self
+
+    def _read(self, name, reader, *, required=False):
+        path, findings = self.path / name, reading.Findings(name)
+        if not os.path.lexists(path):
+            if required:
+                self.problems.append(f"There is no {name}.")
+            return None
+        try:
+            return reader(path, findings)
+        except (OSError, ValueError, RecursionError) as error:
+            self.problems.append(f"{name} cannot be read: {' '.join(str(error).split())}")
+            return None
+        finally:
+            self.problems += findings.sentences()
+
+    def write_config(self, text: str) -> None:
+        write_atomically(self.config_file, text)
+        for name in ("config", "values"):
+            self.__dict__.pop(name, None)
+
+    def write_history(self, rows: list[dict]) -> None:
+        write_atomically(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        self.history = rows
+
+    def write_plan(self, measured: dict, pictures) -> None:
+        """Say what the end of the training asks for: see `ending.plan`."""
+        self.plan = ending.plan(measured, pictures)
+        write_json(self.path / "plan.json", self.plan)
+
+    def write_drawn(self, step: int, kinds: dict) -> None:
+        """Say what came of the planned pictures."""
+        self.drawn = {"step": step, "kinds": kinds}
+        write_json(self.path / "drawn.json", self.drawn)
+
+    def write_environment(self, **more) -> None:
+        """`environment.json`: versions, processor, the checkout's git state, and what is handed in."""
+        self.environment = {**environment(), **more}
+        write_json(self.path / "environment.json", self.environment)
+
+    def write_embeddings(self, epoch: int, arrays: dict) -> None:
+        """`embeddings/epoch-<epoch>.npz`."""
+        self.embeddings.mkdir(exist_ok=True)
+        write_arrays(self.embeddings / f"epoch-{epoch}.npz", arrays)
+
+    def evaluation_of(self, checkpoint: str, epoch: int, step: int) -> Evaluation:
+        """Return where the values of one checkpoint go."""
+        return Evaluation(self, checkpoint, epoch, step)
+
+    def forget_measured(self) -> None:
+        """Drop what was measured and drawn at the end, so that it is made anew."""
+        with self._alone():
+            write_json(self.path / "metrics.json", {})
+        (self.path / "drawn.json").unlink(missing_ok=True)
+        self.metrics, self.drawn = {}, {}
+
+    @contextlib.contextmanager
+    def _alone(self):
+        """Wait for other processes that merge into `metrics.json`; needs no file of its own."""
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Hold the folder against a second training in it; the lock ends with the process, however that ends."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / ".lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise UserError(
+                    f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
+                ) from error
+            yield
+
+    def remove_temporary(self) -> None:
+        """Remove what killed writers left half-made; files of processes that live are theirs."""
+        for folder in (self.path, self.embeddings, self.evaluation, self.plots):
+            for path in folder.glob(".*") if folder.is_dir() else ():
+                writer = _TEMPORARY.fullmatch(path.name)
+                if writer and path.is_file() and not _lives(int(writer[1])):
+                    path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Writes what is measured of one checkpoint into its run folder, as soon as it is known."""
+
+    run: Run
+    checkpoint: str
+    epoch: int
+    step: int
+
+    def values(self, split: str, measured: dict) -> None:
+        """Add values to `metrics.json`; those of another step under the same name are outdated and dropped."""
+        run = self.run
+        with run._alone():
+            metrics = Run(run.path).metrics
+            entry = metrics.get(self.checkpoint, {})
+            if entry.get("step") != self.step:
+                entry = {"epoch": self.epoch, "step": self.step}
+            before = entry.get(split)
+            entry[split] = {**(before if isinstance(before, dict) else {}), **measured}
+            run.metrics = {**metrics, self.checkpoint: entry}
+            write_json(run.path / "metrics.json", run.metrics)
+
+    def arrays(self, split: str, method: str, arrays: dict) -> str:
+        """Write `evaluation/<checkpoint>-<split>-<method>.npz`; returns its path within the run folder."""
+        place = f"evaluation/{self.checkpoint}-{split}-{method}.npz"
+        self.run.evaluation.mkdir(exist_ok=True)
+        write_arrays(self.run.path / place, {"epoch": self.epoch, "step": self.step, **arrays})
+        return place
+
+
+def write_arrays(path, arrays: dict) -> None:
+    """Write a compressed NumPy archive, whole or not at all."""
+    import numpy as np
+
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def _config(path, findings):
+    """The config, of whose values those must be right that every reader relies on."""
+    value = yaml_file.read(path)
+    named = plain.flat(value)
+    for key in ("name", "data.source"):
+        if not isinstance(named.get(key), str):
+            raise UserError(f"{key} must be text, got {named.get(key)!r:.60}.")
+    for key in ("seed", "trainer.epochs"):
+        if not reading.is_count(named.get(key)):
+            raise UserError(f"{key} must be a whole number, got {named.get(key)!r:.60}.")
+    return value
+
+
+def _is_whole(path) -> bool:
+    return not path.name.startswith(".")
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
