@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from lossbench import _numpy
+from lossbench import _numpy, _waiting
 from lossbench._cores import thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
@@ -58,6 +58,8 @@ def prepare() -> None:
 
     ``OMP_NUM_THREADS`` is set to `thread_count` unless the user chose it, or ``MXNET_OMP_MAX_THREADS``. Where MXNet is
     imported already, what can no longer be set is said in a warning.
+
+    Once MXNet is imported, its threads wait awake or asleep as the machine's load asks (see `_waiting`).
 
     ``MXNET_ENGINE_TYPE`` becomes ``NaiveEngine`` for the CPU wheel, unless the user chose one: every operator then runs
     in the calling thread. On a CPU the default engine runs them one after another, too, but from several threads, each
@@ -150,7 +152,8 @@ def _import_mxnet():
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
-            return module
+        _waiting.watch()
+        return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
 

@@ -12,7 +12,10 @@ import lossbench
 PACKAGE = Path(lossbench.__file__).parent
 
 # what any stage may import; they import no stage
-SHARED = {"_mxnet", "_numpy", "_gluon", "_cores", "errors", "ops", "atomic", "paths", "params", "terminal"}
+SHARED = {
+    *("_mxnet", "_numpy", "_waiting", "_gluon", "_cores"),
+    *("errors", "ops", "atomic", "paths", "params", "terminal"),
+}
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
