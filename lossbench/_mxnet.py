@@ -119,6 +119,12 @@ def devices(device: str = "auto") -> list:
     return [mx.Context(kind, number) for number in numbers]
 
 
+def threads() -> int:
+    """Return how many threads MXNet's operators use."""
+    gomp = _waiting.loaded_libgomp()
+    return thread_count() if gomp is None else gomp.omp_get_max_threads()
+
+
 def has_onednn(contexts) -> bool:
     """Whether operators on these contexts run as oneDNN's kernels: CPUs, unless the user switched them off."""
     from lossbench._mxnet import mx

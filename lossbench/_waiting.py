@@ -1,8 +1,8 @@
 """How OpenMP's threads wait for their next loop: awake where the cores are ours, asleep where others want them.
 
-Awake (libgomp: some milliseconds of spinning) is a tenth faster on an idle machine. On a busy one a thread so spins away
-the time in which the rest of its own team could run, and training falls to a hundredth. libgomp reads its settings once,
-but it lets threads fall asleep at once while it manages more of them than there are processors. So a `Crowd` that
+Awake (libgomp: some milliseconds of spinning) is a tenth faster on an idle machine. On a busy one, a thread so spins
+away the time in which the rest of its own team could run, and training falls to a hundredth. libgomp reads its settings
+once, but it lets threads fall asleep at once while it manages more of them than there are processors. So a `Crowd` that
 does nothing is held while other processes use the cores. The number of threads that compute stays, and with it every
 bit of a result.
 """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 import sys
 import textwrap
 
@@ -25,6 +27,26 @@ def add_device(parser):
     parser.add_argument(
         "--device", default="auto", metavar="D", help="auto, cpu, gpu, or several: gpu:0,1 (default: auto)"
     )
+    add_threads(parser)
+
+
+def add_threads(parser):
+    parser.add_argument(
+        "--threads",
+        action=_SetThreads,
+        metavar="N",
+        help="threads that compute (default: OMP_NUM_THREADS, else the cores that the process may use)",
+    )
+
+
+class _SetThreads(argparse.Action):
+    """Says the number where MXNet reads it once a command needs it, which is after its arguments were read."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        if not re.fullmatch("[1-9][0-9]{0,3}", value):
+            parser.error(f"--threads must be a whole number from 1 to 9999, got {value}")
+        os.environ["OMP_NUM_THREADS"] = value
+        setattr(namespace, self.dest, int(value))
 
 
 def add_data(parser, verb):

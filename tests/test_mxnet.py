@@ -114,6 +114,12 @@ print(len(os.listdir("/proc/self/task")))
     assert running[4] >= running[1] + 3
 
 
+def test_the_number_of_threads_is_what_mxnet_uses():
+    code = "from lossbench import _mxnet; from lossbench._mxnet import mx; print(_mxnet.threads())"
+    assert python(code, OMP_NUM_THREADS="3") == (0, "3", "")
+    assert python(code) == (0, str(_mxnet.thread_count()), "")
+
+
 def test_mxnet_imported_first_works_and_says_once_what_could_not_be_set():
     code = (
         "import mxnet\n"

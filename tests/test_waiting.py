@@ -98,7 +98,11 @@ def _run(crowd):
 
 def test_a_look_counts_the_cores_of_this_process(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {1, 3})
-    lines = ["cpu  9 9 9 999 9 0 0 0 0 0", *(f"cpu{n} 1 2 3 {100 * (n + 1)} {n} 0 0 0 0 0" for n in range(12)), "intr 5"]
+    lines = [
+        "cpu  9 9 9 999 9 0 0 0 0 0",
+        *(f"cpu{n} 1 2 3 {100 * (n + 1)} {n} 0 0 0 0 0" for n in range(12)),
+        "intr 5",
+    ]
     (tmp_path / "stat").write_text("\n".join(lines) + "\n")
     seen = _waiting.look(tmp_path / "stat")
     assert (seen.idle * os.sysconf("SC_CLK_TCK"), seen.cores) == (200 + 1 + 400 + 3, 2)

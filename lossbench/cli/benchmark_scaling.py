@@ -15,6 +15,7 @@ def add_arguments(parser):
         "--what", nargs="+", choices=("time", "memory"), default=("time", "memory"), help="default: both"
     )
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="of each, in turn (default: 7)")
+    console.add_threads(parser)
     parser.add_argument("--json", metavar="FILE", help="also keep the values there; others that it holds stay")
     parser.add_argument(
         "--figure", metavar="FILE", help="draw all values of --json, or those measured (.png, .svg, .pdf)"

@@ -14,9 +14,10 @@ class TrainerSection(Section):
     """The loop."""
 
     epochs: int = Field(ge=1, description="passes over the training images, >= 1", json_schema_extra=EXTENDS)
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Literal["float32", "bfloat16", "fastest"] = Field(
         "float32",
-        description="of the backbone's convolutions in training; bfloat16: faster, on a CPU with such instructions",
+        description="of the backbone's convolutions in training; bfloat16: faster, on a CPU with such instructions; "
+        "fastest: bfloat16 where there are such, else float32",
     )
     class_weights: Optional[Items[float]] = Field(None, description="factor on the loss per class, >= 0; null: all 1")
     accumulate_steps: int = Field(1, ge=1, description="batches whose gradients are summed into one update, >= 1")

@@ -56,6 +56,8 @@ class Model:
         self._initialize()
         self._freeze()
         self.is_for_training = for_training
+        self.precision = "float32"
+        """What the backbone's convolutions compute in here."""
         if for_training:
             self._prepare_training(settings.trainer.precision)
 
@@ -107,13 +109,15 @@ class Model:
         has_onednn = _mxnet.has_onednn(self.devices)
         if has_onednn:
             backbones.fuse(self.backbone)
-        if precision == "bfloat16":
-            if not (has_onednn and _cores.has_bfloat16()):
-                raise UserError(
-                    "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
-                    "(avx512_bf16 or amx_bf16 of a CPU). Take float32."
-                )
+        has_bfloat16 = has_onednn and _cores.has_bfloat16()
+        if precision == "bfloat16" and not has_bfloat16:
+            raise UserError(
+                "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
+                "(avx512_bf16 or amx_bf16 of a CPU). Take float32, or fastest."
+            )
+        if has_bfloat16 and precision != "float32":
             backbones.bfloat16.narrow(self.backbone)
+            self.precision = "bfloat16"
 
     def parameters(self) -> dict:
         return self.objective.named_parameters()

@@ -94,7 +94,8 @@ def run(
         folder.write_environment(
             device=[str(d) for d in devices],
             cores=_mxnet.thread_count(),
-            threads=_mxnet.thread_count(),
+            threads=_mxnet.threads(),
+            precision=model.precision,
             data={
                 "checksums": dataset.checksums,
                 "former_checksums": folder.former_checksums(dataset.checksums),

@@ -1,3 +1,4 @@
+import json
 import re
 
 import numpy as np
@@ -126,6 +127,20 @@ def test_a_training_learns_repeats_and_is_scored_in_float32(settings, tmp_path):
         assert (measured["logits"].argmax(axis=1) == measured["label"]).mean() > 0.5
     np.testing.assert_array_equal(*scores)
     assert has_lower_half(scores[0])
+
+
+@pytest.mark.parametrize("able", [pytest.param(True, marks=has_instructions), False])
+def test_fastest_takes_what_the_processor_has_and_says_which(settings, tmp_path, monkeypatch, able):
+    monkeypatch.setattr(_cores, "has_bfloat16", lambda: able)
+    quick = ["trainer.epochs=1", "trainer.precision=fastest"]
+    experiment.run(settings(*quick), tmp_path / "run")
+    chosen = json.loads((tmp_path / "run" / "environment.json").read_text())["precision"]
+    assert chosen == ("bfloat16" if able else "float32")
+    experiment.run(settings("trainer.epochs=1", f"trainer.precision={chosen}"), tmp_path / "same")
+    expected, found = (
+        experiment.open_run(tmp_path / name).model.head.mean.data().asnumpy() for name in ("same", "run")
+    )
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("lacking", ["instructions", "kernels"])

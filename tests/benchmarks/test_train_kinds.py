@@ -38,10 +38,28 @@ def test_evaluation_is_measured(tmp_path):
 
 
 def test_counts_below_one_are_the_users_mistake(tmp_path):
-    for arguments in (["evaluation", "--images", 0], ["scaling", "--repetitions", 0], ["train", "--repetitions", 0]):
+    for arguments in (
+        ["evaluation", "--images", 0],
+        *([kind, "--repetitions", 0] for kind in ("scaling", "train", "load")),
+    ):
         done = benchmark(*arguments, folder=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)
         assert "at least 1" in done.stderr
+
+
+def test_the_load_is_made_and_its_shares_told(tmp_path):
+    done = benchmark(
+        *("load", "--config", ROOT / "configs" / "softmax_digits.yaml", "--seconds", 0.1, "--repetitions", 2),
+        *("--json", tmp_path / "load.json"),
+        folder=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["way"]: row for row in json.loads((tmp_path / "load.json").read_text())["rows"]}
+    assert list(rows) == ["lossbench", "asleep", "awake", "one thread"]
+    assert all(row[name]["n"] == 2 and row[name]["min"] > 1 for row in rows.values() for name in ("idle", "loaded"))
+    assert rows["asleep"]["loaded_share"]["max"] == rows["awake"]["idle_share"]["max"] == 1
+    assert f"{rows['lossbench']['loaded']['median']:.0f} (" in done.stdout
+    assert "beside 2 busy, images/s" in done.stdout
 
 
 def rows():

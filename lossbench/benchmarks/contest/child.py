@@ -4,7 +4,7 @@ Other processes then neither burn the cores with waiting threads nor prepare bat
 data loader has prepared ahead when its turn ends is what it begins its next turn with.
 
 `python -m lossbench.benchmarks.contest.child CONTESTANT` is that process. It answers each JSON line of its input,
-``["prepare", task]``, ``["run", kind, seconds]`` or ``["drop"]``, with one line.
+``["prepare", task]``, ``["open", config]``, ``["run", kind, seconds]`` or ``["drop"]``, with one line.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ class Stalled(RuntimeError):
 class Child:
     """The parent's side of a contestant. A context manager; a child that outlives its parent is ended by the system."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, environment: dict[str, str] | None = None):
         self.name = name
         command = [sys.executable, "-W", "ignore", "-m", "lossbench.benchmarks.contest.child", name]
         # In a group of its own, so that data-loading workers are stopped too; in the parent's session, so that the
         # kernel ends (SIGHUP) a stopped group whose parent is gone.
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=os.setpgrp
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, preexec_fn=os.setpgrp
         )
 
     def ask(self, *request):
@@ -113,6 +113,14 @@ def new_contestant(name: str, task: Task):
     return module.Contestant(task, precision or "float32")
 
 
+def open_config(path: str):
+    """Build a contestant from a config file in this process."""
+    from lossbench import config
+    from lossbench.benchmarks.contest import own
+
+    return own.Contestant.of(config.load(path))
+
+
 def turn(contestant, kind: str, seconds: float) -> dict:
     """Run steps for at least so many seconds, and wait for their end.
 
@@ -140,6 +148,9 @@ def _serve(name, requests, answers):
                 contestant = new_contestant(name, Task(**arguments[0]))
                 for kind in ("whole", "bare"):
                     turn(contestant, kind, 0)
+            elif order == "open":
+                contestant = open_config(*arguments)
+                turn(contestant, "whole", 0)
             elif order == "run":
                 answer = turn(contestant, *arguments)
             else:
