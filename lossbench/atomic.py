@@ -38,8 +38,7 @@ def writing(path):
                 if target.exists():
                     os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
                 yield file
-                file.flush()
-                _sync(file.fileno(), path)
+                sync(file)
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -78,10 +77,10 @@ def _plain(value):
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
-def sync_file(path) -> None:
-    """Make a file's content durable."""
-    with paths.naming(path), open(path, "rb+") as file:
-        _sync(file.fileno(), path)
+def sync(file) -> None:
+    """Make what was written to an open file durable."""
+    file.flush()
+    _sync(file.fileno(), file.name)
 
 
 def sync_folder(folder) -> None:
@@ -110,6 +109,6 @@ def _sync(handle, path):
 def _say_unsynced(path, error):
     terminal.say_once(
         "sync",
-        f"The file system of {path} cannot sync it ({error.strerror}): what was written just before a power cut may be "
-        "lost. A killed process loses nothing.",
+        f"The file system of {pathlib.Path(path).parent} cannot sync ({error.strerror}): what was written "
+        "just before a power cut may be lost. A killed process loses nothing.",
     )

@@ -5,7 +5,7 @@ block reads too, `state.json`, and `checksums.json` over both. It is made under 
 renamed, so that a run killed at any moment leaves either the whole checkpoint or none. One that is replaced is renamed
 to `.replaced-step-<8 digits>` before, and counts until the new one stands.
 
-Files are read by `lossbench.params`, not by MXNet: a crafted one is an error, not the end of the process.
+Files are read and written by `lossbench.params`, not by MXNet: a crafted one is an error, not the end of the process.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
     OSError
         The disk is full or the folder cannot be written; what was there before is untouched.
     """
-    for stem, named in arrays.items():
+    plain = {stem: {name: array.asnumpy() for name, array in named.items()} for stem, named in arrays.items()}
+    for stem, named in plain.items():
         for name, array in named.items():
-            if not np.isfinite(array.asnumpy()).all():
+            if not np.isfinite(array).all():
                 raise FloatingPointError(f"checkpoint: {stem}.{name} must be finite to be saved, got nan or inf.")
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,8 +85,8 @@ def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     try:
-        for stem, named in arrays.items():
-            _save_arrays(partial / f"{stem}.params", named)
+        for stem, named in plain.items():
+            params.write(partial / f"{stem}.params", named)
         atomic.write_json(partial / "state.json", dict(state, format=FORMAT, step=step))
         checksums = {p.name: _checksum(p) for p in sorted(partial.iterdir())}
         atomic.write_json(partial / "checksums.json", checksums)
@@ -120,19 +121,6 @@ def _remove(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _save_arrays(path, named) -> None:
-    """MXNet's writer does not notice a full disk: sync the file, read it back and compare."""
-    try:
-        mx.nd.save(str(path), named)
-        atomic.sync_file(path)
-        written = params.read(path)
-    except (mx.MXNetError, params.Malformed) as error:
-        raise OSError(f"checkpoint: {path} could not be written in full. Is the disk full?") from error
-    for name, array in named.items():
-        if name not in written or not np.array_equal(written[name], array.asnumpy()):
-            raise OSError(f"checkpoint: {path} could not be written in full. Is the disk full?")
 
 
 def steps(folder) -> list[pathlib.Path]:

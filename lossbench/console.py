@@ -8,14 +8,15 @@ import re
 import sys
 import textwrap
 
-from lossbench import __version__, errors
+from lossbench import __version__, errors, terminal
 
 DONE, FAILED = 0, 1
 LONG_TEXT, MOST_CLASSES = 60, 100  # beyond: wrapped below a table; left out of one
+MOST_LETTERS, MOST_LETTERS_OF_TEXT = 200, 1000  # of a cell; of what is wrapped
 
 
 def parser(prog, description, examples="") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
@@ -84,22 +85,41 @@ def guarded(command):
 
     def main(arguments=None, prog=None) -> int:
         arguments = sys.argv[1:] if arguments is None else arguments
-        try:
-            return command(arguments, prog) or DONE
-        except KeyboardInterrupt:
-            print("Interrupted.", file=sys.stderr)
-            return 130
-        except BrokenPipeError:
-            sys.stderr.close()
-            return FAILED
-        except Exception as error:
-            status = errors.exit_status(error)
-            if status is None or "--debug" in arguments:
-                raise
-            print(error, file=sys.stderr)
-            return status
+        with terminal.streams():
+            try:
+                status = command(arguments, prog) or DONE
+                sys.stdout.flush()
+                return status
+            except KeyboardInterrupt:
+                print("Interrupted.", file=sys.stderr)
+                return 130
+            except Exception as error:
+                return _outcome(error, "--debug" in arguments)
 
     return main
+
+
+def _outcome(error, debug) -> int:
+    """The exit status of a command that ended with an error, which is printed; raises it where it is a bug of ours."""
+    if isinstance(error, OSError) and error.filename == terminal.OUTPUT:
+        terminal.drop_output()
+        if isinstance(error, BrokenPipeError):  # the reader had enough
+            return FAILED
+    status, said = errors.exit_status(error), error
+    if isinstance(error, UnicodeEncodeError) and error.encoding == sys.getfilesystemencoding() != "utf-8":
+        status = errors.UserError.exit_status
+        said = f"locale: file names must be in its letters ({error.encoding}), got {error.object}. Set PYTHONUTF8=1."
+    if status is None or debug:
+        raise error
+    print(terminal.lines(said), file=sys.stderr)
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """What it says of an argument may be shown: it is the caller's text."""
+
+    def error(self, message):
+        super().error(terminal.shown(message))
 
 
 def explained(table) -> str:
@@ -131,10 +151,11 @@ def print_table(measured, class_names=None, indent="  "):
     long = {name: value for name, value in plain.items() if isinstance(value, str) and len(value) > LONG_TEXT}
     print_columns([[name, cell(value)] for name, value in plain.items() if name not in long], indent)
     for name, value in long.items():
-        print(textwrap.fill(f"{name}: {value}", 118, initial_indent=indent, subsequent_indent=indent + "  "))
+        text = f"{terminal.shown(name, MOST_LETTERS)}: {terminal.shown(value, MOST_LETTERS_OF_TEXT)}"
+        print(textwrap.fill(text, 118, initial_indent=indent, subsequent_indent=indent + "  "))
     print_per_class({name: values for name, values in lists.items() if "per_class" in name}, class_names, indent)
     for name, value in nested.items():
-        print(f"{indent}{name}:")
+        print(f"{indent}{terminal.shown(name, MOST_LETTERS)}:")
         if _is_table(value):
             first = next(iter(value.values()))
             rows = [[row, *map(cell, values.values())] for row, values in value.items()]
@@ -177,6 +198,7 @@ def cell(value) -> str:
 
 
 def print_columns(rows, indent=""):
+    rows = [[terminal.shown(cell, MOST_LETTERS) for cell in row] for row in rows]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
     for row in rows:
         print(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

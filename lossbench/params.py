@@ -1,7 +1,8 @@
-"""MXNet's `.params` files, read without MXNet: every length is held against the file before memory is taken for it.
+"""MXNet's `.params` files without MXNet: every length is held against the file before memory is taken for it.
 
-MXNet's own reader believes what a file says of itself: a number of dimensions of -1 ends the process, a large one takes
-all memory. Here such a file is one line. The form is what `mx.nd.save` of MXNet 1.5 and later writes (little-endian):
+MXNet's own writer does not notice a full disk, and its reader believes what a file says of itself: a number of
+dimensions of -1 ends the process, a large one takes all memory. Here such a file is one line. The form is what
+`mx.nd.save` of MXNet 1.5 and later writes (little-endian):
 
     list    uint64 0x112, uint64 0, uint64 count, the arrays, uint64 count, the names
     array   uint32 0xF993FAC9, int32 storage (0: dense), int32 ndim, int64 per dimension,
@@ -17,7 +18,7 @@ import struct
 
 import numpy as np
 
-from lossbench import paths
+from lossbench import atomic, paths
 from lossbench.errors import UserError
 
 _LIST, _ARRAY = 0x112, 0xF993FAC9
@@ -27,8 +28,31 @@ MOST_DIMENSIONS = 32  # of a NumPy array
 MOST_ELEMENTS = 2**31 - 1  # of an MXNet array
 
 
+_NUMBERS = {name: number for number, name in _TYPES.items()}
+
+
 class Malformed(UserError):
     """A file that is no `.params` file, or not all of one."""
+
+
+def write(path, arrays) -> None:
+    """Write what `mx.nd.save` would, byte for byte, and sync it to the disk; an `OSError` names the file.
+
+    Parameters
+    ----------
+    path : path
+    arrays : dict of str to ndarray
+    """
+    with paths.naming(path), open(path, "wb") as file:
+        file.write(struct.pack("<QQQ", _LIST, 0, len(arrays)))
+        for array in arrays.values():
+            head = (_ARRAY, 0, array.ndim, *array.shape, 1, 0, _NUMBERS[array.dtype.name])  # 1, 0: the first CPU
+            file.write(struct.pack(f"<Iii{array.ndim}qiii", *head))
+            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")))
+        file.write(struct.pack("<Q", len(arrays)))
+        for name in arrays:
+            file.write(struct.pack("<Q", len(name.encode())) + name.encode())
+        atomic.sync(file)
 
 
 def read(path) -> dict:

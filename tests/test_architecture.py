@@ -14,7 +14,7 @@ PACKAGE = Path(lossbench.__file__).parent
 # what any stage may import; they import no stage
 SHARED = {
     *("_mxnet", "_numpy", "_waiting", "_gluon", "_cores"),
-    *("errors", "ops", "atomic", "paths", "params", "terminal"),
+    *("errors", "ops", "atomic", "paths", "params", "terminal", "locking"),
 }
 COMPOSERS = {
     "experiment": "every stage",
@@ -29,7 +29,9 @@ TABLES = {  # (room, room whose one table it reads): why
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
 READERS = {"runs": {"config"}}  # stages that read what another one wrote
-WITHOUT_MXNET = {"config", "errors", "evaluation", "plots", "report", "atomic", "paths", "params", "terminal", "runs"}
+WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
+    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "ops",
+}  # fmt: skip
 
 
 def imported(tree):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from lossbench import atomic, checkpoint
+from lossbench import checkpoint
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -315,13 +315,3 @@ def test_a_full_disk_is_an_error_and_leaves_what_was_there(tmp_path):
         checkpoint.load(tmp_path / "step-00000001")
     finally:
         subprocess.run(["umount", tmp_path], check=True)
-
-
-def test_a_small_file_is_replaced_whole_or_not_at_all(tmp_path):
-    path = tmp_path / "metrics.json"
-    atomic.write_json(path, {"accuracy": np.float32(0.5), "list": np.arange(2)})
-    assert json.loads(path.read_text()) == {"accuracy": 0.5, "list": [0, 1]}
-    with pytest.raises(TypeError):
-        atomic.write_json(path, {"accuracy": object()})
-    assert json.loads(path.read_text())["accuracy"] == 0.5
-    assert [p.name for p in tmp_path.iterdir()] == ["metrics.json"]

@@ -51,6 +51,20 @@ def test_every_type_is_read(tmp_path, dtype):
     np.testing.assert_array_equal(found, values.asnumpy())
 
 
+def test_what_is_written_are_the_bytes_that_mxnet_writes(file, tmp_path):
+    params.write(tmp_path / "again.params", params.read(file))
+    assert (tmp_path / "again.params").read_bytes() == file.read_bytes()
+    params.write(tmp_path / "none", {})
+    mx.nd.save(str(tmp_path / "none by mxnet"), {})
+    assert (tmp_path / "none").read_bytes() == (tmp_path / "none by mxnet").read_bytes()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full")
+def test_a_full_disk_is_named():
+    with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        params.write("/dev/full", {"a": np.zeros(3, np.float32)})
+
+
 def test_a_file_without_arrays_is_read(tmp_path):
     mx.nd.save(str(tmp_path / "a"), {})
     assert params.read(tmp_path / "a") == {}

@@ -19,7 +19,9 @@ def main(arguments, prog):
     parser.add_argument(
         "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
     )
-    parser.add_argument("--csv", metavar="FILE", help="also write a table there")
+    parser.add_argument(
+        "--csv", metavar="FILE", help="also write a table there; what would be a formula gets an apostrophe"
+    )
     options = parser.parse_args(arguments)
 
     from lossbench import experiment
@@ -31,7 +33,20 @@ def main(arguments, prog):
     text = [[console.cell(row[column]) for column in columns] for row in rows]
     console.print_columns([columns, *text])
     if options.csv:
-        import csv
+        _write(options.csv, [columns, *([_plain(row[column]) for column in columns] for row in rows)])
 
-        with open(options.csv, "w", newline="") as file:
-            csv.writer(file).writerows([columns, *([row[column] for column in columns] for row in rows)])
+
+def _plain(value):
+    """A cell that no spreadsheet takes for a formula, whatever an image or a class is called."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _write(path, rows):
+    import csv
+    import io
+
+    from lossbench import atomic
+
+    table = io.StringIO()
+    csv.writer(table).writerows(rows)
+    atomic.write_atomically(path, table.getvalue())

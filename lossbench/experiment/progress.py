@@ -7,6 +7,8 @@ import time
 
 from tqdm import tqdm
 
+from lossbench import terminal
+
 ESTIMATE_AFTER_SECONDS = 10.0
 
 
@@ -25,7 +27,7 @@ class Progress:
     """
 
     def __init__(self, mode: str, epochs: int, hint: str = "", stream=None):
-        self._stream = stream or sys.stderr
+        self._stream = terminal.Lasting(stream or sys.stderr)
         self._mode = mode if mode != "auto" else ("bar" if self._stream.isatty() else "lines")
         self._epochs, self._hint = epochs, hint
         self._bar = None
@@ -42,7 +44,7 @@ class Progress:
             return
         if self._bar is not None:
             self._bar.clear()
-        print(text, file=self._stream, flush=True)
+        print(terminal.lines(text), file=self._stream, flush=True)
 
     def epoch_started(self, position, steps: int) -> None:
         self._began, self._steps = time.perf_counter(), steps

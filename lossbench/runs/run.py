@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import io
 import json
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from lossbench import config
+from lossbench import config, locking
 from lossbench.atomic import write_atomically, write_json
 from lossbench.config import plain, yaml_file
 from lossbench.errors import UserError
@@ -234,7 +233,7 @@ class Run:
         """Wait for other processes that merge into `metrics.json`; needs no file of its own."""
         handle = os.open(self.path, os.O_RDONLY)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            locking.lock(handle, self.path, wait=True)
             yield
         finally:
             os.close(handle)
@@ -244,12 +243,10 @@ class Run:
         """Hold the folder against a second training in it; the lock ends with the process, however that ends."""
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.path / ".lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not locking.lock(file, self.path, wait=False):
                 raise UserError(
                     f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
-                ) from error
+                )
             yield
 
     def remove_temporary(self) -> None:
