@@ -39,7 +39,7 @@ RESOLVE = uv pip compile --quiet --universal --python-version 3.10 --upgrade --n
 requirements:
 	$(RESOLVE) --extra cpu --output-file requirements.txt
 	$(RESOLVE) --extra cu112 --constraint requirements.txt --output-file requirements-gpu.txt
-	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --constraint requirements.txt --output-file requirements-test.txt
+	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --constraint requirements.txt --output-file requirements-test.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

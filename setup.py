@@ -50,6 +50,7 @@ setup(
             "nvidia-nccl-cu11",
         ],
         "zoo": ["gluoncv"],
+        "mpi": ["mpi4py>=4", "mpich"],
         "onnx": ["onnx>=1.16,<1.19"],
         "tensorboard": ["tensorboardX"],
         "test": [

@@ -26,14 +26,23 @@ def initialize_now(parameter, shape) -> None:
     parameter._finish_deferred_init()
 
 
-def mean_value(parameter):
-    """The parameter's value, averaged over its contexts, as an NDArray on the CPU."""
-    return parameter._reduce()
+def is_state(parameter) -> bool:
+    """Whether the network moves the parameter by itself, as batch normalization does its running statistics.
+
+    So are constants and scheduled values, which it leaves alone.
+    """
+    return parameter.grad_req == "null" and not parameter._differentiable
 
 
 def got_gradient(parameter) -> bool:
     """Whether a backward pass has written the gradient on every context since the last update."""
     return all(data._fresh_grad for data in parameter.list_data())
+
+
+def zero_gradient(parameter, context: int) -> None:
+    """Make the gradient on one context what a backward pass without images would have written."""
+    parameter.list_grad()[context][:] = 0
+    parameter.list_data()[context]._fresh_grad = True
 
 
 def child(block, name):

@@ -104,7 +104,7 @@ def pinned(file, python):
     ("file", "extras"),
     [
         ("requirements.txt", ["cpu"]),
-        ("requirements-test.txt", ["cpu", "test", "zoo"]),
+        ("requirements-test.txt", ["cpu", "test", "zoo", "mpi"]),
         ("requirements-gpu.txt", ["cu112"]),
     ],
 )

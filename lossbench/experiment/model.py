@@ -136,7 +136,7 @@ class Model:
         files = {"backbone": {}, "head": {}, "regularizers": {}}
         for name, parameter in self.parameters().items():
             stem, _, rest = name.partition(".")
-            files[stem][rest] = _gluon.mean_value(parameter)
+            files[stem][rest] = parameter.list_data()[0].copyto(mx.cpu())
         return {stem: named for stem, named in files.items() if named}
 
     def load(self, arrays: dict, source, *, partial=False) -> list[str]:
@@ -194,7 +194,7 @@ class Model:
         for scoring, trained in zip(self._scorer, (self.backbone, self.head)):
             values = _gluon.named_parameters(trained)
             for name, parameter in _gluon.named_parameters(scoring).items():
-                parameter.set_data(_gluon.mean_value(values[name]))
+                parameter.set_data(values[name].list_data()[0])
 
     def description(self) -> dict:
         """The head's own; centers that a regularizer learned take the place of the head's prototypes."""

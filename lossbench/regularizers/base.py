@@ -42,6 +42,14 @@ class Regularizer(ops.LossBlock):
         """Return the optimizer groups that the parameters need: dicts as in a config's ``optimizer.groups``."""
         return []
 
+    def row_weights(self, label, part) -> dict:
+        """Return weights (rows,) of parameters' gradients, by attribute, that a part of a batch computed alone.
+
+        So weighed, the parts' gradients sum up to that of the whole batch, for a loss that counts what is in its
+        batch. `label` (B,) are the labels of the batch, `part` those of the part, NumPy arrays.
+        """
+        return {}
+
     def prototypes(self):
         """Return one learned point per class, NDArray (C, D), or None: what embeddings are then compared with."""
         return None

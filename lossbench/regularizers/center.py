@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lossbench import ops
 from lossbench._mxnet import mx
 from lossbench.regularizers.base import Regularizer
@@ -35,8 +37,9 @@ class CenterLoss(Regularizer):
 
     The centres take a step of plain SGD with learning rate ``alpha``, as `default_groups` declares: the gradient of
     ``centers`` is scaled so that ``gluon.Trainer.step(B)`` performs the paper's update exactly, B being the samples of
-    the batch and their penalties added up with weight 1. On several devices the step is the mean of the shards'
-    updates, weighted by their sizes. Neither momentum, nor weight decay, nor clipping belongs there.
+    the batch and their penalties added up with weight 1. On several devices the step would be the mean of the parts'
+    updates, weighted by their sizes; lossbench's own training makes it that of the whole batch (`row_weights`).
+    Neither momentum, nor weight decay, nor clipping belongs there.
 
     Raises
     ------
@@ -126,6 +129,11 @@ class CenterLoss(Regularizer):
                 "schedule": False,
             }
         ]
+
+    def row_weights(self, label, part) -> dict:
+        """Return what makes the centers' updates of a batch in parts those of the whole batch."""
+        whole, own = (np.bincount(ids, minlength=self.num_classes) for ids in (label, part))
+        return {"centers": len(label) / len(part) * (1 + own) / (1 + whole)}
 
     def prototypes(self):
         """Return the centres, NDArray (C, D)."""

@@ -15,6 +15,8 @@ import numpy as np
 from lossbench import _gluon, _mxnet
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
+from lossbench.training.communication import ALONE
+from lossbench.training.parts import Parts
 
 _IN_FLIGHT = 4
 _NO_STEP = 1e9
@@ -84,7 +86,10 @@ class Trainer:
     accumulate_steps : int, default 1
         Batches whose gradients are summed into one update.
     seed : int
-        The run's seed; MXNet's generator is seeded from (seed, epoch, step) before every step.
+        The run's seed; MXNet's generator is seeded from (seed, epoch, step[, rank]) before every step.
+    communicator : communication.Alone or communication.MPI
+        With several ranks, each on one device, a batch is split over them: every rank is given the same whole batches,
+        takes its part, and makes the same update.
 
     Attributes
     ----------
@@ -92,10 +97,12 @@ class Trainer:
         Updates done.
     """
 
-    def __init__(self, objective, optimizers, devices, *, rate_factor, scheduled, accumulate_steps=1, seed=0):
+    def __init__(
+        self, objective, optimizers, devices, *, rate_factor, scheduled, accumulate_steps=1, seed=0, communicator=ALONE
+    ):
         self.objective, self.optimizers, self.devices = objective, optimizers, devices
         self.rate_factor, self.scheduled = rate_factor, scheduled
-        self.accumulate_steps, self.seed = accumulate_steps, seed
+        self.accumulate_steps, self.seed, self.communicator = accumulate_steps, seed, communicator
         self.step = 0
         self._blocks = {"head": objective.head}
         self._blocks.update((f"regularizers.{r.config_name}", r) for r in objective.regularizers)
@@ -107,6 +114,7 @@ class Trainer:
         if accumulate_steps > 1:
             for parameter in self._trainable.values():
                 parameter.grad_req = "add"
+        self._parts = Parts(objective, devices, communicator)
         self.reset_sums()
 
     def learning_rate(self, step: int) -> float:
@@ -120,9 +128,8 @@ class Trainer:
 
     def reset_sums(self, loss: float = 0.0, right: float = 0.0) -> None:
         """Start the epoch's sums of loss and right answers at what an interrupted part of it left."""
-        self._sums = [mx.nd.zeros((2,), ctx=device) for device in self.devices]
-        self._sums[0][:] = mx.nd.array([loss, right])
-        self._first_bad = [mx.nd.full((1,), _NO_STEP, ctx=device) for device in self.devices]
+        self._sums = mx.nd.array([loss, right], ctx=self.devices[0])
+        self._first_bad = mx.nd.full((1,), _NO_STEP, ctx=self.devices[0])
         self._since = 0
 
     def apply_schedules(self) -> None:
@@ -136,7 +143,9 @@ class Trainer:
     def update(self, batches: list, epoch: int, epoch_step: int) -> int:
         """One update from `accumulate_steps` batches of (images, labels) arrays; returns the number of images in it."""
         self.apply_schedules()
-        _mxnet.seed(self.seed, epoch, epoch_step)
+        rank = self.communicator.rank
+        _mxnet.seed(self.seed, epoch, epoch_step, *([rank] if rank else []))
+        self._parts.begin(f"epoch {epoch}, step {epoch_step + 1}")
         images = 0
         with warnings.catch_warnings():
             # the first call traces the network; what it finds unused is refused below, with a way out
@@ -144,6 +153,8 @@ class Trainer:
             for image, label in batches:
                 images += len(label)
                 self._backward(image, label)
+        for loss, right in self._parts.combine():
+            self._add_up(loss, right)
         if not self._checked:
             self._refuse_untrained()
         self.optimizers.update(images, self.rate_factor(self.step))
@@ -155,24 +166,23 @@ class Trainer:
         return images
 
     def _backward(self, image, label):
-        images, labels = self._split(image), self._split(label)
+        parts = self._parts.of(image, label)
         with mx.autograd.record():
-            outputs = [self.objective(x, y) for x, y in zip(images, labels)]
-        mx.autograd.backward([loss for loss, _ in outputs])
-        for k, (loss, right) in enumerate(outputs):
-            total = mx.nd.sum(loss)
-            self._sums[k] += mx.nd.concat(total.reshape((1,)), mx.nd.sum(right).reshape((1,)), dim=0)
-            finite = mx.nd.abs(total).reshape((1,)) <= np.finfo(np.float32).max
-            self._first_bad[k] = mx.nd.minimum(self._first_bad[k], finite * _NO_STEP + self._since)
-        self._in_flight.append(outputs[-1][0])
+            outputs = [self.objective(x, y) for x, y in parts]
+        if outputs:
+            mx.autograd.backward([loss for loss, _ in outputs])
+        self._parts.done(
+            label, [(mx.nd.sum(loss).reshape((1,)), mx.nd.sum(right).reshape((1,))) for loss, right in outputs]
+        )
+        self._in_flight.extend(loss for loss, _ in outputs[-1:])
         if len(self._in_flight) > _IN_FLIGHT:
             self._in_flight.popleft().wait_to_read()
 
-    def _split(self, array):
-        if len(self.devices) == 1:
-            return [mx.nd.array(array, ctx=self.devices[0], dtype=array.dtype)]
-        parts = np.array_split(array, len(self.devices))
-        return [mx.nd.array(part, ctx=device, dtype=part.dtype) for part, device in zip(parts, self.devices)]
+    def _add_up(self, loss, right):
+        """Count the loss and the right answers of a part of a batch, each of shape (1,)."""
+        self._sums += mx.nd.concat(loss, right, dim=0)
+        finite = mx.nd.abs(loss) <= np.finfo(np.float32).max
+        self._first_bad = mx.nd.minimum(self._first_bad, finite * _NO_STEP + self._since)
 
     def _refuse_untrained(self):
         """A parameter that got no gradient looks alive and is not: say so at the first step."""
@@ -197,8 +207,8 @@ class Trainer:
         NonFiniteLoss
             A loss since the last reading was nan or infinite; names the first such step.
         """
-        totals = np.sum([sums.asnumpy().astype(np.float64) for sums in self._sums], axis=0)
-        first = min(float(bad.asscalar()) for bad in self._first_bad)
+        totals = self._sums.asnumpy().astype(np.float64)
+        first = float(self._first_bad.asscalar())
         if first < _NO_STEP:
             back = self._since - int(first)
             value = "nan" if math.isnan(totals[0]) else "infinite"
@@ -208,6 +218,5 @@ class Trainer:
                 f"(learning_rate {rate:g}, head {self.objective.head.config_name})."
             )
         self._since = 0
-        for bad in self._first_bad:
-            bad[:] = _NO_STEP
+        self._first_bad[:] = _NO_STEP
         return float(totals[0]), float(totals[1])

@@ -1,0 +1,91 @@
+"""Small trainings in parts, for devices of one process and for ranks alike."""
+
+import numpy as np
+
+from lossbench._mxnet import mx
+from lossbench.heads import Softmax
+from lossbench.regularizers import CenterLoss
+from lossbench.training import loop, optimizers, step
+from lossbench.training.communication import ALONE
+from lossbench.training.position import Position
+
+
+class Normalized(mx.gluon.nn.HybridSequential):
+    embedding_size = 8
+
+    def __init__(self, normalized):
+        super().__init__()
+        with self.name_scope():
+            self.add(mx.gluon.nn.Conv2D(4, 3, in_channels=1))
+            if normalized:
+                self.add(mx.gluon.nn.BatchNorm(in_channels=4))
+            self.add(mx.gluon.nn.Activation("relu"), mx.gluon.nn.Flatten(), mx.gluon.nn.Dense(8, in_units=144))
+
+
+class Batches:
+    """As `data.Batches` hands them out; the last one may be short."""
+
+    def __init__(self, batch_size, count=60):
+        rng = np.random.default_rng(4)
+        self.images = rng.normal(size=(count, 1, 8, 8)).astype(np.float32)
+        self.labels = rng.integers(0, 3, count).astype(np.int32)
+        self.batch_size = batch_size
+
+    def __len__(self):
+        return -(-len(self.images) // self.batch_size)
+
+    def epoch(self, epoch, start=0):
+        for k in range(start, len(self)):
+            rows = slice(k * self.batch_size, (k + 1) * self.batch_size)
+            yield self.images[rows], self.labels[rows]
+
+
+CASES = {
+    "plain": {},
+    "normalized": {"normalized": True},
+    "center": {"regularizers": True},
+    "clipped": {"clip_global_norm": 0.05},
+    "accumulated": {"regularizers": True, "batch_size": 10, "accumulate_steps": 2},
+    "uneven": {"normalized": True, "regularizers": True, "batch_size": 26},
+    "empty": {"normalized": True, "regularizers": True, "batch_size": 29},  # the last batch has 2 images
+    "adam": {"optimizer": "adamw"},
+}
+
+
+def trained(
+    devices,
+    communicator=ALONE,
+    *,
+    normalized=False,
+    regularizers=False,
+    batch_size=20,
+    accumulate_steps=1,
+    clip_global_norm=None,
+    optimizer="nag",
+    epochs=3,
+):
+    """Train, and return the parameters on the last device and the history, as NumPy arrays by name."""
+    mx.random.seed(5)
+    head = Softmax(3, 8)
+    center = [CenterLoss(3, 8, loss_weight=0.1)] if regularizers else []
+    objective = step.Objective(Normalized(normalized), head, center)
+    objective.initialize(mx.init.Xavier(), ctx=devices)
+    named = objective.named_parameters()
+    declared = [{**group, "pattern": "centers"} for block in center for group in block.default_groups()]
+    options = {"momentum": 0.9} if optimizer == "nag" else {}
+    values = {"learning_rate": 0.05, "clip_global_norm": clip_global_norm, **options}
+    groups = optimizers.split(named, name=optimizer, declared=declared, **values)
+    trainer = step.Trainer(
+        objective,
+        optimizers.Optimizers(groups, devices),
+        devices,
+        rate_factor=lambda number: 1 / (1 + number),
+        scheduled={},
+        accumulate_steps=accumulate_steps,
+        communicator=communicator,
+    )
+    rows = []
+    hooks = loop.Hooks(epoch_ended=rows.append)
+    loop.fit(trainer, Batches(batch_size), Position(), epochs=epochs, hooks=hooks)
+    found = {name: parameter.list_data()[-1].asnumpy() for name, parameter in named.items()}
+    return {**found, "loss": np.array([row["loss"] for row in rows]), "right": np.array([r["accuracy"] for r in rows])}
