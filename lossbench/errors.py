@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+from typing import Any, Optional
+
 
 class UserError(ValueError):
     """The user's mistake: a bad argument, config, file or command. One line, ``<where>: <name> must <rule>, got …``."""
@@ -32,3 +36,21 @@ def exit_status(error: BaseException):
     True
     """
     return 1 if isinstance(error, OSError) else getattr(error, "exit_status", None)
+
+
+def nearest(word: Any, known: Iterable[str]) -> Optional[str]:
+    """The known word that looks most like `word`, or None when none does.
+
+    Examples
+    --------
+    >>> nearest("margn", ["scale", "margin"])
+    'margin'
+    """
+    found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def did_you_mean(word: Any, known: Iterable[str]) -> str:
+    """`; did you mean `x`?`, or nothing."""
+    found = nearest(word, known)
+    return f"; did you mean `{found}`?" if found else ""

@@ -1,165 +1,21 @@
-"""What heads and regularizers share: scheduled values, argument checks, and the arithmetic of a class score.
+"""The arithmetic that heads and regularizers share: labels, products, norms, the true class, the cross-entropy.
 
 Functions that take ``F`` work on NDArrays and Symbols alike; ``F`` is what Gluon hands to ``hybrid_forward``.
 """
 
 from __future__ import annotations
 
-import math
+import json
 
 import numpy as np
 
-from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
 # Added to a squared norm under the root: the norm of a zero vector is then 1e-6 and its gradient finite.
 NORM_EPSILON = 1e-12
-
-
-def require(condition: bool, where: str, name: str, rule: str, value, way_out: str) -> None:
-    """Raise the ValueError of a bad argument, ``<where>: `<name>` must <rule>, got <value>. <way out>``."""
-    if not condition:
-        raise UserError(f"{where}: `{name}` must {rule}, got {value!r}. {way_out}")
-
-
-def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
-    """Whether ``value`` is a finite number in [low, high)."""
-    return (
-        isinstance(value, (int, float, np.number))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and low <= value < high
-    )
-
-
-def is_count(value, low: int = 1) -> bool:
-    """Whether ``value`` is an integer of at least ``low``."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= low
-
-
-def check_sizes(where: str, num_classes, embedding_size) -> tuple[int, int]:
-    """Return the two sizes of a class parameter, or raise the ValueError of a bad one."""
-    rule = "be an integer of at least 1"
-    require(is_count(num_classes), where, "num_classes", rule, num_classes, "Count the classes.")
-    require(
-        is_count(embedding_size), where, "embedding_size", rule, embedding_size, "It is the backbone's output size."
-    )
-    return int(num_classes), int(embedding_size)
-
-
-def initializer(where: str, chosen, default):
-    """Return an initialiser: ``default``, or the one chosen by name or as an object."""
-    if chosen is None:
-        return default
-    try:
-        return mx.init.create(chosen)
-    except (AssertionError, ValueError):
-        rule, way_out = (
-            "be an MXNet initializer or the name of one",
-            "xavier, msraprelu, normal, uniform and zeros are.",
-        )
-        require(False, where, "weight_initializer", rule, chosen, way_out)
-
-
-class LossBlock(mx.gluon.HybridBlock):
-    """A block with a loss in it: scheduled values, arithmetic in float32 or wider, and checked labels.
-
-    A scheduled value is a parameter of shape (1,) without gradient, so that a schedule can move it after the graph was
-    traced and a saved file holds it.
-    """
-
-    config_name = ""
-
-    def __init__(self, prefix=None, params=None):
-        super().__init__(prefix=prefix, params=params)
-        self._dtype = "float32"
-        self._rules = {}
-
-    def _schedule(self, name: str, value: float, low: float, high: float, rule: str, way_out: str) -> None:
-        """Make ``value`` a scheduled value that stays in [low, high)."""
-        self._rules[name] = (low, high, rule, way_out)
-        self._check_scheduled(name, value)
-        with self.name_scope():
-            parameter = self.params.get(
-                name, shape=(1,), init=mx.init.Constant(float(value)), lr_mult=0.0, wd_mult=0.0, differentiable=False
-            )
-        setattr(self, name, parameter)
-
-    def _check_scheduled(self, name: str, value: float) -> None:
-        low, high, rule, way_out = self._rules[name]
-        require(is_number(value, low, high), type(self).__name__, name, rule, value, way_out)
-
-    def scheduled(self) -> dict:
-        """Return the values that a schedule may move, by name."""
-        return {name: self._read(getattr(self, name)) for name in self._rules}
-
-    @staticmethod
-    def _read(parameter) -> float:
-        if not _gluon.is_initialized(parameter):
-            return float(parameter.init.value)
-        # By way of its shortest decimal form: a float32 0.35 reads as 0.35, not as 0.3499999940.
-        return float(str(parameter.list_data()[0].asnumpy()[0]))
-
-    def set_scheduled(self, name: str, value: float) -> None:
-        """Set a scheduled value; it takes effect at the next call, hybridised or not, on every context.
-
-        Raises
-        ------
-        ValueError
-            If this block has no such scheduled value, or the value is outside its range.
-        """
-        where = type(self).__name__
-        known = ", ".join(self._rules) or "none"
-        require(
-            name in self._rules,
-            where,
-            "name",
-            f"be a scheduled value of this block ({known})",
-            name,
-            "See scheduled().",
-        )
-        self._check_scheduled(name, value)
-        parameter = getattr(self, name)
-        if not _gluon.is_initialized(parameter):
-            parameter.init = mx.init.Constant(float(value))
-            return
-        with mx.autograd.pause():
-            for array in parameter.list_data():
-                array[:] = float(value)
-
-    def cast(self, dtype) -> None:
-        """Change the type of parameters and arithmetic.
-
-        ``float64`` changes everything; ``float16`` leaves both float32, because float16 embeddings are accepted anyway
-        and cast inside.
-        """
-        name = np.dtype(dtype).name
-        way_out = "Integer networks have no loss."
-        require(
-            name in ("float16", "float32", "float64"), type(self).__name__, "dtype", "be a float type", name, way_out
-        )
-        self._dtype = "float32" if name == "float16" else name
-        scheduled = self.scheduled()
-        super().cast(self._dtype)
-        for key, value in scheduled.items():
-            self.set_scheduled(key, value)
-
-    def _check_inputs(self, embedding, label, embedding_size: int | None) -> None:
-        where = type(self).__name__
-        good = len(embedding.shape) == 2 and embedding_size in (None, embedding.shape[1])
-        rule = f"have shape (batch size, {embedding_size or 'embedding size'})"
-        require(good, where, "embedding", rule, embedding.shape, "Flatten or project the backbone's output.")
-        if label is not None:
-            rule = f"have shape ({embedding.shape[0]},), one class id per embedding"
-            require(
-                label.shape == embedding.shape[:1],
-                where,
-                "label",
-                rule,
-                label.shape,
-                "Pass class ids, not one-hot rows.",
-            )
+# The focal loss raises 1 - p to a power whose gradient has no bound at 0.
+SMALLEST_DOUBT = 1e-12
 
 
 def check_labels(where: str, label, num_classes: int) -> None:
@@ -269,15 +125,53 @@ def with_true_class(F, logits, label, value, num_classes: int):
     return F.reshape(replaced, shape=(-1, num_classes))
 
 
-def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0):
+def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, focusing: float = 0.0):
     r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,) as float32.
 
-    .. math:: L = \log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j
+    .. math::
+        L = (1 - p_y)^\gamma \left(\log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j\right)
 
-    with the label smoothing :math:`\epsilon` in [0, 1).
+    with the label smoothing :math:`\epsilon` in [0, 1), the focusing :math:`\gamma \ge 0` of the focal loss, and the
+    probability :math:`p_y` of the true class.
     """
     log_probability = F.log_softmax(logits, axis=1)
-    loss = -true_class(F, log_probability, label)
+    true = true_class(F, log_probability, label)
+    loss = -true
     if smoothing:
         loss = (1 - smoothing) * loss - (smoothing / num_classes) * flat(F, row_sums(F, log_probability))
+    if focusing:
+        loss = loss * F.maximum(-F.expm1(true), SMALLEST_DOUBT) ** focusing
     return loss
+
+
+def moved(F, state, value):
+    """Move a running statistic (1,) to ``value`` (1,) while training, and return it as it then is.
+
+    In evaluation it stands still and is returned as it stands. The step writes it in the graph itself, eager and
+    hybridized, without waiting: no operator of MXNet does just that, but the momentum of an update of a weight that is
+    0 is what is wanted. Nothing else in the graph may read ``state`` after this.
+    """
+    # Dropout alone tells training from evaluation inside a graph: of ones it makes 0 or 2 while training.
+    training = F.abs(F.Dropout(F.ones_like(state), p=0.5) - 1)
+    step = F.BlockGrad(F.where(training, value - state, F.zeros_like(state)))
+    weight = F.zeros_like(state)
+    if F is mx.nd:
+        return F.BlockGrad(mx.nd.sgd_mom_update(weight, step, state, **_MOMENTUM))
+    return F.BlockGrad(mx.sym.load_json(_UPDATE)(weight=weight, grad=step, mom=state))
+
+
+# The graph of sgd_mom_update(weight, grad, mom) with mom <- mom + grad and the result weight + mom: mx.sym's own
+# function does not accept an input that is written to.
+_MOMENTUM = {"lr": -1, "momentum": 1, "wd": 0}
+_NODES = [{"op": "null", "name": name, "inputs": []} for name in ("weight", "grad", "mom")]
+_NODES.append(
+    {
+        "op": "sgd_mom_update",
+        "name": "update",
+        "attrs": {name: str(value) for name, value in _MOMENTUM.items()},
+        "inputs": [[0, 0, 0], [1, 0, 0], [2, 0, 0]],
+    }
+)
+_UPDATE = json.dumps(
+    {"nodes": _NODES, "arg_nodes": [0, 1, 2], "heads": [[3, 0, 0]], "attrs": {"mxnet_version": ["int", 10901]}}
+)

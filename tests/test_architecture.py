@@ -14,7 +14,7 @@ PACKAGE = Path(lossbench.__file__).parent
 # what any stage may import; they import no stage
 SHARED = {
     *("_mxnet", "_numpy", "_waiting", "_gluon", "_cores"),
-    *("errors", "ops", "atomic", "paths", "params", "terminal", "locking"),
+    *("errors", "options", "registry", "block", "ops", "atomic", "paths", "params", "terminal", "locking"),
 }
 COMPOSERS = {
     "experiment": "every stage",
@@ -29,8 +29,8 @@ TABLES = {  # (room, room whose one table it reads): why
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
 READERS = {"runs": {"config"}}  # stages that read what another one wrote
-WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
-    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "ops",
+WITHOUT_MXNET = {"config", "evaluation", "plots", "plugins", "report", "runs"} | SHARED - {
+    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "ops",
 }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def complaint(room, name, rooms):
         return "relative import; write the full name"
     if name[0] == "mxnet" and room != "_mxnet":
         return "imports mxnet itself instead of lossbench._mxnet"
-    if name[0] == "importlib" and room not in ("__init__", "_mxnet", "_numpy"):
+    if name[0] == "importlib" and room not in ("__init__", "_mxnet", "_numpy", "registry", "plugins"):
         return "imports by string"
     if name[0] in ("pickle", "cPickle", "dill", "joblib", "shelve"):
         return f"imports {name[0]}, which loads code from data"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossbench import ops
+from lossbench import ops, options
 from lossbench._mxnet import mx
 
 
@@ -101,19 +101,19 @@ def test_check_labels_names_the_first_wrong_one():
 
 @pytest.mark.parametrize("value", [True, "1", None, float("nan"), float("inf"), [1]])
 def test_what_is_no_number(value):
-    assert not ops.is_number(value)
-    assert not ops.is_count(value)
+    assert not options.is_number(value)
+    assert not options.is_count(value)
 
 
 def test_ranges_are_half_open():
-    assert ops.is_number(0, 0, 1)
-    assert ops.is_number(np.float32(0.5), 0, 1)
-    assert not ops.is_number(1, 0, 1)
-    assert ops.is_count(np.int64(3))
-    assert not ops.is_count(3.0)
+    assert options.is_number(0, 0, 1)
+    assert options.is_number(np.float32(0.5), 0, 1)
+    assert not options.is_number(1, 0, 1)
+    assert options.is_count(np.int64(3))
+    assert not options.is_count(3.0)
 
 
 def test_require_writes_the_whole_sentence():
-    ops.require(True, "Head", "margin", "be small", 3, "Try less.")
+    options.require(True, "Head", "margin", "be small", 3, "Try less.")
     with pytest.raises(ValueError, match="^Head: `margin` must be small, got 'much'. Try less.$"):
-        ops.require(False, "Head", "margin", "be small", "much", "Try less.")
+        options.require(False, "Head", "margin", "be small", "much", "Try less.")

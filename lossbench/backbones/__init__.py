@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+from lossbench import registry
 from lossbench._mxnet import mx
 from lossbench.backbones import bfloat16
 from lossbench.backbones.convnet import ConvNet
@@ -26,29 +27,25 @@ BACKBONES = {
 }
 
 
-def build(config, image_shape, backbones=None):
+def build(config, image_shape):
     """Build the backbone that a config's ``backbone`` section describes, uninitialised.
 
     Parameters
     ----------
     config : the ``backbone`` section of a config
-        ``name``, ``embedding_size`` and the options of that backbone; ``initializer`` is the caller's to apply.
+        ``name``, ``embedding_size`` and the options of that backbone; ``initializer`` is the caller's to apply. One
+        that a plugin brings is a callable ``(image_shape=..., embedding_size=..., **options)`` that returns a
+        HybridBlock with an ``embedding_size``.
     image_shape : tuple of int
         Channels, height and width of one image.
-    backbones : dict, optional
-        More backbones by name, as callables ``(image_shape=..., embedding_size=..., **options)`` that return a
-        HybridBlock with an ``embedding_size``.
 
     Raises
     ------
     ValueError
         If the name is unknown or the backbone refuses its options.
     """
-    table = {**BACKBONES, **(backbones or {})}
-    if config.name not in table:
-        raise UserError(f"backbones: `name` must be one of {', '.join(sorted(table))}, got {config.name!r}.")
     options = {key: value for key, value in config.model_dump().items() if key not in ("name", "initializer")}
-    return table[config.name](image_shape=tuple(image_shape), **options)
+    return registry.BACKBONES.get(config.name)(image_shape=tuple(image_shape), **options)
 
 
 def initializer(name: str):

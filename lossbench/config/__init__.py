@@ -1,4 +1,4 @@
-"""YAML -> validated, frozen config. Needs neither MXNet nor NumPy.
+"""YAML -> validated, frozen config. Validation imports MXNet, since the options of a loss are declared at its class.
 
 >>> from lossbench import config
 >>> resolved = config.load("configs/softmax_digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP

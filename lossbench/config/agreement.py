@@ -8,10 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from lossbench.config.data import FolderData, OwnData
-from lossbench.config.errors import did_you_mean
-from lossbench.config.heads import OwnHead
 from lossbench.config.optimization import StepSchedule
 from lossbench.config.section import Section, rule
+from lossbench.errors import did_you_mean
 
 
 def check(config: Any) -> None:
@@ -27,7 +26,7 @@ def check(config: Any) -> None:
 def annealable(config: Any) -> dict[str, Section]:
     """Every path that `anneal` may name, with the section that holds the value."""
     blocks = {"head": config.head, **{f"regularizers.{block.name}": block for block in config.regularizers}}
-    return {f"{path}.{value}": block for path, block in blocks.items() for value in block.scheduled()}
+    return {f"{path}.{value}": block for path, block in blocks.items() for value in block.scheduled() or ()}
 
 
 def _anneal(config: Any) -> None:
@@ -35,7 +34,7 @@ def _anneal(config: Any) -> None:
     for path, course in config.anneal.items():
         if path in known:
             _in_range(known[path], path, course)
-        elif not (isinstance(config.head, OwnHead) and path.startswith("head.")):  # that only the own head itself knows
+        elif not (config.head.scheduled() is None and path.startswith("head.")):  # that only the own head itself knows
             here = f"here: {', '.join(known)}" if known else "here there is none"
             text = f"must name a value that a schedule may move ({here}), got {path!r}{did_you_mean(path, known)}"
             raise rule(text, "anneal", path)

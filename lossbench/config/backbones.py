@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, Optional
 
-from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
+from lossbench import registry
 from lossbench.config.section import Section, choice, known_name
 
 
@@ -43,8 +44,8 @@ class OwnBackbone(BackboneSection):
 
     @field_validator("name")
     @classmethod
-    def _is_known(cls, name: str, info: ValidationInfo) -> str:
-        return known_name(name, "backbone", BACKBONES, (info.context or {}).get("backbones", ()))
+    def _is_known(cls, name: str) -> str:
+        return known_name(name, "backbone", registry.BACKBONES.table())
 
 
 BACKBONES = {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator
 
+from lossbench import registry
 from lossbench.config.resuming import NEUTRAL
 from lossbench.config.section import Items, Section, choice, known_name, rule
 
@@ -190,8 +191,8 @@ class OwnData(DataSection):
 
     @field_validator("source")
     @classmethod
-    def _is_known(cls, name: str, info: ValidationInfo) -> str:
-        return known_name(name, "data source", SOURCES, (info.context or {}).get("data", ()))
+    def _is_known(cls, name: str) -> str:
+        return known_name(name, "data source", registry.SOURCES.table())
 
 
 SOURCES = {

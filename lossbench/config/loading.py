@@ -10,10 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from lossbench.config import yaml_file
-from lossbench.config.backbones import BACKBONES
-from lossbench.config.data import SOURCES
 from lossbench.config.errors import ConfigError, one_line
-from lossbench.config.heads import HEADS
 from lossbench.config.merging import Layers
 from lossbench.config.mistakes import mistakes
 from lossbench.config.sections import Config
@@ -21,13 +18,7 @@ from lossbench.config.sections import Config
 COMMAND_LINE = "command line"
 
 
-def load(
-    path: Union[str, Path],
-    overrides: Iterable[str] = (),
-    heads: Iterable[str] = (),
-    backbones: Iterable[str] = (),
-    data: Iterable[str] = (),
-) -> Config:
+def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
     """Read a config file, put it over its `base:`, the overrides over both, and validate.
 
     Parameters
@@ -37,8 +28,6 @@ def load(
     overrides : iterable of str
         `key=value`: a dotted key, a YAML value. Members of a list go by index or name:
         `optimizer.groups.0.lr_mult=2`, `regularizers.center.loss_weight=0.1`.
-    heads, backbones, data : iterable of str
-        Names that the caller brings along; their options are not checked here.
 
     Returns
     -------
@@ -56,24 +45,15 @@ def load(
     the base's keys that belong to the former name alone are dropped. `null` removes an entry of `anneal`.
     """
     path = Path(path)
-    own = {"heads": tuple(heads), "backbones": tuple(backbones), "data": tuple(data)}
-    _refuse_taken(own)
     layers = _read(path)
     for keys, value in _parse(overrides):
         layers.assign(keys, value, COMMAND_LINE)
     settings = {"name": path.stem, **layers.settings}
     try:
-        return Config.model_validate(settings, context=own)
+        return Config.model_validate(settings)
     except ValidationError as error:
         found = mistakes(error)
     raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found])
-
-
-def _refuse_taken(own: dict[str, tuple[str, ...]]) -> None:
-    for kind, table in (("heads", HEADS), ("backbones", BACKBONES), ("data", SOURCES)):
-        for name in own[kind]:
-            if name in table:
-                raise ConfigError(f"{kind}: name must not be one that lossbench has, got {name!r}. Choose another")
 
 
 def _read(path: Path) -> Layers:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from lossbench.config.errors import ConfigError
-from lossbench.config.section import Choice, Many, declared_by, shapes
+from lossbench.config.section import Choice, Many, same_meaning, shapes
 from lossbench.config.sections import Config
 
 Path = tuple[Any, ...]
@@ -86,12 +86,7 @@ def _without_former_keys(held: dict[str, Any], layer: dict[str, Any], shape: Cho
     former, model = shape.model(held), shape.model({**held, **layer})
     if layer.get(shape.key, held.get(shape.key)) == held.get(shape.key):
         return held, model
-    return {key: value for key, value in held.items() if _same_meaning(former, model, key)}, model
-
-
-def _same_meaning(former: Any, model: Any, key: str) -> bool:
-    owner = declared_by(former, key)
-    return owner is not None and owner is declared_by(model, key)
+    return {key: value for key, value in held.items() if same_meaning(former, model, key)}, model
 
 
 def _within(shape: Any, key: Any) -> Any:

@@ -9,9 +9,9 @@ from typing import Any, Optional
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from lossbench.config.errors import did_you_mean, nearest
 from lossbench.config.section import OTHER, Choice, Many, Section, shapes
 from lossbench.config.sections import Config
+from lossbench.errors import did_you_mean, nearest
 
 _RULES = {
     "int_type": "be a whole number",

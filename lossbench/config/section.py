@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Tag
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler, Tag
+from pydantic_core import CoreSchema, PydanticCustomError
 
-from lossbench.config.errors import did_you_mean
+from lossbench.errors import did_you_mean
 
 T = TypeVar("T")
 OTHER = "other"  # the tag of the model that takes a user's own head, backbone or data source
@@ -49,14 +50,26 @@ Pattern = Annotated[str, AfterValidator(_compiles)]
 
 @dataclass(frozen=True)
 class Choice:
-    """Marks a section whose keys depend on the value of one of them (`key`): `table` maps that value to a model."""
+    """Marks a section whose keys depend on the value of one of them, `key`.
+
+    `models` returns the table that maps that value to a model; it is called when a config is first validated, and again
+    after `registry` has changed. `other` judges every other value.
+    """
 
     key: str
-    table: dict[str, type[Section]]
-    other: Optional[type[Section]] = None
+    models: Callable[[], dict[str, type[Section]]]
+    other: type[Section]
 
-    def model(self, value: Any) -> Optional[type[Section]]:
-        """The model for a mapping as it was read, or None if none fits."""
+    @property
+    def table(self) -> dict[str, type[Section]]:
+        return self.models()
+
+    def type(self) -> Any:
+        """The type of a field that holds such a section."""
+        return Annotated[Any, self]
+
+    def model(self, value: Any) -> type[Section]:
+        """The model for a mapping as it was read."""
         name = value.get(self.key) if isinstance(value, dict) else None
         return self.table.get(name, self.other) if isinstance(name, str) else self.other
 
@@ -64,21 +77,23 @@ class Choice:
         name = value.get(self.key) if isinstance(value, dict) else getattr(value, self.key, None)
         return name if isinstance(name, str) and name in self.table else OTHER
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        members = [Annotated[model, Tag(name)] for name, model in self.table.items()]
+        members.append(Annotated[self.other, Tag(OTHER)])
+        return handler.generate_schema(Annotated[Union[tuple(members)], Discriminator(self.tag)])
+
 
 def choice(key: str, table: dict[str, type[Section]], other: type[Section]) -> Any:
     """A type: the model that `table` names under the value of `key`; `other` judges every other value."""
-    marker = Choice(key, table, other)
-    members = [Annotated[model, Tag(name)] for name, model in table.items()] + [Annotated[other, Tag(OTHER)]]
-    return Annotated[Union[tuple(members)], Discriminator(marker.tag), marker]
+    return Choice(key, lambda: table, other).type()
 
 
-def known_name(value: str, kind: str, names: Any, own: Any = ()) -> str:
-    """Accept a name of the user's `own`; refuse any other with the list of `names` that there are."""
-    if value in own:
+def known_name(value: str, kind: str, names: Any) -> str:
+    """Accept a name that is known; refuse any other with the list of those that there are."""
+    if value in names:
         return value
-    known = [*names, *own]
     article = "an" if kind[0] in "aeiou" else "a"
-    raise rule(f"must name {article} {kind} ({', '.join(known)}), got {value!r}{did_you_mean(value, known)}")
+    raise rule(f"must name {article} {kind} ({', '.join(names)}), got {value!r}{did_you_mean(value, names)}")
 
 
 @dataclass(frozen=True)
@@ -112,8 +127,17 @@ def shapes(model: type[Section]) -> dict[str, Any]:
     return {name: shape(hints[name]) for name in model.model_fields}
 
 
-def declared_by(model: Optional[type[Section]], key: str) -> Optional[type]:
-    """The class in which a key of a section is written down; keys of one declaration mean the same in every heir."""
+def same_meaning(former: Optional[type[Section]], model: Optional[type[Section]], key: str) -> bool:
+    """Whether a key means the same in two sections: it is one option, or a field that both inherit."""
+    option = getattr(former, "options", {}).get(key)
+    if option is not None:
+        return option is getattr(model, "options", {}).get(key)
+    owner = _declared_by(former, key)
+    return owner is not None and owner is _declared_by(model, key)
+
+
+def _declared_by(model: Optional[type[Section]], key: str) -> Optional[type]:
+    """The class in which a key of a section is written down."""
     for owner in model.__mro__ if model else ():
         if key in owner.__dict__.get("__annotations__", {}):
             return owner

@@ -6,14 +6,14 @@ from typing import Optional
 
 from pydantic import Field, field_validator, model_validator
 
+from lossbench import registry
 from lossbench.config import agreement
 from lossbench.config.anneal import Anneal
 from lossbench.config.backbones import Backbone
 from lossbench.config.data import Data
 from lossbench.config.evaluation import EvaluationSection
-from lossbench.config.heads import Head
+from lossbench.config.losses import Head, Regularizer
 from lossbench.config.optimization import ConstantSchedule, Optimizer, Schedule
-from lossbench.config.regularizers import Regularizer
 from lossbench.config.section import Items, Pattern, Section, rule
 from lossbench.config.training import TrainerSection
 
@@ -51,3 +51,6 @@ class Config(Section):
     def _sections_agree(self) -> Config:
         agreement.check(self)
         return self
+
+
+registry.watch(lambda: Config.model_rebuild(force=True, _types_namespace=globals()))

@@ -128,7 +128,7 @@ def _kind_of(value: Any) -> str:
 
 
 def _beside(path: Path) -> str:
-    from lossbench.config.errors import nearest
+    from lossbench.errors import nearest
 
     try:
         names = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in (".yaml", ".yml"))

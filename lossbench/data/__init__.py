@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench import registry
 from lossbench.data import cifar, digits, emnist, folder, idx, record, synthetic, table
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
@@ -41,7 +42,7 @@ SOURCES = {
 }
 
 
-def load(config_data, seed, sources=None):
+def load(config_data, seed):
     """Load the dataset that the data section of a config names, with its validation split.
 
     Parameters
@@ -52,8 +53,6 @@ def load(config_data, seed, sources=None):
         and std in place of the source's own.
     seed : int
         Which images are held out for validation.
-    sources : dict, optional
-        More loaders by name, ``loader(config_data, seed) -> Dataset``.
 
     Returns
     -------
@@ -64,13 +63,7 @@ def load(config_data, seed, sources=None):
     ValueError
         If the source is unknown, or its files are absent or not what they should be.
     """
-    table = {**SOURCES, **(sources or {})}
-    if config_data.source not in table:
-        raise UserError(
-            f"data: `source` must be one of {', '.join(table)}, got {config_data.source}. "
-            "Pass your own as sources={name: loader}."
-        )
-    dataset = table[config_data.source](config_data, seed)
+    dataset = registry.SOURCES.get(config_data.source)(config_data, seed)
     if config_data.holdout_classes:
         dataset = hold_out(dataset, config_data.holdout_classes)
     if not len(dataset.validation) and config_data.validation_fraction:

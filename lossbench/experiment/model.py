@@ -20,8 +20,6 @@ class Model:
     settings : config.Config
     dataset : data.Dataset
     devices : list of Context
-    own_heads, own_backbones : dict
-        A user's own, by the name that the config uses.
     for_training : bool, default False
         Whether `backbone` is to be trained here: it then computes by the config's `trainer.precision`, and on a CPU in
         kernels that join batch normalisation and ReLU. Embeddings and logits of `outputs` never do.
@@ -32,9 +30,8 @@ class Model:
         A pattern of `freeze` matches nothing, or the device has no instructions for the precision.
     """
 
-    def __init__(self, settings, dataset, devices, *, own_heads=None, own_backbones=None, for_training=False):
+    def __init__(self, settings, dataset, devices, *, for_training=False):
         self.settings, self.dataset, self.devices = settings, dataset, devices
-        self._own_heads, self._own_backbones = own_heads or {}, own_backbones or {}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._scorer = self._build_scorer()
@@ -62,8 +59,8 @@ class Model:
             self._prepare_training(settings.trainer.precision)
 
     def _build(self):
-        backbone = backbones.build(self.settings.backbone, self.dataset.image_shape, self._own_backbones)
-        head = heads.build(self.settings.head, self.dataset.num_classes, backbone.embedding_size, self._own_heads)
+        backbone = backbones.build(self.settings.backbone, self.dataset.image_shape)
+        head = heads.build(self.settings.head, self.dataset.num_classes, backbone.embedding_size)
         return backbone, head
 
     def _build_scorer(self):

@@ -50,9 +50,6 @@ def open_run(
     device="auto",
     data_root=None,
     accept_changed_data=False,
-    heads=None,
-    backbones=None,
-    data_sources=None,
 ) -> OpenedRun:
     """Open a trained run.
 
@@ -66,8 +63,6 @@ def open_run(
         Where the data are now, in place of the config's `data.root`.
     accept_changed_data : bool
         Go on although the data have other checksums than those that the run was trained on.
-    heads, backbones, data_sources : dict
-        The user's own, as they were given to `run`.
 
     Raises
     ------
@@ -78,16 +73,16 @@ def open_run(
     """
     run = Run(run_dir)
     root = [] if data_root is None else [f"data.root={json.dumps(str(data_root))}"]
-    settings = run.load_config(root, heads=heads or (), backbones=backbones or (), data=data_sources or ())
+    settings = run.load_config(root)
     _find(run, which)  # a mistake is said before the data are read
     try:
-        dataset = data.load(settings.data, settings.seed, data_sources or {})
+        dataset = data.load(settings.data, settings.seed)
     except UserError as error:
         if data_root is None and settings.data.root is not None:
             raise UserError(f"{error} If the files have moved, name their folder with --data-root.") from error
         raise
     run.require_data(dataset.checksums, accept=accept_changed_data)
-    model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
+    model = Model(settings, dataset, _mxnet.devices(device))
     path, state, damage = _load(run, which, model)
     epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
     name = which if which in ("last", "best") else path.name

@@ -33,9 +33,6 @@ def run(
     resume=False,
     accept_changed_data=False,
     device="auto",
-    heads=None,
-    backbones=None,
-    data_sources=None,
     hint="",
 ) -> Result:
     """Train what a config describes, in a run folder, then evaluate it on the test set.
@@ -52,8 +49,6 @@ def run(
         Go on although the data have other checksums than those that the run was started with; both are kept.
     device : str
         `auto`, `cpu`, `gpu`, `gpu:0,1`, …
-    heads, backbones, data_sources : dict
-        The user's own classes and loaders by the name that the config uses.
     hint : str
         Said where the estimated time exceeds an hour.
 
@@ -69,13 +64,12 @@ def run(
     RunFailed
         A non-finite loss or a disk that cannot be written; the message names the last good checkpoint.
     """
-    own = {"heads": heads or (), "backbones": backbones or (), "data": data_sources or ()}
     folder = Run(run_dir)
     with folder.locked():
         folder.remove_temporary()
         changed = []
         if folder.config_file.exists():
-            changed = _changed(folder, folder.load_config(**own), settings, resume)
+            changed = _changed(folder, folder.load_config(), settings, resume)
             if folder.is_finished and {config.on_resume(key) for key in changed} <= {"neutral"}:
                 return Result(folder, finished_before=True)
             if not resume:
@@ -85,9 +79,9 @@ def run(
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
         devices = _mxnet.devices(device)
-        dataset = data.load(settings.data, settings.seed, data_sources or {})
+        dataset = data.load(settings.data, settings.seed)
         folder.require_data(dataset.checksums, accept=accept_changed_data)
-        model = Model(settings, dataset, devices, own_heads=heads, own_backbones=backbones, for_training=True)
+        model = Model(settings, dataset, devices, for_training=True)
         training = Training(folder, model, progress, scalars)
         resumed = training.resume()
         folder.write_plan(*training.plan())
@@ -119,10 +113,10 @@ def run(
         return Result(folder)
 
 
-def describe_groups(settings, device="auto", *, heads=None, backbones=None, data_sources=None) -> list[str]:
+def describe_groups(settings, device="auto") -> list[str]:
     """The optimizer's groups of a config with what they hold, as lines: builds the model, trains nothing."""
-    dataset = data.load(settings.data, settings.seed, data_sources or {})
-    model = Model(settings, dataset, _mxnet.devices(device), own_heads=heads, own_backbones=backbones)
+    dataset = data.load(settings.data, settings.seed)
+    model = Model(settings, dataset, _mxnet.devices(device))
     return [line for group in model.groups() for line in group.describe()]
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lossbench import ops
 from lossbench._mxnet import mx
-from lossbench.heads.base import unit_rows
 from lossbench.heads.l_softmax import AngleMultiplier
 
 
@@ -19,28 +16,9 @@ class ASoftmax(AngleMultiplier):
 
     with :math:`\psi` as in `LSoftmax`.
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    margin : int, default 4
-        m >= 1; 1 is softmax with normalised weights.
-    beta : float, default 0
-        Weight >= 0 of the plain logit beside the one with margin. Scheduled: training starts at a large one that falls
-        (the authors stop at 5).
-    weight_initializer : Initializer or str, optional
-        Default Xavier.
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``weight`` (C, D), of which only the directions matter.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -56,23 +34,8 @@ class ASoftmax(AngleMultiplier):
     ((4,), (4, 3))
     """
 
-    config_name = "a_softmax"
+    names = ("a_softmax", "sphereface")
     metric = "cosine"
-
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        margin: int = 4,
-        beta: float = 0.0,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        self._register(margin, beta, weight_initializer)
 
     def logits(self, F, embedding, weight):
         return ops.product_with_unit_rows(F, embedding, weight, self.num_classes)
@@ -85,10 +48,6 @@ class ASoftmax(AngleMultiplier):
 
     def prototypes(self):
         return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
-
-    def _describe(self, values: dict) -> dict:
-        weight = unit_rows(values["weight"])
-        return {"score": lambda embedding: np.asarray(embedding, np.float64) @ weight.T}
 
 
 SphereFace = ASoftmax

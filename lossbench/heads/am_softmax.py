@@ -7,7 +7,8 @@ import math
 from lossbench import ops
 from lossbench._mxnet import mx  # noqa: F401  (for the example)
 from lossbench.heads import bounds
-from lossbench.heads.base import CosineHead
+from lossbench.heads.base import CosineHead, scale_of
+from lossbench.options import Number
 
 
 class AMSoftmax(CosineHead):
@@ -15,28 +16,9 @@ class AMSoftmax(CosineHead):
 
     .. math:: z_j = s \cos\theta_j, \qquad L = CE(z - s m 1_y, y)
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    scale : float, default 30
-        s > 0. Scheduled.
-    margin : float, default 0.35
-        m in [0, 2), in units of the cosine. Scheduled. In two dimensions the loss cannot come near 0 once m exceeds
-        1 - cos(2 pi / C), which is 0.191 for 10 classes: `lossbench.heads.bounds`.
-    weight_initializer : Initializer or str, optional
-        Default Xavier.
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``weight`` (C, D).
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -54,25 +36,20 @@ class AMSoftmax(CosineHead):
     {'scale': 30.0, 'margin': 0.2}
     """
 
-    config_name = "am_softmax"
+    names = ("am_softmax", "cosface")
+    figure = ({"margin": 0}, {"margin": 0.1}, {"margin": 0.35}, {"margin": 0.5})
 
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        scale: float = 30.0,
-        margin: float = 0.35,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        self._register(scale, weight_initializer)
-        way_out = "It is taken off a cosine; 0.35 is the papers' value."
-        self._schedule("margin", margin, 0, 2, "be in [0, 2)", way_out)
-        self._warn_of_bounds()
+    options = {
+        "scale": scale_of(30.0),
+        "margin": Number(
+            0.35,
+            "taken off the true class's cosine",
+            at_least=0,
+            below=2,
+            scheduled=True,
+            way_out="It is taken off a cosine; 0.35 is the papers' value.",
+        ),
+    }
 
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)

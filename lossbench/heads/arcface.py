@@ -7,7 +7,8 @@ import math
 from lossbench import ops
 from lossbench._mxnet import mx  # noqa: F401  (for the example)
 from lossbench.heads import bounds
-from lossbench.heads.base import CosineHead
+from lossbench.heads.base import CosineHead, scale_of
+from lossbench.options import Flag, Number
 
 # The squared sine is kept above this: its root then has a gradient, which is 0 where the cosine is 1 or -1.
 SINE_EPSILON = 1e-30
@@ -21,32 +22,11 @@ class ArcFace(CosineHead):
 
         \psi(\theta) = \cos(\theta + m) \text{ up to } \theta = \pi - m, \text{ then } \cos\theta - m \sin m
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    scale : float, default 64
-        s > 0. Scheduled. Few classes train better with less.
-    margin : float, default 0.5
-        m in [0, pi/2) radians. Scheduled. In two dimensions the loss cannot come near 0 once m exceeds 2 pi / C, which
-        is 0.628 for 10 classes: `lossbench.heads.bounds`.
-    easy_margin : bool, default False
-        Apply the margin only where the cosine is above 0. The true class's logit then jumps up as it passes 90 degrees.
-    weight_initializer : Initializer or str, optional
-        Default Xavier.
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``weight`` (C, D). The gradient is that of the formula (some implementations hold the margin constant).
     Beyond pi - m, cos(theta + m) would rise again, so that the straight line takes over; the logit drops there by
     s (1 - cos m - m sin m), at most.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -62,30 +42,19 @@ class ArcFace(CosineHead):
     ((4,), (4, 3))
     >>> ArcFace(num_classes=3, embedding_size=2, margin=28.6)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    lossbench.errors.UserError: ArcFace: `margin` must be in [0, pi/2) radians, got 28.6. If that is degrees, ...
+    lossbench.options.BadOption: ArcFace: `margin` must be in [0, pi/2) radians, got 28.6. If that is degrees, ...
     """
 
-    config_name = "arcface"
+    names = ("arcface",)
+    figure = ({"margin": 0}, {"margin": 0.2}, {"margin": 0.5}, {"margin": 1.0}, {"easy_margin": True})
 
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        scale: float = 64.0,
-        margin: float = 0.5,
-        easy_margin: bool = False,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        self._easy_margin = bool(easy_margin)
-        self._register(scale, weight_initializer)
-        way_out = f"If that is degrees, pass math.radians({margin!r})."
-        self._schedule("margin", margin, 0, math.pi / 2, "be in [0, pi/2) radians", way_out)
-        self._warn_of_bounds()
+    options = {
+        "scale": scale_of(64.0),
+        "margin": Number(
+            0.5, "added to the true class's angle", at_least=0, below=math.pi / 2, unit="radians", scheduled=True
+        ),
+        "easy_margin": Flag(False, "apply the margin only where the cosine is above 0"),
+    }
 
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)
@@ -98,7 +67,7 @@ class ArcFace(CosineHead):
         sine = F.sqrt(F.clip((1 - cosine) * (1 + cosine), SINE_EPSILON, 1.0))
         cos_margin, sin_margin = F.cos(margin), F.sin(margin)
         moved = F.broadcast_mul(cosine, cos_margin) - F.broadcast_mul(sine, sin_margin)
-        if self._easy_margin:
+        if self.easy_margin:
             return F.where(cosine > 0, moved, cosine)
         beyond = F.broadcast_sub(cosine, margin * sin_margin)
         return F.where(F.broadcast_greater(cosine, -cos_margin), moved, beyond)

@@ -9,9 +9,11 @@ import numpy as np
 
 from lossbench import _gluon, ops
 from lossbench._mxnet import mx
+from lossbench.block import LossBlock, check_sizes, initializer
 from lossbench.heads import bounds
+from lossbench.options import Flag, Number, require
 
-SMALLEST = np.nextafter(0.0, 1.0)  # the lower end of a range that leaves out 0
+COSINES = "It multiplies cosines, which lie in [-1, 1]."
 
 
 class Predictor(mx.gluon.HybridBlock):
@@ -30,20 +32,18 @@ class Predictor(mx.gluon.HybridBlock):
         return self._logits(F, self._cast_embedding(F, embedding), **parameters)
 
 
-class Head(ops.LossBlock):
+class Head(LossBlock):
     """Class parameters that turn an embedding into class scores and a loss.
 
-    A head is an ordinary Gluon block: ``loss, logits = head(embedding, label)``, eager or hybridised, alone or inside
+    A head is an ordinary Gluon block: ``loss, logits = head(embedding, label)``, eager or hybridized, alone or inside
     another block.
 
-    Parameters
+    Attributes
     ----------
-    num_classes : int
-        C, at least 1.
-    embedding_size : int
-        D, at least 1.
-    label_smoothing : float, default 0
-        Share of the target that is spread over all classes, in [0, 1).
+    metric : str
+        What the logits compare by: ``euclidean`` (inner products), ``cosine`` or ``density``.
+    figure : tuple of dict
+        Options of each curve of the loss's picture.
 
     Notes
     -----
@@ -51,29 +51,39 @@ class Head(ops.LossBlock):
     per sample; logits (B, C), which contain no margin and need no label. A row whose label is outside [0, C) has loss
     NaN.
 
-    A subclass registers its parameters and writes ``logits(F, embedding, <parameters>)`` and ``loss(F, embedding,
-    label, <parameters>)``.
+    A subclass declares ``names`` and ``options``, registers its parameters in ``setup`` and writes ``logits(F,
+    embedding, <parameters>)``, ``loss(F, embedding, label, <parameters>)`` and ``prototypes()``.
     """
 
     metric = "euclidean"
+    figure: tuple = ({},)
+
+    options = {
+        "label_smoothing": Number(
+            0.0, "share of the target spread evenly over all classes", at_least=0, below=1, way_out="0 switches it off."
+        ),
+        "focusing": Number(
+            0.0,
+            "power of 1 - p on the cross-entropy (focal loss)",
+            at_least=0,
+            way_out="0 switches it off, the paper uses 2.",
+        ),
+    }
 
     def __init__(
-        self, num_classes: int, embedding_size: int, *, label_smoothing: float = 0.0, prefix=None, params=None
+        self, num_classes: int, embedding_size: int, *, weight_initializer=None, prefix=None, params=None, **options
     ):
-        super().__init__(prefix=prefix, params=params)
-        where = type(self).__name__
-        self.num_classes, self.embedding_size = ops.check_sizes(where, num_classes, embedding_size)
-        good, rule, way_out = ops.is_number(label_smoothing, 0, 1), "be in [0, 1)", "0 switches it off."
-        ops.require(good, where, "label_smoothing", rule, label_smoothing, way_out)
-        self.label_smoothing = float(label_smoothing)
+        self._weight_initializer = weight_initializer
+        self.num_classes, self.embedding_size = check_sizes(type(self).__name__, num_classes, embedding_size)
+        super().__init__(options, prefix=prefix, params=params)
         object.__setattr__(self, "_predictor", None)  # as an ordinary attribute it would become a child
+        for sentence in self.shortcomings():
+            warnings.warn(f"{type(self).__name__}: {sentence}", UserWarning, stacklevel=2)
 
-    def _class_parameter(self, name: str, initializer, default, **options):
-        """Register a (C, D) parameter that carries its own initialiser."""
-        shape, init = (
-            (self.num_classes, self.embedding_size),
-            ops.initializer(type(self).__name__, initializer, default),
-        )
+    def _class_parameter(self, name: str, default=None, rows: int = 1, **options):
+        """Register a parameter (C rows, D) that carries its own initializer, Xavier unless another is the default."""
+        init = initializer(type(self).__name__, self._weight_initializer, default or mx.init.Xavier())
+        shape = (self.num_classes * rows, self.embedding_size)
         with self.name_scope():
             parameter = self.params.get(name, shape=shape, init=init, **options)
         setattr(self, name, parameter)
@@ -106,10 +116,10 @@ class Head(ops.LossBlock):
         """Return the cross-entropy (B,) with the head's smoothing and, if one is given, another true logit (B,)."""
         if true_logit is not None:
             logits = ops.with_true_class(F, logits, label, true_logit, self.num_classes)
-        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing)
+        return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, self.focusing)
 
     def predict(self, embedding):
-        """Return the logits (B, C) of an embedding (B, D); hybridised when the head is."""
+        """Return the logits (B, C) of an embedding (B, D); hybridized when the head is."""
         if isinstance(embedding, mx.nd.NDArray):
             self._check_inputs(embedding, None, self.embedding_size)
         if self._predictor is None:
@@ -135,12 +145,16 @@ class Head(ops.LossBlock):
             predictor(mx.nd.zeros((1, self.embedding_size), ctx=context, dtype=self._dtype))
         return predictor.export(path, epoch, remove_amp_cast)
 
+    def shortcomings(self) -> list:
+        """Return a sentence for each thing that keeps the head, as it was built, from a loss near 0."""
+        return []
+
     def bounds(self):
         """Return one line on the lowest loss that the head can reach, None where there is no such bound."""
         return None
 
     def check_labels(self, label) -> None:
-        """Raise a ValueError that names the first label outside [0, C); NumPy array or NDArray."""
+        """Raise the error of the first label outside [0, C); NumPy array or NDArray."""
         ops.check_labels(type(self).__name__, label, self.num_classes)
 
     def prototypes(self):
@@ -148,49 +162,76 @@ class Head(ops.LossBlock):
         raise NotImplementedError
 
     def describe(self) -> dict:
-        """Return what evaluation needs, as NumPy: ``prototypes`` (C, D), ``metric``, the class parameters, ``score``.
+        """Return what evaluation needs, as NumPy.
 
-        ``score`` maps embeddings (N, D) to scores (N, C) in float64 as `predict` does.
+        ``prototypes`` (C, D), ``metric``, every number among the parameters (scale, margin, state), what a subclass
+        adds, and ``score``, which maps embeddings (N, D) to scores (N, C) as `predict` does, by a copy of the head in
+        float64.
         """
-        values = {name: to_numpy(parameter) for name, parameter in _gluon.own_parameters(self).items()}
-        description = {"prototypes": self.prototypes().asnumpy(), "metric": self.metric}
-        return {**description, **self._describe(values)}
+        numbers = {name: self._read(p) for name, p in _gluon.own_parameters(self).items() if p.shape == (1,)}
+        return {**numbers, "prototypes": self.prototypes().asnumpy(), "metric": self.metric, "score": self.scorer()}
 
-    def _describe(self, values: dict) -> dict:
-        """Return ``score`` and what else this head has to tell, from its parameters as NumPy arrays."""
-        raise NotImplementedError
+    def scorer(self):
+        """Return a function of embeddings (N, D) that gives the scores (N, C), NumPy float64, of a copy of the head."""
+        twin = self.copy("float64")
+
+        def score(embedding):
+            with mx.autograd.pause():
+                return twin.predict(mx.nd.array(np.asarray(embedding, np.float64), dtype="float64")).asnumpy()
+
+        return score
 
     def __repr__(self):
         scheduled = "".join(f", {name}={value:g}" for name, value in self.scheduled().items())
         return f"{type(self).__name__}(num_classes={self.num_classes}, embedding_size={self.embedding_size}{scheduled})"
 
 
-class ScaledHead(Head):
+class LinearHead(Head):
+    """A head whose class parameter is ``weight`` (C, D)."""
+
+    def setup(self):
+        self._class_parameter("weight")
+
+    def prototypes(self):
+        return self.weight.list_data()[0].copy()
+
+
+class ScaledHead(LinearHead):
     """A head with a factor ``scale`` on unit embeddings: scheduled, or learned where that is asked for."""
 
     LOWEST_LEARNED_SCALE = 0.01
 
-    def _register_scale(self, scale: float, learn_scale: bool = False) -> None:
-        where, way_out = type(self).__name__, "It multiplies cosines, which lie in [-1, 1]."
-        self._learn_scale = bool(learn_scale)
-        if not learn_scale:
-            self._schedule("scale", scale, SMALLEST, np.inf, "be above 0", way_out)
-            return
-        lowest = self.LOWEST_LEARNED_SCALE
-        rule = f"be at least {lowest} if it is learned"
-        ops.require(ops.is_number(scale, lowest), where, "scale", rule, scale, way_out)
-        with self.name_scope():
-            self.scale = self.params.get("scale", shape=(1,), init=mx.init.Constant(float(scale)), wd_mult=0.0)
+    learn_scale = False
+
+    @classmethod
+    def agree(cls, values):
+        lowest = cls.LOWEST_LEARNED_SCALE
+        good = not values.get("learn_scale") or values["scale"] >= lowest
+        require(good, cls.__name__, "scale", f"be at least {lowest} if it is learned", values["scale"], COSINES)
+
+    @classmethod
+    def schedulable(cls, values):
+        return tuple(name for name in super().schedulable(values) if name != "scale" or not values.get("learn_scale"))
+
+    def setup(self):
+        super().setup()
+        if self.learn_scale:
+            init = mx.init.Constant(self._values["scale"])
+            with self.name_scope():
+                self.scale = self.params.get("scale", shape=(1,), init=init, wd_mult=0.0)
 
     def _effective_scale(self, F, scale):
         """Keep a learned scale from falling to 0, with the gradient of the scale itself so that it can come back."""
-        if not self._learn_scale:
+        if not self.learn_scale:
             return scale
         return scale + F.BlockGrad(F.clip(scale, self.LOWEST_LEARNED_SCALE, 1e30) - scale)
 
+    def describe(self):
+        return {**super().describe(), "scale": self._current_scale()}
+
     def _current_scale(self) -> float:
         scale = self._read(self.scale)
-        return max(scale, self.LOWEST_LEARNED_SCALE) if self._learn_scale else scale
+        return max(scale, self.LOWEST_LEARNED_SCALE) if self.learn_scale else scale
 
 
 class CosineHead(ScaledHead):
@@ -198,18 +239,13 @@ class CosineHead(ScaledHead):
 
     metric = "cosine"
 
-    def _register(self, scale: float, weight_initializer, learn_scale: bool = False) -> None:
-        self._class_parameter("weight", weight_initializer, mx.init.Xavier())
-        self._register_scale(scale, learn_scale)
-
     def _bounded_margin(self):
         """Return the margin, the same in units of the true class's cosine, and the largest that can be met or None."""
         return 0.0, 0.0, None
 
-    def _warn_of_bounds(self) -> None:
-        scale = float(self.scale.init.value)
-        for sentence in bounds.shortcomings(self.num_classes, self.embedding_size, scale, *self._bounded_margin()):
-            warnings.warn(f"{type(self).__name__}: {sentence}", UserWarning, stacklevel=3)
+    def shortcomings(self):
+        scale = self._current_scale()
+        return bounds.shortcomings(self.num_classes, self.embedding_size, scale, *self._bounded_margin())
 
     def bounds(self) -> str:
         """Return one line on the lowest loss that this head can reach with its present scale and margin."""
@@ -228,17 +264,11 @@ class CosineHead(ScaledHead):
     def prototypes(self):
         return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
 
-    def _describe(self, values: dict) -> dict:
-        weight, scale = unit_rows(values["weight"]), self._current_scale()
-        return {"scale": scale, "score": lambda embedding: scale * unit_rows(embedding) @ weight.T}
+
+def scale_of(default: float) -> Number:
+    """The option ``scale`` with a loss's own default."""
+    return Number(default, "factor on the cosine", above=0, way_out=COSINES, scheduled=True)
 
 
-def to_numpy(parameter):
-    """Return a parameter's value on its first context as NumPy."""
-    return parameter.list_data()[0].asnumpy()
-
-
-def unit_rows(matrix):
-    """Return a NumPy matrix with its rows scaled to length 1, as heads do."""
-    matrix = np.asarray(matrix, dtype=np.float64)
-    return matrix / np.sqrt((matrix**2).sum(axis=1, keepdims=True) + ops.NORM_EPSILON)
+UNIT_SCALE = Number(16.0, "factor on the unit embedding", above=0, way_out=COSINES, scheduled=True)
+LEARN_SCALE = Flag(False, "train the scale (never below 0.01) instead of scheduling it")

@@ -7,21 +7,31 @@ import math
 import numpy as np
 
 from lossbench import ops
-from lossbench._mxnet import mx
-from lossbench.heads.base import Head
+from lossbench._mxnet import mx  # noqa: F401  (for the example)
+from lossbench.heads.base import LinearHead
+from lossbench.options import Count, Number
 
 
-class AngleMultiplier(Head):
+class AngleMultiplier(LinearHead):
     """What L-Softmax and A-Softmax share: psi, an integer margin, and its blend with the plain logit."""
 
-    def _register(self, margin: int, beta: float, weight_initializer) -> None:
-        where = type(self).__name__
-        rule, way_out = "be an integer of at least 1", "It multiplies the angle; 1 is no margin, 4 the papers' choice."
-        ops.require(ops.is_count(margin), where, "margin", rule, margin, way_out)
-        self.margin = int(margin)
-        self._class_parameter("weight", weight_initializer, mx.init.Xavier())
-        way_out = "It weighs the plain logit against the one with the margin; 0 leaves the margin alone."
-        self._schedule("beta", beta, 0, np.inf, "be at least 0", way_out)
+    figure = ({"margin": 1}, {"margin": 2}, {"margin": 3}, {"margin": 4}, {"margin": 4, "beta": 5})
+
+    options = {
+        "margin": Count(
+            4,
+            "integer multiplier of the true class's angle",
+            "1 is no margin",
+            way_out="It multiplies the angle; 1 is no margin, 4 the papers' choice.",
+        ),
+        "beta": Number(
+            0.0,
+            "weight of the plain logit beside the one with margin",
+            at_least=0,
+            scheduled=True,
+            way_out="It weighs the plain logit against the one with the margin; 0 leaves the margin alone.",
+        ),
+    }
 
     def _blended(self, F, logit, length, beta):
         """Return the true class's training logit (B,) from its plain one, and from that one at angle 0."""
@@ -59,27 +69,9 @@ class LSoftmax(AngleMultiplier):
 
         \psi(\theta) = (-1)^k \cos(m\theta) - 2k, \quad \theta \in [k\pi/m, (k+1)\pi/m], \quad k \in \{0, ..., m - 1\}
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    margin : int, default 4
-        m >= 1; 1 is softmax without a margin.
-    beta : float, default 0
-        Weight >= 0 of the plain logit beside the one with margin. Scheduled: training starts at a large one that falls.
-    weight_initializer : Initializer or str, optional
-        Default Xavier.
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``weight`` (C, D); there is no bias.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -95,22 +87,7 @@ class LSoftmax(AngleMultiplier):
     {'beta': 100.0}
     """
 
-    config_name = "l_softmax"
-
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        margin: int = 4,
-        beta: float = 0.0,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        self._register(margin, beta, weight_initializer)
+    names = ("l_softmax",)
 
     def logits(self, F, embedding, weight):
         return ops.inner_product(F, embedding, weight, self.num_classes)
@@ -122,10 +99,3 @@ class LSoftmax(AngleMultiplier):
         logit = ops.flat(F, ops.row_sums(F, embedding * own))
         true_logit = self._blended(F, logit, length, beta)
         return self.cross_entropy(F, logits, label, true_logit), logits
-
-    def prototypes(self):
-        return self.weight.list_data()[0].copy()
-
-    def _describe(self, values: dict) -> dict:
-        weight = values["weight"].astype(np.float64)
-        return {"score": lambda embedding: np.asarray(embedding, np.float64) @ weight.T}

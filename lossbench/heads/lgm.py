@@ -9,8 +9,9 @@ import numpy as np
 from lossbench import ops
 from lossbench._mxnet import mx
 from lossbench.heads.base import Head
+from lossbench.options import Choice, Flag, Number, require
 
-VARIANCES = ("identity", "isotropic", "diagonal")
+MULTIPLIER = "It multiplies the optimizer's own value."
 # Class means that enter the common centre: enough to find a large offset, few enough to cost nothing.
 CENTRE_CLASSES = 32
 # Multiplier of the learning rate from which on the variance may reach its floor in a training, and upset it there.
@@ -31,33 +32,6 @@ class LGM(Head):
 
     with the margin :math:`\alpha` and the likelihood weight :math:`\lambda`.
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    margin : float, default 0.3
-        alpha >= 0: the true class's distance counts 1 + alpha times. Scheduled.
-    likelihood_weight : float, default 0.1
-        lambda >= 0. Scheduled.
-    variance : str, default "identity"
-        ``identity`` (all 1), ``isotropic`` (one per class) or ``diagonal`` (C, D).
-    log_variance_floor : float, default -4
-        In [-50, 0). No log variance gets below it.
-    variance_lr_mult : float, default 0.01
-        Learning rate multiplier of the variance, >= 0.
-    mean_lr_mult : float, default 1
-        Learning rate multiplier of the means, >= 0 (the authors' Caffe code uses 2).
-    mean_wd_mult : float, default 0
-        Weight decay multiplier of the means, >= 0 (the authors' recipes decay them like the network: 1).
-    natural_gradient : bool, optional
-        Multiply the gradient of a class's mean by that class's variance, and the gradient of an embedding by its own
-        class's, where it is below 1. Loss and logits stay the same. Default: where the variance learns faster than a
-        tenth of the rate (``variance_lr_mult`` above 0.1), since training may diverge without it; see the notes.
-    weight_initializer : Initializer or str, optional
-        Of the means. Default MSRA, normal with standard deviation sqrt(2/D).
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``mean`` (C, D) and, unless the variance is the identity, ``raw_log_variance`` (C, 1) or (C, D), where
@@ -70,11 +44,6 @@ class LGM(Head):
     The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
     products of embeddings and means that are both shifted by a common centre; the true class's own distance is the
     exact sum of squares.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -93,65 +62,66 @@ class LGM(Head):
     {'margin': 0.1, 'likelihood_weight': 0.1}
     """
 
-    config_name = "lgm"
+    names = ("lgm",)
     metric = "density"
+    figure = ({"margin": 0}, {"margin": 0.1}, {"margin": 0.3}, {"margin": 1})
 
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        margin: float = 0.3,
-        likelihood_weight: float = 0.1,
-        variance: str = "identity",
-        log_variance_floor: float = -4.0,
-        variance_lr_mult: float = 0.01,
-        mean_lr_mult: float = 1.0,
-        mean_wd_mult: float = 0.0,
-        natural_gradient: bool | None = None,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        ops.require(
-            variance in VARIANCES,
-            "LGM",
-            "variance",
-            f"be one of {', '.join(VARIANCES)}",
-            variance,
-            "Start with identity.",
-        )
-        good, way_out = ops.is_number(log_variance_floor, -50, 0), "The log variance starts at 0."
-        ops.require(good, "LGM", "log_variance_floor", "be in [-50, 0)", log_variance_floor, way_out)
-        for name, value in (
-            ("variance_lr_mult", variance_lr_mult),
-            ("mean_lr_mult", mean_lr_mult),
-            ("mean_wd_mult", mean_wd_mult),
-        ):
-            ops.require(
-                ops.is_number(value, 0), "LGM", name, "be at least 0", value, "It multiplies the optimizer's own value."
-            )
-        self.variance = variance
-        if natural_gradient is None:
-            natural_gradient = variance_lr_mult > FAST_VARIANCE
-        self._natural_gradient = bool(natural_gradient) and variance != "identity"
-        self._floor = float(log_variance_floor)
-        self._scale = 1.0 if variance == "identity" else math.exp(-self._floor)
+    options = {
+        "margin": Number(
+            0.3,
+            "times the true class's distance, taken off its logit",
+            at_least=0,
+            scheduled=True,
+            way_out="It is a share of the true class's distance.",
+        ),
+        "likelihood_weight": Number(
+            0.1, "factor on the likelihood term", at_least=0, scheduled=True, way_out="0 switches the likelihood off."
+        ),
+        "variance": Choice(
+            "identity",
+            "all 1; one learned per class; or one learned per class and dimension",
+            choices=("identity", "isotropic", "diagonal"),
+            way_out="Start with identity.",
+        ),
+        "log_variance_floor": Number(
+            -4.0,
+            "no learned log variance gets below it",
+            at_least=-50,
+            below=0,
+            way_out="The log variance starts at 0.",
+        ),
+        "variance_lr_mult": Number(
+            0.01, "learning rate multiplier of the log variance", at_least=0, way_out=MULTIPLIER
+        ),
+        "mean_lr_mult": Number(
+            1.0, "learning rate multiplier of the means", "the Caffe authors use 2", at_least=0, way_out=MULTIPLIER
+        ),
+        "mean_wd_mult": Number(
+            0.0, "weight decay multiplier of the means", "the authors use 1", at_least=0, way_out=MULTIPLIER
+        ),
+        "natural_gradient": Flag(
+            None,
+            "gradients of means and embeddings times the variance where that is below 1",
+            "null: where variance_lr_mult is above 0.1",
+        ),
+    }
+
+    def setup(self):
+        chosen = self.natural_gradient
+        fast = self.variance_lr_mult > FAST_VARIANCE if chosen is None else chosen
+        self._natural_gradient = fast and self.variance != "identity"
+        self._floor = self.log_variance_floor
+        self._scale = 1.0 if self.variance == "identity" else math.exp(-self._floor)
         msra = mx.init.MSRAPrelu(factor_type="in", slope=0)
-        self._class_parameter("mean", weight_initializer, msra, lr_mult=mean_lr_mult, wd_mult=mean_wd_mult)
-        if variance != "identity":
-            shape = (self.num_classes, self.embedding_size if variance == "diagonal" else 1)
-            start = mx.init.Constant(float(self._raw(0.0)))
-            with self.name_scope():
-                self.raw_log_variance = self.params.get(
-                    "raw_log_variance", shape=shape, init=start, lr_mult=variance_lr_mult, wd_mult=0.0
-                )
-        self._schedule("margin", margin, 0, np.inf, "be at least 0", "It is a share of the true class's distance.")
-        self._schedule(
-            "likelihood_weight", likelihood_weight, 0, np.inf, "be at least 0", "0 switches the likelihood off."
-        )
+        self._class_parameter("mean", msra, lr_mult=self.mean_lr_mult, wd_mult=self.mean_wd_mult)
+        if self.variance == "identity":
+            return
+        shape = (self.num_classes, self.embedding_size if self.variance == "diagonal" else 1)
+        start = mx.init.Constant(float(self._raw(0.0)))
+        with self.name_scope():
+            self.raw_log_variance = self.params.get(
+                "raw_log_variance", shape=shape, init=start, lr_mult=self.variance_lr_mult, wd_mult=0.0
+            )
 
     def logits(self, F, embedding, mean, raw_log_variance=None):
         closeness, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)
@@ -250,26 +220,23 @@ class LGM(Head):
             If the variance is the identity, the shape is another one, or a value is not above the floor.
         """
         way_out = "Build LGM with variance='isotropic' or 'diagonal'."
-        ops.require(
+        require(
             self.variance != "identity", "LGM", "variance", "be learned to set the log variance", self.variance, way_out
         )
         value = log_variance.asnumpy() if isinstance(log_variance, mx.nd.NDArray) else np.asarray(log_variance)
         shape = self.raw_log_variance.shape
-        ops.require(
-            value.shape == shape, "LGM", "log_variance", f"have shape {shape}", value.shape, "See log_variance()."
-        )
+        require(value.shape == shape, "LGM", "log_variance", f"have shape {shape}", value.shape, "See log_variance().")
         rule, way_out = f"be finite and above the floor {self._floor:g}", "Lower log_variance_floor."
         good = np.isfinite(value).all() and value.min() > self._floor
-        ops.require(good, "LGM", "log_variance", rule, float(value.min()), way_out)
+        require(good, "LGM", "log_variance", rule, float(value.min()), way_out)
         self.raw_log_variance.set_data(mx.nd.array(self._raw(value), dtype=self._dtype))
 
     def prototypes(self):
         return self.mean.list_data()[0].copy()
 
-    def _describe(self, values: dict) -> dict:
-        mean, log_variance = values["mean"].astype(np.float64), self.log_variance().asnumpy()
-        extra = {} if self.variance == "identity" else {"log_variance": log_variance}
-        return {**extra, "score": lambda embedding: log_density(embedding, mean, log_variance.astype(np.float64))}
+    def describe(self):
+        learned = {} if self.variance == "identity" else {"log_variance": self.log_variance().asnumpy()}
+        return {**super().describe(), **learned}
 
 
 def damped(F, x, factor):
@@ -280,13 +247,3 @@ def damped(F, x, factor):
 
 def softplus(F, x):
     return F.Activation(x, act_type="softrelu")
-
-
-def log_density(embedding, mean, log_variance):
-    """Return the log densities (N, C) of embeddings (N, D), without the constant, in NumPy float64."""
-    centre = mean.mean(axis=0)
-    embedding, mean = np.asarray(embedding, np.float64) - centre, mean - centre
-    precision = np.broadcast_to(np.exp(-log_variance), mean.shape)
-    log_det = np.broadcast_to(log_variance, mean.shape).sum(axis=1)
-    distance = embedding**2 @ precision.T - 2 * embedding @ (precision * mean).T + (precision * mean**2).sum(axis=1)
-    return -0.5 * (np.maximum(distance, 0) + log_det)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossbench._mxnet import mx  # noqa: F401  (for the example)
-from lossbench.heads.base import CosineHead
+from lossbench.heads.base import LEARN_SCALE, UNIT_SCALE, CosineHead
 
 
 class NormFace(CosineHead):
@@ -11,28 +11,10 @@ class NormFace(CosineHead):
 
     .. math:: z_j = s \cos\theta_j, \qquad \cos\theta_j = \frac{w_j \cdot x}{|w_j| |x|}
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    scale : float, default 16
-        s > 0. Scheduled, unless it is learned; heated-up softmax lets it fall.
-    learn_scale : bool, default False
-        Learn the scale; it stays at 0.01 or above.
-    weight_initializer : Initializer or str, optional
-        Default Xavier.
-    label_smoothing : float, default 0
-        In [0, 1).
-
     Notes
     -----
     Learns ``weight`` (C, D) and, where asked for, ``scale`` (1,). The loss has a lower bound that falls with the scale,
     see `lossbench.heads.bounds`.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -48,23 +30,10 @@ class NormFace(CosineHead):
     ((4,), (4, 3))
     """
 
-    config_name = "normface"
+    names = ("normface",)
+    figure = ({"scale": 4}, {"scale": 16}, {"scale": 32})
 
-    def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        scale: float = 16.0,
-        learn_scale: bool = False,
-        weight_initializer=None,
-        label_smoothing: float = 0.0,
-        prefix=None,
-        params=None,
-    ):
-        super().__init__(num_classes, embedding_size, label_smoothing=label_smoothing, prefix=prefix, params=params)
-        self._register(scale, weight_initializer, learn_scale)
-        self._warn_of_bounds()
+    options = {"scale": UNIT_SCALE, "learn_scale": LEARN_SCALE}
 
     def loss(self, F, embedding, label, weight, scale):
         logits = self.logits(F, embedding, weight, scale)

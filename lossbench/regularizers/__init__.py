@@ -1,22 +1,17 @@
-"""Regularizers: a penalty (B,) on an embedding, added to any head."""
+"""Regularizers: a penalty (B,) on an embedding, added to any head. One file per loss."""
 
 from __future__ import annotations
 
-from lossbench.errors import UserError
-from lossbench.regularizers.base import Regularizer
-from lossbench.regularizers.center import CenterLoss
-from lossbench.regularizers.ring import RingLoss
+from lossbench import registry
+from lossbench.regularizers.base import Regularizer as Regularizer
+from lossbench.regularizers.center import CenterLoss as CenterLoss
+from lossbench.regularizers.ring import RingLoss as RingLoss
 
-__all__ = ["REGULARIZERS", "CenterLoss", "Regularizer", "RingLoss", "build"]
-
-REGULARIZERS = {
-    "center": CenterLoss,
-    "ring": RingLoss,
-}
+REGULARIZERS = registry.named(vars().values(), Regularizer)
 
 
-def build(configs, num_classes: int, embedding_size: int, regularizers=None) -> list:
-    """Build the regularizers that a config lists, uninitialised.
+def build(configs, num_classes: int, embedding_size: int) -> list:
+    """Build the regularizers that a config lists, uninitialized.
 
     Parameters
     ----------
@@ -24,20 +19,16 @@ def build(configs, num_classes: int, embedding_size: int, regularizers=None) -> 
         Each a ``name`` and that regularizer's options, ``loss_weight`` among them.
     num_classes, embedding_size : int
         C and D.
-    regularizers : dict, optional
-        More regularizers by name.
 
     Raises
     ------
     ValueError
         If a name is unknown or an option refused.
     """
-    table = {**REGULARIZERS, **(regularizers or {})}
     built = []
     for config in configs:
         options = dict(config) if isinstance(config, dict) else config.model_dump()
-        name = options.pop("name")
-        if name not in table:
-            raise UserError(f"regularizers: `name` must be one of {', '.join(sorted(table))}, got {name!r}.")
-        built.append(table[name].create(num_classes, embedding_size, **options))
+        chosen = registry.REGULARIZERS.get(options.pop("name"))
+        create = getattr(chosen, "create", None)  # a plain block of the user's own has none
+        built.append(create(num_classes, embedding_size, **options) if create else chosen(**options))
     return built

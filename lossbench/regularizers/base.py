@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from lossbench import ops
 from lossbench._mxnet import mx
+from lossbench.block import LossBlock
+from lossbench.options import Number
 
 
-class Regularizer(ops.LossBlock):
+def loss_weight_of(default: float, factor_on: str) -> Number:
+    """The option ``loss_weight`` with a regularizer's own default."""
+    way_out = "0 switches the penalty off."
+    return Number(default, f"factor on {factor_on}", at_least=0, way_out=way_out, scheduled=True)
+
+
+class Regularizer(LossBlock):
     """A penalty (B,) on embeddings (B, D), already multiplied by its scheduled ``loss_weight``.
 
-    Parameters
-    ----------
-    loss_weight : float
-        At least 0.
+    A subclass declares ``names`` and ``options`` with a ``loss_weight``, and writes ``hybrid_forward(F, embedding,
+    label, <parameters>)``. What it does not need it leaves as it is here.
 
     Attributes
     ----------
     needs_calibration : bool
-        Whether `calibrate` must see a batch's embeddings before the first step.
+        Whether `calibrate` is to be called with the embeddings of the first batch before training starts.
     """
 
+    options = {"loss_weight": loss_weight_of(0.01, "the penalty")}
     needs_calibration = False
 
-    def __init__(self, *, loss_weight: float, prefix=None, params=None):
-        super().__init__(prefix=prefix, params=params)
-        self._schedule("loss_weight", loss_weight, 0, np.inf, "be at least 0", "0 switches the penalty off.")
+    def __init__(self, *, prefix=None, params=None, **options):
+        super().__init__(options, prefix=prefix, params=params)
 
     @classmethod
     def create(cls, num_classes: int, embedding_size: int, **options):
@@ -39,7 +42,7 @@ class Regularizer(ops.LossBlock):
         return super().forward(embedding, label)
 
     def default_groups(self) -> list:
-        """Return the optimizer groups that the parameters need: dicts as in a config's ``optimizer.groups``."""
+        """Return the optimizer groups that the parameters need, in the form of a config's `optimizer.groups`."""
         return []
 
     def row_weights(self, label, part) -> dict:
@@ -50,9 +53,9 @@ class Regularizer(ops.LossBlock):
         """
         return {}
 
-    def prototypes(self):
-        """Return one learned point per class, NDArray (C, D), or None: what embeddings are then compared with."""
-        return None
-
     def calibrate(self, embedding) -> None:
-        """Set what depends on the embeddings (N, D) of the first batch."""
+        """Set what depends on the embeddings (N, D) that training starts with."""
+
+    def prototypes(self):
+        """Return one learned point per class, NDArray (C, D), or None."""
+        return None

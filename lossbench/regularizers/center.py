@@ -6,7 +6,9 @@ import numpy as np
 
 from lossbench import ops
 from lossbench._mxnet import mx
-from lossbench.regularizers.base import Regularizer
+from lossbench.block import check_sizes, initializer
+from lossbench.options import Number
+from lossbench.regularizers.base import Regularizer, loss_weight_of
 
 
 class CenterLoss(Regularizer):
@@ -19,17 +21,6 @@ class CenterLoss(Regularizer):
     with the loss weight :math:`\lambda`, the learning rate of the centres :math:`\alpha` and :math:`n_j` samples of
     class j in the batch.
 
-    Parameters
-    ----------
-    num_classes, embedding_size : int
-        C and D.
-    loss_weight : float, default 0.01
-        lambda >= 0. Scheduled. What the embeddings feel; the centres move the same whatever it is.
-    alpha : float, default 0.5
-        Learning rate of the centres, in [0, 1].
-    weight_initializer : Initializer or str, optional
-        Of the centres. Default Xavier.
-
     Notes
     -----
     Inputs: embedding (B, D), label (B,). Output: penalty (B,), NaN where the label is outside [0, C). Learns
@@ -40,11 +31,6 @@ class CenterLoss(Regularizer):
     the batch and their penalties added up with weight 1. On several devices the step would be the mean of the parts'
     updates, weighted by their sizes; lossbench's own training makes it that of the whole batch (`row_weights`).
     Neither momentum, nor weight decay, nor clipping belongs there.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -67,28 +53,31 @@ class CenterLoss(Regularizer):
     [[0.6667, 0.0], [0.0, 1.0]]
     """
 
-    config_name = "center"
+    names = ("center",)
+
+    options = {
+        "loss_weight": loss_weight_of(0.01, "half the squared distance to the center"),
+        "alpha": Number(
+            0.5,
+            "learning rate of the centers",
+            at_least=0,
+            at_most=1,
+            way_out="1 carries a center almost to the mean of its samples; the paper uses 0.5.",
+        ),
+    }
 
     def __init__(
-        self,
-        num_classes: int,
-        embedding_size: int,
-        *,
-        loss_weight: float = 0.01,
-        alpha: float = 0.5,
-        weight_initializer=None,
-        prefix=None,
-        params=None,
+        self, num_classes: int, embedding_size: int, *, weight_initializer=None, prefix=None, params=None, **options
     ):
-        super().__init__(loss_weight=loss_weight, prefix=prefix, params=params)
-        self.num_classes, self.embedding_size = ops.check_sizes("CenterLoss", num_classes, embedding_size)
-        good = ops.is_number(alpha, 0) and alpha <= 1
-        way_out = "1 carries a centre almost to the mean of its samples; the paper uses 0.5."
-        ops.require(good, "CenterLoss", "alpha", "be in [0, 1]", alpha, way_out)
-        self.alpha = float(alpha)
-        init = ops.initializer("CenterLoss", weight_initializer, mx.init.Xavier())
+        self.num_classes, self.embedding_size = check_sizes("CenterLoss", num_classes, embedding_size)
+        self._weight_initializer = weight_initializer
+        super().__init__(prefix=prefix, params=params, **options)
+
+    def setup(self):
+        init = initializer("CenterLoss", self._weight_initializer, mx.init.Xavier())
+        shape = (self.num_classes, self.embedding_size)
         with self.name_scope():
-            self.centers = self.params.get("centers", shape=(num_classes, embedding_size), init=init, wd_mult=0.0)
+            self.centers = self.params.get("centers", shape=shape, init=init, wd_mult=0.0)
 
     @classmethod
     def create(cls, num_classes: int, embedding_size: int, **options):
@@ -112,11 +101,9 @@ class CenterLoss(Regularizer):
         return F.cast(batch_size, dtype=self._dtype) / (1 + F.cast(count, dtype=self._dtype))
 
     def check_labels(self, label) -> None:
-        """Raise a ValueError that names the first label outside [0, C); NumPy array or NDArray."""
         ops.check_labels("CenterLoss", label, self.num_classes)
 
-    def default_groups(self) -> list:
-        """Return the optimizer group that the centres need."""
+    def default_groups(self):
         return [
             {
                 "name": "centers",
@@ -136,5 +123,4 @@ class CenterLoss(Regularizer):
         return {"centers": len(label) / len(part) * (1 + own) / (1 + whole)}
 
     def prototypes(self):
-        """Return the centres, NDArray (C, D)."""
         return self.centers.list_data()[0].copy()

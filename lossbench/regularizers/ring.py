@@ -6,7 +6,8 @@ import numpy as np
 
 from lossbench import ops
 from lossbench._mxnet import mx
-from lossbench.regularizers.base import Regularizer
+from lossbench.options import Number, require
+from lossbench.regularizers.base import Regularizer, loss_weight_of
 
 SMALLEST_RADIUS = 1e-3
 
@@ -15,13 +16,6 @@ class RingLoss(Regularizer):
     r"""Half the squared difference between the length of an embedding and a learned radius (ring loss).
 
     .. math:: L_i = \lambda \tfrac12 (|x_i| - R)^2
-
-    Parameters
-    ----------
-    loss_weight : float, default 0.01
-        lambda >= 0. Scheduled.
-    radius : float or "auto", default 1
-        Where R starts, above 0. ``auto``: 1, until `calibrate` sets it to the mean length of the first batch.
 
     Attributes
     ----------
@@ -32,11 +26,6 @@ class RingLoss(Regularizer):
     -----
     Inputs: embedding (B, D), label (B,), which plays no part. Output: penalty (B,). Learns ``radius`` (1,), which
     counts as 0.001 where it is below, so that it cannot turn negative, with the gradient of the radius itself.
-
-    Raises
-    ------
-    ValueError
-        If an argument is outside its range.
 
     References
     ----------
@@ -53,15 +42,24 @@ class RingLoss(Regularizer):
     3.0
     """
 
-    config_name = "ring"
+    names = ("ring",)
 
-    def __init__(self, *, loss_weight: float = 0.01, radius=1.0, prefix=None, params=None):
-        super().__init__(loss_weight=loss_weight, prefix=prefix, params=params)
-        good = radius == "auto" or ops.is_number(radius, SMALLEST_RADIUS)
-        way_out = "It is a length of embeddings."
-        ops.require(good, "RingLoss", "radius", f"be at least {SMALLEST_RADIUS} or 'auto'", radius, way_out)
-        self.needs_calibration = radius == "auto"
-        init = mx.init.Constant(1.0 if self.needs_calibration else float(radius))
+    options = {
+        "loss_weight": loss_weight_of(0.01, "half the squared distance to the ring"),
+        "radius": Number(
+            1.0,
+            "start of the learned radius",
+            "auto: the mean length of the first batch's embeddings",
+            at_least=SMALLEST_RADIUS,
+            word="auto",
+            way_out="It is a length of embeddings.",
+        ),
+    }
+
+    def setup(self):
+        start = self._values["radius"]
+        self.needs_calibration = start == "auto"
+        init = mx.init.Constant(1.0 if self.needs_calibration else start)
         with self.name_scope():
             self.radius = self.params.get("radius", shape=(1,), init=init, wd_mult=0.0)
 
@@ -79,7 +77,7 @@ class RingLoss(Regularizer):
         radius = float(np.linalg.norm(values.astype(np.float64), axis=1).mean())
         good = np.isfinite(radius) and radius >= SMALLEST_RADIUS
         rule, way_out = f"have a mean length of at least {SMALLEST_RADIUS}", "Start with a number as radius."
-        ops.require(good, "RingLoss", "embedding", rule, radius, way_out)
+        require(good, "RingLoss", "embedding", rule, radius, way_out)
         self.radius.set_data(mx.nd.array([radius], dtype=self._dtype))
         self.needs_calibration = False
         return radius

@@ -73,10 +73,10 @@ class Run:
     def seed(self) -> int:
         return self.value("seed", 0)
 
-    def load_config(self, overrides=(), **own):
+    def load_config(self, overrides=()):
         """Return the validated config, for those who build models from it."""
         self.require()
-        return config.load(self.config_file, overrides, **own)
+        return config.load(self.config_file, overrides)
 
     @functools.cached_property
     def history(self) -> list[dict]:

@@ -38,8 +38,8 @@ def write(tmp_path):
 def load(write):
     """Load the small config with overrides."""
 
-    def load(*overrides, text=EXPERIMENT, **own):
-        return config.load(write(text), overrides, **own)
+    def load(*overrides, text=EXPERIMENT):
+        return config.load(write(text), overrides)
 
     return load
 
@@ -48,10 +48,10 @@ def load(write):
 def refused(write):
     """The message with which a config is refused, the folder of its file left out."""
 
-    def refused(*overrides, text=EXPERIMENT, **own):
+    def refused(*overrides, text=EXPERIMENT):
         path = write(text)
         with pytest.raises(config.ConfigError) as caught:
-            config.load(path, overrides, **own)
+            config.load(path, overrides)
         message = str(caught.value)
         assert "\n" not in message
         return message.replace(f"{path.parent}/", "")

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from lossbench import config
+from lossbench import config, registry
 
 BASE = """
 data: {source: digits, batch_size: 32, test_fraction: 0.3}
@@ -116,19 +116,12 @@ def test_an_anneal_can_be_put_together_from_overrides(load):
     assert (scale.kind, scale.start, scale.end, scale.steps) == ("linear", 1, 8, 5)
 
 
-def test_options_of_ones_own_parts_are_free(load):
-    overrides = ["head={name: mine, sharpness: 3}", "backbone={name: net, depth: 4}", "data={source: photos, side: 9}"]
-    loaded = load(*overrides, "regularizers=[]", heads=["mine"], backbones={"net": object}, data=["photos"])
-    assert (loaded.head.sharpness, loaded.head.loss_weight) == (3, 1.0)
-    assert (loaded.backbone.depth, loaded.data.side, loaded.data.batch_size) == (4, 9, 128)
-    assert loaded.anneal["head.margin"].end == 0.2, "what an own head schedules, it alone knows"
-    assert loaded.head.model_dump() == {"name": "mine", "sharpness": 3, "loss_weight": 1.0, "label_smoothing": 0.0}
-
-
-def test_options_of_an_own_head_survive_a_dump(load, write):
-    own = {"heads": ["mine"]}
-    loaded = load("head={name: mine, shape: {a: [1, 2]}}", **own)
-    assert config.load(write(config.dump(loaded)), **own) == loaded
+def test_options_of_ones_own_backbones_and_data_are_free(load, write):
+    overrides = ["backbone={name: net, depth: {a: [1, 2]}}", "data={source: photos, side: 9}"]
+    with registry.added(backbones={"net": print}, sources={"photos": print}):
+        loaded = load(*overrides, "regularizers=[]")
+        assert (loaded.backbone.depth, loaded.data.side, loaded.data.batch_size) == ({"a": [1, 2]}, 9, 128)
+        assert config.load(write(config.dump(loaded))) == loaded
 
 
 def test_a_config_cannot_be_changed(load):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from lossbench import checkpoint, config, experiment
+from lossbench import checkpoint, config, experiment, registry
 from lossbench._mxnet import mx
 from lossbench.heads import Softmax
 
@@ -24,7 +24,7 @@ def settings(tmp_path):
     """(overrides) -> config."""
     path = tmp_path / "tiny.yaml"
     path.write_text(CONFIG)
-    return lambda *overrides, **own: config.load(path, overrides, **own)
+    return lambda *overrides: config.load(path, overrides)
 
 
 def trained(run_dir):
@@ -135,17 +135,17 @@ def test_the_test_set_can_be_followed_for_curves(settings, tmp_path):
     assert ["test_accuracy" in row for row in rows(tmp_path / "run")] == [False, True]
 
 
-def test_a_users_own_head_trains_from_yaml(settings, tmp_path):
-    class Tempered(Softmax):
-        def __init__(self, num_classes, embedding_size, *, temperature, **kwargs):
-            super().__init__(num_classes, embedding_size, **kwargs)
-            self.temperature = temperature
+class Tempered(Softmax):
+    def __init__(self, num_classes, embedding_size, *, temperature, **kwargs):
+        super().__init__(num_classes, embedding_size, **kwargs)
+        self.temperature = temperature
 
-    own = {"tempered": Tempered}
-    chosen = settings("head={name: tempered, temperature: 2}", heads=own)
-    result = experiment.run(chosen, tmp_path / "run", heads=own)
-    assert 0 <= result.run.metrics["last"]["test"]["accuracy"] <= 1
-    assert experiment.open_run(tmp_path / "run", heads=own).model.head.temperature == 2
+
+def test_a_users_own_head_trains_from_yaml(settings, tmp_path):
+    with registry.added(heads={"tempered": Tempered}):
+        result = experiment.run(settings("head={name: tempered, temperature: 2}"), tmp_path / "run")
+        assert 0 <= result.run.metrics["last"]["test"]["accuracy"] <= 1
+        assert experiment.open_run(tmp_path / "run").model.head.temperature == 2
 
 
 def test_a_head_says_what_its_settings_cannot_reach(settings, tmp_path, capsys):

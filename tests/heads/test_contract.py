@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossbench import heads
+from lossbench import heads, registry
 from lossbench._mxnet import mx
 from tests.heads import cases, reference
 
@@ -448,10 +448,10 @@ def test_a_planted_error_is_caught(fault, rng, monkeypatch):
     case = next(case for case in cases.CASES if case.name == "lgm" and case.options.get("variance") == "diagonal")
     original = ops.cross_entropy
 
-    def faulty(F, logits, label, num_classes, smoothing):
+    def faulty(F, logits, label, num_classes, smoothing, focusing):
         if fault == "true class":
-            return original(F, logits, (label + 1) % num_classes, num_classes, smoothing)
-        loss = original(F, logits, label, num_classes, smoothing)
+            return original(F, logits, (label + 1) % num_classes, num_classes, smoothing, focusing)
+        loss = original(F, logits, label, num_classes, smoothing, focusing)
         if fault == "loss":
             return loss * (1 + 1e-6)
         if fault == "gradient":
@@ -480,5 +480,6 @@ def test_every_name_builds_from_a_config_and_has_a_case(rng):
         assert getattr(heads, head_class.__name__) is head_class
     with pytest.raises(ValueError, match="heads: `name` must be one of .*lgm.*, got 'lgn'"):
         heads.build({"name": "lgn"}, C, D)
-    own = heads.build({"name": "mine", "use_bias": True}, C, D, heads={"mine": heads.Softmax})
+    with registry.added(heads={"mine": heads.Softmax}):
+        own = heads.build({"name": "mine", "use_bias": True}, C, D)
     assert "bias" in own._reg_params

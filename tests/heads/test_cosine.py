@@ -214,8 +214,8 @@ def test_a_learned_scale_stays_above_its_floor_and_comes_back(rng):
         np.testing.assert_allclose(found[2]["scale"], expected[2]["scale"], rtol=1e-4)
         assert abs(found[2]["scale"][0]) > 0
         assert head.describe()["scale"] == pytest.approx(0.01)
-        with pytest.raises(ValueError, match=r"`scale` must be at least 0\.01 if it is learned, got 0"):
-            head_class(C, D, scale=0, learn_scale=True)
+        with pytest.raises(ValueError, match=r"`scale` must be at least 0\.01 if it is learned, got 0\.005"):
+            head_class(C, D, scale=0.005, learn_scale=True)
 
 
 @pytest.mark.parametrize(

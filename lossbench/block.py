@@ -1,0 +1,242 @@
+"""What heads and regularizers are made of: options, scheduled values, state, and arithmetic in float32 or wider."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import warnings
+
+import numpy as np
+
+from lossbench import _gluon
+from lossbench import options as options_room
+from lossbench._mxnet import mx
+from lossbench.options import is_count, require
+
+
+def check_sizes(where: str, num_classes, embedding_size) -> tuple[int, int]:
+    """Return the two sizes of a class parameter, or raise the error of a bad one."""
+    rule = "be an integer of at least 1"
+    require(is_count(num_classes), where, "num_classes", rule, num_classes, "Count the classes.")
+    require(
+        is_count(embedding_size), where, "embedding_size", rule, embedding_size, "It is the backbone's output size."
+    )
+    return int(num_classes), int(embedding_size)
+
+
+def initializer(where: str, chosen, default):
+    """Return an initializer: ``default``, or the one chosen by name or as an object."""
+    if chosen is None:
+        return default
+    try:
+        return mx.init.create(chosen)
+    except (AssertionError, ValueError):
+        rule, way_out = (
+            "be an MXNet initializer or the name of one",
+            "xavier, msraprelu, normal, uniform and zeros are.",
+        )
+        require(False, where, "weight_initializer", rule, chosen, way_out)
+
+
+class LossBlock(mx.gluon.HybridBlock):
+    """A block with a loss in it.
+
+    A subclass declares what it may be built with in ``options`` (name -> `lossbench.options.Option`; those of its
+    bases are inherited), registers its parameters in `setup` and names its running statistics in `state`. An option is
+    an attribute of its name; one that is marked as scheduled is a parameter of shape (1,) without gradient, so that a
+    schedule can move it after the graph was traced and a saved file holds it.
+
+    Attributes
+    ----------
+    names : tuple of str
+        What configs call the class; the first one, `config_name`, is its name in files and messages.
+    options : dict of str to Option
+    exceptions : dict of str to str
+        Rules of `lossbench.testing` that the class is excepted from -> why.
+    """
+
+    names: tuple = ()
+    config_name = ""
+    options: dict = {}
+    exceptions: dict = {}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if vars(cls).get("names"):
+            cls.config_name = cls.names[0]
+        own = vars(cls).get("options", {})
+        cls.options = {**own, **{name: option for name, option in super(cls, cls).options.items() if name not in own}}
+        _sign(cls)
+        if cls.__doc__ and "Parameters\n" not in cls.__doc__:
+            cls.__doc__ = _documented(cls)
+
+    def __new__(cls, *arguments, **options):
+        self = super().__new__(cls)
+        object.__setattr__(self, "_arguments", (arguments, options))
+        return self
+
+    def __init__(self, options: dict, *, prefix=None, params=None):
+        """Take over options that a subclass was called with, then register what it has."""
+        super().__init__(prefix=prefix, params=params)
+        self._dtype = "float32"
+        self._values = self._checked(options)
+        self._schedulable = self.schedulable(self._values)
+        for name, value in self._values.items():
+            if not self.options[name].scheduled:
+                setattr(self, name, value)
+        self.setup()
+        for name in self._schedulable:
+            self._constant(name, self._values[name])
+        for name, value in self.state().items():
+            self._constant(name, value)
+
+    @classmethod
+    def schedulable(cls, values: dict) -> tuple:
+        """Return the names of the options that a schedule may move, where the options have these values."""
+        return tuple(name for name, option in cls.options.items() if option.scheduled)
+
+    @classmethod
+    def agree(cls, values: dict) -> None:
+        """Raise the error of options that do not go together (`lossbench.options.require`)."""
+
+    def setup(self) -> None:
+        """Register the learned parameters; options that are not scheduled are attributes by now."""
+
+    def state(self) -> dict:
+        """Return the running statistics, name -> value at the start: a number each.
+
+        They are parameters without gradient that are saved and loaded with the others. `hybrid_forward` moves them by
+        `lossbench.ops.moved`: only while training, and before the new value is used.
+        """
+        return {}
+
+    def _checked(self, options: dict) -> dict:
+        where = type(self).__name__
+        for name in options:
+            if name not in self.options:
+                raise TypeError(f"{where}.__init__() got an unexpected keyword argument {name!r}")
+        given = {name: options.get(name, option.default) for name, option in self.options.items()}
+        values = {name: self.options[name].check(where, name, value) for name, value in given.items()}
+        self.agree(values)
+        return values
+
+    def _constant(self, name: str, value: float) -> None:
+        """Register a number that no gradient moves."""
+        with self.name_scope():
+            parameter = self.params.get(
+                name, shape=(1,), init=mx.init.Constant(float(value)), lr_mult=0.0, wd_mult=0.0, differentiable=False
+            )
+        setattr(self, name, parameter)
+
+    def scheduled(self) -> dict:
+        """Return the values that a schedule may move, by name."""
+        return {name: self._read(getattr(self, name)) for name in self._schedulable}
+
+    @staticmethod
+    def _read(parameter) -> float:
+        if not _gluon.is_initialized(parameter):
+            return float(parameter.init.value)
+        # By way of its shortest decimal form: a float32 0.35 reads as 0.35, not as 0.3499999940.
+        return float(str(parameter.list_data()[0].asnumpy()[0]))
+
+    def set_scheduled(self, name: str, value: float) -> None:
+        """Set a scheduled value; it takes effect at the next call, hybridized or not, on every context.
+
+        Raises
+        ------
+        ValueError
+            If this block has no such scheduled value, or the value is outside its range.
+        """
+        where, known = type(self).__name__, ", ".join(self._schedulable) or "none"
+        rule = f"be a scheduled value of this block ({known})"
+        require(name in self._schedulable, where, "name", rule, name, "See scheduled().")
+        self._set(getattr(self, name), self.options[name].check(where, name, value))
+
+    @staticmethod
+    def _set(parameter, value: float) -> None:
+        if not _gluon.is_initialized(parameter):
+            parameter.init = mx.init.Constant(float(value))
+            return
+        with mx.autograd.pause():
+            for array in parameter.list_data():
+                array[:] = float(value)
+
+    def cast(self, dtype) -> None:
+        """Change the type of parameters and arithmetic.
+
+        ``float64`` changes everything; ``float16`` leaves both float32, because float16 embeddings are accepted anyway
+        and cast inside.
+        """
+        name = np.dtype(dtype).name
+        good, where = name in ("float16", "float32", "float64"), type(self).__name__
+        require(good, where, "dtype", "be a float type", name, "Integer networks have no loss.")
+        self._dtype = "float32" if name == "float16" else name
+        constants = {key: self._read(getattr(self, key)) for key in (*self._schedulable, *self.state())}
+        super().cast(self._dtype)
+        for key, value in constants.items():
+            self._set(getattr(self, key), value)
+
+    def copy(self, dtype: str = "float32"):
+        """Return a block of its own with the same options and values, on the CPU, in that type."""
+        arguments, options = self._arguments
+        options = {name: value for name, value in options.items() if name not in ("prefix", "params")}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # what the block has to say of itself was said before
+            twin = type(self)(*arguments, **options)
+        twin.initialize()
+        twin.cast(dtype)
+        values = _gluon.named_parameters(self)
+        for name, parameter in _gluon.named_parameters(twin).items():
+            parameter.set_data(_gluon.mean_value(values[name]).astype(dtype))
+        return twin
+
+    def check_labels(self, label) -> None:
+        """Raise the error of the first label that the block cannot take; by default it takes any."""
+
+    def _check_inputs(self, embedding, label, embedding_size: int | None) -> None:
+        where = type(self).__name__
+        good = len(embedding.shape) == 2 and embedding_size in (None, embedding.shape[1])
+        rule = f"have shape (batch size, {embedding_size or 'embedding size'})"
+        require(good, where, "embedding", rule, embedding.shape, "Flatten or project the backbone's output.")
+        if label is not None:
+            rule = f"have shape ({embedding.shape[0]},), one class id per embedding"
+            good, way_out = label.shape == embedding.shape[:1], "Pass class ids, not one-hot rows."
+            require(good, where, "label", rule, label.shape, way_out)
+
+
+def _sign(cls) -> None:
+    """Give a class the signature that its options make, for `help` and editors."""
+    _, *arguments = inspect.signature(cls.__init__).parameters.values()
+    if "__init__" not in vars(cls):
+        kinds = {"float": float, "int": int, "bool": bool, "str": str}
+        own = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=option.default,
+                annotation=kinds.get(option.type_name, object),
+            )
+            for name, option in cls.options.items()
+        ]
+        positional = [p for p in arguments if p.kind is p.POSITIONAL_OR_KEYWORD]
+        arguments = [*positional, *own, *(p for p in arguments if p.kind is p.KEYWORD_ONLY)]
+    cls.__signature__ = inspect.Signature(arguments)
+
+
+def _documented(cls) -> str:
+    """The docstring with a ``Parameters`` section made of the options, before its first section."""
+    text = inspect.cleandoc(cls.__doc__)
+    entries = options_room.parameters(cls.options)
+    arguments = inspect.signature(cls).parameters
+    if "num_classes" in arguments:
+        entries = f"num_classes, embedding_size : int\n    C and D.\n{entries}"
+    if "weight_initializer" in arguments:
+        entries += "\nweight_initializer : Initializer or str, optional\n    Of the class parameters."
+    section = f"Parameters\n----------\n{entries}\n"
+    raises = "Raises\n------\nValueError\n    If an argument is outside its range.\n"
+    found = re.search(r"^(Attributes|Notes|References|Examples)\n-+$", text, re.MULTILINE)
+    place = found.start() if found else len(text)
+    text = f"{text[:place].rstrip()}\n\n{section}\n{text[place:]}"
+    found = re.search(r"^(References|Examples)\n-+$", text, re.MULTILINE)
+    place = found.start() if found else len(text)
+    return f"{text[:place].rstrip()}\n\n{raises}\n{text[place:]}".rstrip() + "\n"

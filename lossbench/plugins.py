@@ -1,0 +1,113 @@
+"""Plugins: Python files of the user's own that bring heads, regularizers, backbones and data sources.
+
+A plugin is a file with any of the tables ``HEADS``, ``REGULARIZERS``, ``BACKBONES`` and ``SOURCES``: names with a class
+or function each. It is named on the command line (``--plugin my_losses.py``), in ``LOSSBENCH_PLUGINS``, or comes with
+an installed package whose entry points have the group ``lossbench.plugins``. A config, a run or a checkpoint never
+chooses code: a run remembers names and checksums of its plugins, not where they were.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from lossbench import registry
+from lossbench.errors import UserError
+
+VARIABLE = "LOSSBENCH_PLUGINS"
+GROUP = "lossbench.plugins"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A plugin that was loaded."""
+
+    name: str
+    checksum: str
+    """SHA-256 of its file."""
+    parts: tuple
+    """What it brings: `head my_loss`, and so on."""
+
+
+_loaded: dict[str, Plugin] = {}
+
+
+def request(path) -> None:
+    """Have a plugin's file loaded before any name is looked up; it must exist.
+
+    Raises
+    ------
+    ValueError
+        If there is no such file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"plugin: {path} must be a Python file, but there is none. Name one such as my_losses.py.")
+    registry.when_needed(functools.partial(_load_file, path))
+
+
+def request_from_surroundings() -> None:
+    """Request what ``LOSSBENCH_PLUGINS`` lists (paths, separated as in PATH) and what installed packages declare."""
+    for path in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        request(path)
+    registry.when_needed(_load_entry_points)
+
+
+def loaded() -> list[Plugin]:
+    """The plugins that were loaded, in their order; loads those that wait."""
+    for load in registry.pending():
+        load()
+    return list(_loaded.values())
+
+
+def _load_file(path: Path) -> None:
+    content = path.read_bytes()
+    checksum = hashlib.sha256(content).hexdigest()
+    name = path.stem
+    if name in _loaded:
+        if _loaded[name].checksum != checksum:
+            raise UserError(f"plugin: {path} must have a name of its own, but another {name} is loaded. Rename one.")
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(name, module)
+    try:
+        spec.loader.exec_module(module)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise UserError(f"plugin: {path} must run as Python, got {reason}. Run it alone to see where.") from error
+    _take(name, checksum, module, str(path))
+
+
+def _load_entry_points() -> None:
+    points = importlib.metadata.entry_points()
+    chosen = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, ())
+    for point in chosen:
+        module = point.load()
+        content = Path(module.__file__).read_bytes() if getattr(module, "__file__", None) else b""
+        _take(point.name, hashlib.sha256(content).hexdigest(), module, f"package {point.name}")
+
+
+def _take(name: str, checksum: str, module, where: str) -> None:
+    parts = []
+    for family in registry.FAMILIES:
+        table = getattr(module, family.table_name, {})
+        if not isinstance(table, dict):
+            raise UserError(f"plugin: {where}: {family.table_name} must be a dict of names and classes, got {table!r}.")
+        for part_name, part in table.items():
+            family.add(part_name, part)
+            parts.append(f"{family.kind} {part_name}")
+    if not parts:
+        tables = ", ".join(family.table_name for family in registry.FAMILIES)
+        raise UserError(
+            f"plugin: {where} must have one of the tables {tables}, got none. Write HEADS = {{'my_loss': MyLoss}}."
+        )
+    _loaded[name] = Plugin(name, checksum, tuple(parts))
