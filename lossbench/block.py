@@ -187,7 +187,7 @@ class LossBlock(mx.gluon.HybridBlock):
         twin.cast(dtype)
         values = _gluon.named_parameters(self)
         for name, parameter in _gluon.named_parameters(twin).items():
-            parameter.set_data(_gluon.mean_value(values[name]).astype(dtype))
+            parameter.set_data(values[name].list_data()[0].as_in_context(mx.cpu()).astype(dtype))
         return twin
 
     def check_labels(self, label) -> None:
