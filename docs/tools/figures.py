@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT))
 
 from lossbench import atomic, heads, plots, regularizers  # noqa: E402
 from lossbench.heads import curves  # noqa: E402
-from lossbench.plots.target_logit import ANGLE, LOGIT, Panel  # noqa: E402
+from lossbench.plots.drawing.target_logit import ANGLE, LOGIT, Panel  # noqa: E402
 
 LENGTHS = np.linspace(0, 20, 201)
 DISTANCE, LENGTH = "distance to the class mean", "length of the embedding"

@@ -85,7 +85,7 @@ def _print(rows, scaling):
 
 def _draw(rows, path):
     from lossbench.plots import save
-    from lossbench.plots.scaling import scaling
+    from lossbench.plots.drawing.scaling import scaling
 
     panels = []
     for value, ylabel in ((_milliseconds, "ms a step"), (_megabytes, "MB beside parameters")):

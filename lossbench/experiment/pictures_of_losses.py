@@ -13,6 +13,7 @@ from lossbench._mxnet import mx
 from lossbench.evaluation import classification, geometry
 from lossbench.heads import curves
 from lossbench.plots import CannotDraw
+from lossbench.plots.drawing import style
 
 OWN_ANGLE = "angle to the own class's weight (degrees)"
 SPLITS = ("train", "test")
@@ -141,7 +142,7 @@ def target_logit(run, **_) -> dict:
         axes.xaxis.set_major_locator(AutoLocator())
     axes.axvspan(*np.nanquantile(values, (0.05, 0.95)), color="#dddddd", zorder=0, label=text)
     axes.legend_.remove()
-    plots.style.legend_below(figure, axes, columns=1)
+    style.legend_below(figure, axes, columns=1)
     return {"target-logit": figure}
 
 

@@ -1,21 +1,10 @@
 """Figures: each function takes NumPy arrays or plain rows and returns a matplotlib Figure; `save` writes it.
 
-Nothing here imports MXNet or pyplot.
+Nothing here imports MXNet or pyplot. matplotlib and scikit-learn, whose import takes seconds, are imported with the
+first figure that is asked for.
 """
 
-from lossbench.plots.animation import Animation, animation
 from lossbench.plots.checks import CannotDraw
-from lossbench.plots.circle import unit_circle
-from lossbench.plots.confusion import confusion_matrix
-from lossbench.plots.curves import training_curves
-from lossbench.plots.embeddings import scatter
-from lossbench.plots.histograms import histograms, histograms_per_class
-from lossbench.plots.projection import Projection, tsne
-from lossbench.plots.regions import decision_regions
-from lossbench.plots.roc import roc
-from lossbench.plots.space import space
-from lossbench.plots.style import save
-from lossbench.plots.target_logit import Panel, target_logit
 
 __all__ = [
     "Animation",
@@ -36,3 +25,15 @@ __all__ = [
     "tsne",
     "unit_circle",
 ]
+
+
+def __getattr__(name):
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import lossbench.plots.drawing as drawing
+
+    return getattr(drawing, name)
+
+
+def __dir__():
+    return sorted({*globals(), *__all__})

@@ -10,7 +10,7 @@ import pytest
 
 from lossbench.benchmarks import scaling
 from lossbench.cli import benchmark_scaling
-from lossbench.plots.scaling import scaling as draw
+from lossbench.plots.drawing.scaling import scaling as draw
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -150,7 +150,7 @@ def test_a_linear_head_on_unit_weights_is_drawn_as_it_is_evaluated_by_the_cosine
 
 
 def test_t_sne_is_an_option(drawn, outputs, monkeypatch):
-    monkeypatch.setattr("lossbench.plots.projection.MAX_TSNE_ROWS", 60)
+    monkeypatch.setattr("lossbench.plots.drawing.projection.MAX_TSNE_ROWS", 60)
     monkeypatch.setattr("lossbench.experiment.pictures_of_embeddings.SPLITS", ("test",))
     figures = drawn("lgm_many", "embedding", projection="tsne")
     assert list(figures) == ["embedding-test-tsne"]

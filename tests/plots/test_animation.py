@@ -4,7 +4,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from PIL import Image
 
 from lossbench import plots
-from lossbench.plots.animation import MAX_FRAMES
+from lossbench.plots.drawing.animation import MAX_FRAMES
 
 LABEL = np.arange(300) % 3
 

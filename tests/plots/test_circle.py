@@ -3,7 +3,7 @@ import pytest
 from matplotlib.collections import LineCollection, PathCollection
 
 from lossbench import plots
-from lossbench.plots import circle
+from lossbench.plots.drawing import circle
 
 WEIGHTS = np.array([[3.0, 0.0], [0.0, 0.5], [-2.0, -2.0]])
 

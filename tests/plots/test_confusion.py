@@ -14,6 +14,11 @@ def test_percent_of_each_true_class():
     assert numbers == {(0, 0): "75", (1, 0): "25", (1, 2): "50", (2, 2): "50"}
 
 
+def test_numbers_have_a_zero_before_the_point():
+    axes = plots.confusion_matrix([[981, 19], [2, 998]], title="t").axes[0]
+    assert {text.get_text() for text in axes.texts} == {"98.1", "1.9", "0.2", "99.8"}
+
+
 def test_many_classes_have_no_numbers_but_the_worst_mistakes_in_words():
     matrix = 90 * np.eye(100, dtype=int)
     matrix[7, 3], matrix[50, 99], matrix[1, 2], matrix[4, 5] = 60, 30, 10, 1

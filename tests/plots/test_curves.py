@@ -34,6 +34,7 @@ def test_panels_hold_the_rows():
 def test_one_epoch_and_few_keys():
     figure = plots.training_curves([{"epoch": 1, "loss": 1.5}], title="t")
     assert [axes.get_ylabel() for axes in figure.axes] == [LOSS]
+    assert figure.axes[0].get_xticks().tolist() == [1]
     figure = plots.training_curves([{"epoch": 1, "loss": 0.0, "learning_rate": 0.0, "log_variance_min": -1.0,
                                      "log_variance_max": 0.5, "accuracy": 0.0}], title="t")  # fmt: skip
     assert [axes.get_ylabel() for axes in figure.axes][-1] == "log variance"

@@ -5,7 +5,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Ellipse
 
 from lossbench import plots
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 
 MEANS = np.array([[0.0, 4.0], [3.0, -2.0], [-4.0, -1.0]])
 
@@ -114,6 +114,23 @@ def test_class_names_do_not_cover_each_other():
     boxes = [text.get_window_extent() for text in figure.axes[0].texts]
     for i, box in enumerate(boxes):
         assert not any(box.shrunk(0.98, 0.98).overlaps(other) for other in boxes[i + 1 :])
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "cosine"])
+def test_class_names_stay_below_the_title_and_above_each_other(metric, rng):
+    """Prototypes in a heap at the upper edge, which push their names upwards."""
+    embedding = rng.standard_normal((200, 2))
+    prototypes = np.array([[0.1 * c, 3.0 + 0.02 * (c % 3)] for c in range(10)])
+    description = {"prototypes": prototypes, "metric": metric}
+    names = [f"automobile {c}" for c in range(10)]
+    figure = plots.scatter(embedding, np.arange(200) % 10, description, title="a title", class_names=names)
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    boxes = [text.get_window_extent() for text in axes.texts]
+    assert len(boxes) == 10
+    assert max(box.y1 for box in boxes) <= axes.title.get_window_extent().y0
+    for i, box in enumerate(boxes):
+        assert not any(box.shrunk(0.98, 0.9).overlaps(other) for other in boxes[i + 1 :])
 
 
 def test_many_classes_and_a_class_without_members(rng):

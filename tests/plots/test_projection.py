@@ -48,7 +48,7 @@ def test_tsne_keeps_clusters_apart(rng, monkeypatch):
     for c in (0, 1):
         distance = np.linalg.norm(place[label == c] - beside[c], axis=1)
         assert distance.max() < between / 2
-    monkeypatch.setattr("lossbench.plots.projection.MAX_TSNE_ROWS", 20)
+    monkeypatch.setattr("lossbench.plots.drawing.projection.MAX_TSNE_ROWS", 20)
     rows, place, beside = plots.tsne(embedding)
     assert (len(rows), place.shape, beside.shape) == (20, (20, 2), (0, 2))
     assert (np.diff(rows) > 0).all()

@@ -3,7 +3,7 @@ import pytest
 
 from lossbench import plots
 from lossbench.evaluation import roc as exact
-from lossbench.plots.roc import MAX_CORNERS
+from lossbench.plots.drawing.roc import MAX_CORNERS
 
 
 def test_a_line_is_the_exact_curve_without_interpolation(rng):

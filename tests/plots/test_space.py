@@ -3,7 +3,7 @@ import pytest
 from mpl_toolkits.mplot3d.art3d import Path3DCollection
 
 from lossbench import plots
-from lossbench.plots.space import MAX_POINTS, VIEWS
+from lossbench.plots.drawing.space import MAX_POINTS, VIEWS
 
 WEIGHTS = np.array([[2.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 

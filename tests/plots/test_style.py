@@ -8,7 +8,7 @@ import pytest
 from matplotlib.text import Text
 
 from lossbench import plots
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 
 
 def test_no_mxnet_no_pyplot_and_no_changed_settings():
@@ -92,5 +92,8 @@ def test_class_names_are_text_whatever_their_letters(tmp_path):
     plots.save(plots.confusion_matrix(np.eye(5, dtype=int), title="t", class_names=names), tmp_path / "a.png")
     figure = plots.scatter(points, label, title="t", class_names=names)
     plots.save(figure, tmp_path / "b.png")
+    curves = plots.training_curves([{"epoch": 1, "loss": 1.0}], title="$a$ and $\\nothing$")
+    plots.save(curves, tmp_path / "c.png")
+    plots.save(plots.scatter(points, label, title="$\\nothing$"), tmp_path / "d.png")
     written = {text.get_text() for text in figure.findobj(Text)}
     assert r"\$1" in written  # matplotlib draws $1, and takes $1$ for mathematics

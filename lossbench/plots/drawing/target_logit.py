@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from lossbench.errors import UserError
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 
 ANGLE = "angle to the class weight (degrees)"
 LOGIT = "training logit of the true class"
@@ -71,7 +71,7 @@ def target_logit(panels, *, title: str) -> Figure:
     if not panels:
         raise UserError("target_logit: `panels` must have at least one panel, got none.")
     figure = style.figure(5.2 if len(panels) == 1 else 4.3 * len(panels), 3.5)
-    figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
+    style.title(figure, title)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), number + 1)
         style.dress(axes, panel.title, panel.xlabel, panel.ylabel)

@@ -7,7 +7,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
 
 # Beyond this many classes numbers and names would be too small to read, and mistakes too pale to see.
@@ -80,12 +80,12 @@ def _most_confused(matrix, percent, texts):
 
 
 def _short(percent):
-    """Two or three characters: a hundred, one decimal below ten, no leading zero.
+    """Two to four characters: a hundred, one decimal below ten.
 
     Examples
     --------
     >>> [_short(value) for value in (100.0, 99.6, 12.4, 9.96, 0.25, 0.01)]
-    ['100', '99.6', '12', '10', '.2', '<.1']
+    ['100', '99.6', '12', '10', '0.2', '<0.1']
     """
     if percent >= 99.95:
         return "100"
@@ -94,5 +94,5 @@ def _short(percent):
     if percent >= 9.95:
         return f"{percent:.0f}"
     if percent < 0.05:
-        return "<.1"
-    return f"{percent:.1f}".lstrip("0")
+        return "<0.1"
+    return f"{percent:.1f}"

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from lossbench.errors import UserError
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 
 
 def scaling(panels, *, title: str) -> Figure:
@@ -32,7 +32,7 @@ def scaling(panels, *, title: str) -> Figure:
     columns = min(3, len(panels))
     rows = -(-len(panels) // columns)
     figure = style.figure(4.1 * columns, 0.5 + 3.3 * rows)
-    figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
+    style.title(figure, title)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, number + 1)
         style.dress(axes, "", panel["xlabel"], panel["ylabel"])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots import checks, classes, style
-from lossbench.plots.embeddings import AXIS_LABELS
+from lossbench.plots import checks
+from lossbench.plots.drawing import classes, style
+from lossbench.plots.drawing.embeddings import AXIS_LABELS
 
 
 def decision_regions(

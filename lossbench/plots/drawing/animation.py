@@ -7,8 +7,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from lossbench.plots import checks, classes, style
-from lossbench.plots.embeddings import AXIS_LABELS, ray_ends
+from lossbench.plots import checks
+from lossbench.plots.drawing import classes, style
+from lossbench.plots.drawing.embeddings import AXIS_LABELS, ray_ends
 
 MAX_FRAMES = 60
 MAX_POINTS = 2_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots import checks, classes, style
+from lossbench.plots import checks
+from lossbench.plots.drawing import classes, style
 
 AXIS_LABELS = ("embedding dimension 1", "embedding dimension 2")
 
@@ -77,9 +78,9 @@ def scatter(
     axes.autoscale_view()
     style.legend_below(figure, axes)
     if directions:
-        classes.name(axes, np.arange(len(ends)), 1.07 * ends, class_names)
+        classes.name(axes, np.arange(len(ends)), 1.07 * ends, class_names, make_room=True)
     else:
-        classes.name(axes, np.arange(len(prototypes)), prototypes, class_names, above=8)
+        classes.name(axes, np.arange(len(prototypes)), prototypes, class_names, above=8, make_room=True)
     return figure
 
 

@@ -36,9 +36,9 @@ def figure(width: float = 6.4, height: float = 5.2) -> Figure:
 
 def dress(axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
     """Give axes a title, labels and this package's look."""
-    axes.set_title(title, fontsize=FONT_SIZE + 1, color=TEXT)
-    axes.set_xlabel(xlabel, fontsize=FONT_SIZE, color=TEXT)
-    axes.set_ylabel(ylabel, fontsize=FONT_SIZE, color=TEXT)
+    axes.set_title(plain(title), fontsize=FONT_SIZE + 1, color=TEXT)
+    axes.set_xlabel(plain(xlabel), fontsize=FONT_SIZE, color=TEXT)
+    axes.set_ylabel(plain(ylabel), fontsize=FONT_SIZE, color=TEXT)
     axes.tick_params(labelsize=FONT_SIZE - 1, color=GRID, labelcolor=TEXT)
     axes.grid(True, color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -46,6 +46,11 @@ def dress(axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
         axes.spines[side].set_color("#999999")
+
+
+def title(figure, text: str) -> None:
+    """Give a figure of several axes its title."""
+    figure.suptitle(plain(text), fontsize=FONT_SIZE + 2, color=TEXT)
 
 
 def legend(axes, **where) -> None:
@@ -106,7 +111,12 @@ def names(class_names, num_classes: int) -> list[str]:
     >>> names(["$1", "cat"], 2)
     ['\\\\$1', 'cat']
     """
-    return [str(name).replace("$", r"\$") for name in (range(num_classes) if class_names is None else class_names)]
+    return [plain(name) for name in (range(num_classes) if class_names is None else class_names)]
+
+
+def plain(text) -> str:
+    """Return a text as matplotlib draws it letter by letter: between two dollar signs it would read mathematics."""
+    return str(text).replace("$", r"\$")
 
 
 def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:

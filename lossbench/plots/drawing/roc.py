@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
 
 MAX_CORNERS = 1_000  # of a drawn line; more cannot be seen

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots import checks, classes, style
+from lossbench.plots import checks
+from lossbench.plots.drawing import classes, style
 
 DEGREES_A_BIN = 1
 SMOOTHING_DEGREES = 1.5

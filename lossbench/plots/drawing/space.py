@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots import checks, classes, style
+from lossbench.plots import checks
+from lossbench.plots.drawing import classes, style
 
 VIEWS = ((22, -60), (22, 30))  # elevation and azimuth in degrees
 MAX_POINTS = 4_000  # more hide each other
@@ -51,7 +52,7 @@ def space(
         if directions if directions is not None else description["metric"] == "cosine":
             ends = 1.08 * np.quantile(np.linalg.norm(embedding, axis=1), 0.999) * classes.directions(ends)
     figure = style.figure(7.6, 4.3)
-    figure.suptitle(title, fontsize=style.FONT_SIZE + 1, color=style.TEXT)
+    style.title(figure, title)
     for number, (elevation, azimuth) in enumerate(VIEWS):
         axes = figure.add_subplot(1, 2, number + 1, projection="3d", elev=elevation, azim=azimuth)
         _draw(axes, embedding, label, ends, class_names, prototype_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
 
 BINS = ((2000, 60), (200, 30), (0, 15))  # from so many values on, so many bins
@@ -118,7 +118,7 @@ def histograms_per_class(groups, label, *, title: str, xlabel: str, class_names=
         axes.set_xlim(edges[0], edges[-1])
     for axes in panels.flat[len(present) :]:
         axes.set_visible(False)
-    figure.suptitle(title, fontsize=style.FONT_SIZE + 1, color=style.TEXT)
+    style.title(figure, title)
     lines = " (filled), ".join(groups) + (" (line)" if len(groups) > 1 else "")
     figure.supxlabel(f"{xlabel}; {lines}", fontsize=style.FONT_SIZE, color=style.TEXT)
     figure.supylabel("share of the class (%)", fontsize=style.FONT_SIZE, color=style.TEXT)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
 
 PANEL_INCHES = (3.7, 2.5)
@@ -48,11 +48,14 @@ def training_curves(rows, *, title: str, units=None) -> Figure:
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)
     figure = style.figure(PANEL_INCHES[0] * columns, 0.5 + PANEL_INCHES[1] * lines)
-    figure.suptitle(title, fontsize=style.FONT_SIZE + 2, color=style.TEXT)
+    style.title(figure, title)
     for number, (unit, keys) in enumerate(panels):
         axes = figure.add_subplot(lines, columns, number + 1)
         style.dress(axes, "", "epoch", unit)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
+        if len({row["epoch"] for row in rows}) == 1:
+            epoch = rows[0]["epoch"]
+            axes.set(xlim=(epoch - 0.5, epoch + 0.5), xticks=[epoch])
         _draw(axes, rows, keys, 100 if keys.keys() & ACCURACIES.keys() else 1)
         style.legend(axes)
     return figure

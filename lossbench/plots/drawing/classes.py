@@ -6,10 +6,11 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.patches import Ellipse
 
-from lossbench.plots import style
+from lossbench.plots.drawing import style
 
 # More names, or ellipses, than this would cover the points.
 MAX_NAMED_CLASSES = 30
+ATTEMPTS = 4  # to make room for the names
 DEVIATION_LINES = ("-", "--", ":")
 
 
@@ -76,20 +77,38 @@ def name_medians(axes, embedding, label, class_names) -> None:
     """Write the name of each class that has members over the median of its embeddings (N, 2)."""
     present = np.unique(label)
     if len(present) <= MAX_NAMED_CLASSES:
-        name(axes, present, [np.median(embedding[label == c], axis=0) for c in present], class_names)
+        where = [np.median(embedding[label == c], axis=0) for c in present]
+        name(axes, present, where, class_names, make_room=True)
 
 
-def name(axes, classes, where, class_names, above: float = 0) -> None:
-    """Write class names at points of the plane, `above` them by so many typographic points; none on top of another."""
+def name(axes, classes, where, class_names, above: float = 0, make_room: bool = False) -> None:
+    """Write class names at points of the plane, `above` them by so many typographic points; none on top of another.
+
+    With `make_room`, the vertical axis is extended until the highest name is below the title.
+    """
     if len(classes) > MAX_NAMED_CLASSES:
         return
     texts = style.names(class_names, max(classes) + 1)
+    named = sorted(zip(classes, where), key=lambda pair: pair[1][1])
     with style.any_letters():
-        _place(axes, sorted(zip(classes, where), key=lambda pair: pair[1][1]), texts, above)
+        axes.figure.draw_without_rendering()  # places the axes, so that the extents below are final
+        boxes = _place(axes, named, texts, above)
+        for _ in range(ATTEMPTS if make_room else 0):
+            frame = axes.get_window_extent()
+            excess = max(box.y1 for box in boxes) - frame.y1
+            if excess <= 0:
+                return
+            low, high = axes.get_ylim()
+            axes.update_datalim([(np.mean(axes.get_xlim()), high + (high - low) * 1.1 * excess / frame.height)])
+            axes.autoscale_view()
+            for text in list(axes.texts):
+                text.remove()
+            axes.figure.draw_without_rendering()
+            boxes = _place(axes, named, texts, above)
 
 
-def _place(axes, named, texts, above):
-    axes.figure.draw_without_rendering()  # places the axes, so that the extents below are final
+def _place(axes, named, texts, above) -> list:
+    """Write the names and return the boxes that they take, in pixels."""
     points_per_pixel = 72 / axes.figure.dpi
     placed = []
     for c, point in named:
@@ -106,10 +125,11 @@ def _place(axes, named, texts, above):
             path_effects=style.HALO,
             zorder=5,
         )
+        written.set_in_layout(False)  # else the axes would shrink around it, and move under the other names
         box = written.get_window_extent()
-        for other in placed:  # from the lowest on, so one pass upwards is enough
-            if box.overlaps(other):
-                rise = other.y1 - box.y0
-                written.xyann = (0, written.xyann[1] + rise * points_per_pixel)
-                box = box.translated(0, rise)
+        while any(box.overlaps(other) for other in placed):
+            rise = min(other.y1 for other in placed if box.overlaps(other)) - box.y0 + 1
+            written.xyann = (0, written.xyann[1] + rise * points_per_pixel)
+            box = box.translated(0, rise)
         placed.append(box)
+    return placed
