@@ -8,22 +8,6 @@ import sys
 from lossbench import console, errors
 from lossbench.errors import UserError
 
-KINDS = {
-    "training": "loss, accuracies, learning rate, scheduled values and log variances over the epochs",
-    "embedding": "train and test embeddings with class weights, centers, or means and their standard deviations; more "
-    "than two dimensions are projected",
-    "space": "three-dimensional test embeddings from two sides",
-    "circle": "directions of two-dimensional test embeddings, for losses that decide by the angle",
-    "decisions": "the class that the head names at each point of the plane, for two dimensions",
-    "animation": "the test embeddings of every epoch as a .gif, for two or three dimensions",
-    "angles": "histogram of the angle to the own class's weight, and to the nearest other one",
-    "angles-per-class": "the same, class by class",
-    "distances": "histogram of the distance to the own class's mean or center, for L-GM and the center loss",
-    "norms": "histogram of the embedding's norm, right and wrong images apart",
-    "target-logit": "the true class's logit with margin against the angle (L-GM: the distance)",
-    "confusion": "which class was taken for which",
-    "roc": "true against false accepts, from what eval.py --method verification, detection or adversarial has kept",
-}
 DESCRIPTION = """\
 Draw pictures of trained runs, each into its own folder plots/.
 
@@ -33,7 +17,10 @@ Kinds:
 
 @console.guarded
 def main(arguments, prog):
-    parser = console.parser(prog, DESCRIPTION + console.explained(KINDS))
+    from lossbench.plots import pictures
+
+    table = console.explained({name: picture.help for name, picture in pictures.KINDS.items()})
+    parser = console.parser(prog, DESCRIPTION + table)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder that train.py wrote")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="what to draw (default: whatever the run can give)")
     parser.add_argument(
@@ -46,7 +33,7 @@ def main(arguments, prog):
     parser.add_argument(
         "--out", metavar="DIR", help="draw there instead; with several runs, into a folder for each in it"
     )
-    parser.add_argument("--format", default="png", choices=("png", "svg", "pdf"), help="default: png")
+    parser.add_argument("--format", default="png", choices=pictures.FORMATS, help="default: png")
     parser.add_argument(
         "--projection",
         default="pca",
@@ -57,13 +44,12 @@ def main(arguments, prog):
     console.add_data(parser, "draw")
     console.add_device(parser)
     options = parser.parse_args(arguments)
-    kinds = _kinds(options.kinds)
+    kinds = _kinds(options.kinds, pictures.KINDS)
     folders = _folders(options.runs, options.out, options.checkpoint)
 
     from tqdm import tqdm
 
     from lossbench import experiment, plots
-    from lossbench.experiment import pictures
     from lossbench.runs import Run
 
     runs = [
@@ -90,15 +76,15 @@ def main(arguments, prog):
     return status
 
 
-def _kinds(asked):
+def _kinds(asked, known):
     for kind in asked or ():
-        if kind not in KINDS:
+        if kind not in known:
             import difflib
 
-            close = difflib.get_close_matches(kind, KINDS, 1)
+            close = difflib.get_close_matches(kind, known, 1)
             way_out = f"Did you mean {close[0]}?" if close else "Name the runs before --kinds."
-            raise UserError(f"plot: --kinds must be of {', '.join(KINDS)}, got {kind}. {way_out}")
-    return list(dict.fromkeys(asked or KINDS))
+            raise UserError(f"plot: --kinds must be of {', '.join(known)}, got {kind}. {way_out}")
+    return list(dict.fromkeys(asked or known))
 
 
 def _folders(runs, out, checkpoint):

@@ -123,6 +123,30 @@ def angles_to(embedding, label, directions) -> np.ndarray:
     return _angle(_unit(embedding.astype(np.float64)), _unit(directions.astype(np.float64))[label])
 
 
+def distances_to(embedding, label, points, precision) -> np.ndarray:
+    """Return the distance between each embedding and the point of its class, in standard deviations.
+
+    Parameters
+    ----------
+    embedding : (N, D) array
+    label : (N,) array
+        Class ids.
+    points, precision : (C, D) array
+        Precision is one over the variance; 1 for a plain distance.
+
+    Returns
+    -------
+    (N,) float64 array
+
+    Examples
+    --------
+    >>> distances_to(np.array([[0.0, 2.0]]), [1], np.zeros((2, 2)), np.array([[1.0, 1.0], [4.0, 4.0]]))
+    array([4.])
+    """
+    square = np.square(embedding - points[label]) * precision[label]
+    return np.sqrt(square.sum(axis=1, dtype=np.float64))
+
+
 def _of_each_class(embedding, label, count, max_memory_bytes):
     """Return mean (C, D) and mean direction (C, D) of each class, NaN where it has none, and its own figures."""
     size = embedding.shape[1]

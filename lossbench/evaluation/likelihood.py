@@ -9,6 +9,14 @@ import numpy as np
 
 from lossbench.evaluation import checks, neighbors, roc, search
 
+SCORES = {
+    "log_density": "log density",
+    "softmax": "largest softmax probability",
+    "class_means": "distance to the class means",
+    "centers": "distance to the learned centers",
+}
+"""Name of a score -> what people call it."""
+
 
 def max_log_density(logits) -> np.ndarray:
     """Return the largest class log density of each image, L-GM's likelihood of it under its nearest class.

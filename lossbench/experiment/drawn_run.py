@@ -7,16 +7,20 @@ import functools
 import numpy as np
 
 from lossbench import checkpoint
+from lossbench.evaluation import geometry
+from lossbench.experiment import target_logit
 from lossbench.experiment.opened import open_run
+from lossbench.heads import curves
 from lossbench.plots import CannotDraw
 from lossbench.runs import Run
 
+MARGIN_UNITS = {"arcface": "radians", "am_softmax": "in cosine", "cosface": "in cosine"}
 MAX_TRAINING_IMAGES = 10_000
 """So many training images, the same in every run, stand for all."""
 
 
 class DrawnRun:
-    """A run to draw: one that was just trained, with its `model`, or one in a folder.
+    """The `plots.pictures.source.Source` of a run that was just trained, with its `model`, or one in a folder.
 
     Parameters
     ----------
@@ -36,6 +40,10 @@ class DrawnRun:
         run.require()
         self.run, self.checkpoint, self._opening, self._show = run, which, opening, show
         self.settings = model.settings if model else run.load_config()
+        self.name, self.epochs = self.settings.name, self.settings.trainer.epochs
+        self.head_name = self.settings.head.name
+        self.embeddings, self.evaluation = run.embeddings, run.evaluation
+        self.units = {"head.margin": MARGIN_UNITS.get(self.head_name)}
         self._model, self._reason = model, None
         self._outputs = {}
 
@@ -102,11 +110,25 @@ class DrawnRun:
     def class_names(self):
         return self.model.dataset.class_names
 
-    def require_size(self, picture: str, size: int) -> None:
-        """`CannotDraw` unless embeddings have that many dimensions."""
-        if self.size != size:
-            raise CannotDraw(f"{picture} needs an embedding of {size} dimensions; this run's has {self.size}.")
+    @property
+    def num_classes(self) -> int:
+        return self.model.dataset.num_classes
+
+    def target_logit(self) -> dict:
+        """`x`, `curves` and `values` of the training images, as `experiment.target_logit` computes them."""
+        model = self.model
+        if curves.class_parameter(model.head) is None:
+            raise CannotDraw(
+                f"target-logit needs a head with class weights or means; {self.head_name} keeps them elsewhere."
+            )
+        points, label = self.points("train")
+        if self.metric != "density":
+            return target_logit.against_angle(model, points, label)
+        means = self.description["prototypes"]
+        precision = np.exp(-np.asarray(self.description.get("log_variance", np.zeros((1, 1))), np.float64))
+        precision = np.broadcast_to(precision, means.shape)
+        return target_logit.against_distance(model, geometry.distances_to(points, label, means, precision))
 
     def title(self, text: str) -> str:
         which = "" if self.checkpoint == "last" else f", checkpoint {self.checkpoint}"
-        return f"{self.settings.name}: {text}{which}"
+        return f"{self.name}: {text}{which}"

@@ -11,9 +11,9 @@ import numpy as np
 from lossbench import checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, suiting
-from lossbench.experiment import pictures
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.subject import measure
+from lossbench.plots import pictures
 from lossbench.runs import ending
 from lossbench.training import schedules
 from lossbench.training.loop import Hooks, fit

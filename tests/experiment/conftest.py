@@ -2,7 +2,7 @@
 
 import pytest
 
-from lossbench.experiment import pictures
+from lossbench.plots import pictures
 
 
 @pytest.fixture(autouse=True)

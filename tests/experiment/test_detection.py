@@ -9,8 +9,9 @@ import pytest
 from lossbench import attacks, config, data, experiment
 from lossbench.cli import main
 from lossbench.evaluation import Context, Options, detection, likelihood
-from lossbench.experiment import Subject, pictures
+from lossbench.experiment import Subject
 from lossbench.experiment.subject import Pixels
+from lossbench.plots import pictures
 
 CONFIG = """\
 data: {source: digits, batch_size: 64, validation_fraction: 0.1, holdout_classes: [9]}

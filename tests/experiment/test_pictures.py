@@ -15,7 +15,7 @@ from PIL import Image
 from lossbench import config, experiment, plots
 from lossbench.cli import plot
 from lossbench.evaluation import roc
-from lossbench.experiment import pictures
+from lossbench.plots import pictures
 from lossbench.runs import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 def drawn(folder):
     """(run, kind, options) -> figures by name, without a file."""
     runs = {name: experiment.DrawnRun(Run(folder / name), device="cpu") for name in RUNS}
-    return lambda name, kind, **options: pictures.KINDS[kind](runs[name], **options)
+    return lambda name, kind, **options: pictures.draw(runs[name], kind, **options)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_a_linear_head_on_unit_weights_is_drawn_as_it_is_evaluated_by_the_cosine
 
 def test_t_sne_is_an_option(drawn, outputs, monkeypatch):
     monkeypatch.setattr("lossbench.plots.drawing.projection.MAX_TSNE_ROWS", 60)
-    monkeypatch.setattr("lossbench.experiment.pictures_of_embeddings.SPLITS", ("test",))
+    monkeypatch.setattr("lossbench.plots.pictures.embeddings.SPLITS", ("test",))
     figures = drawn("lgm_many", "embedding", projection="tsne")
     assert list(figures) == ["embedding-test-tsne"]
     points, means = points_of(figures["embedding-test-tsne"].axes[0])
@@ -282,8 +282,8 @@ def test_roc_from_what_evaluation_kept(drawn, folder, rng):
     )
     figures = drawn("arc", "roc")
     assert sorted(figures) == [
-        "roc-adversarial-0.00784",
         "roc-adversarial-0.1",
+        "roc-adversarial-2-of-255",
         "roc-detection-fashion_mnist",
         "roc-verification-holdout",
     ]
@@ -315,7 +315,7 @@ def test_what_training_leaves_behind(folder):
         ("lgm_many", "animation", "animation needs the embeddings of each epoch, which training keeps where"),
         ("lgm", "angles", "angles is for losses that decide by the angle; lgm decides by the distance, which the kind"),
         ("lgm", "angles-per-class", "angles-per-class is for losses that decide by the angle; lgm decides by"),
-        ("arc", "distances", "distances needs class means or centers, which arcface without a center loss has not."),
+        ("arc", "distances", "distances needs class means or centers, and arcface without a center loss has none."),
     ],
 )
 def test_what_a_run_cannot_give_is_said(drawn, run, kind, sentence):
@@ -387,6 +387,5 @@ def test_the_script_explains_every_kind_and_needs_no_mxnet(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0
     assert not re.search(r"\| +mxnet$", done.stderr, re.MULTILINE)
-    assert list(plot.KINDS) == list(pictures.KINDS)
     for kind in pictures.KINDS:
         assert re.search(rf"^  {kind} +\w", done.stdout, re.MULTILINE)

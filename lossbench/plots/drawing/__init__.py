@@ -1,7 +1,7 @@
 """The figures themselves: functions of NumPy arrays or plain rows that return a matplotlib Figure. No pyplot."""
 
-from lossbench.plots.drawing.animation import Animation, animation
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.drawing.animation import Animation, animation
 from lossbench.plots.drawing.circle import unit_circle
 from lossbench.plots.drawing.confusion import confusion_matrix
 from lossbench.plots.drawing.curves import training_curves

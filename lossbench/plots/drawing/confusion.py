@@ -7,8 +7,8 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.drawing import style
 
 # Beyond this many classes numbers and names would be too small to read, and mistakes too pale to see.
 MAX_NUMBERS = 20

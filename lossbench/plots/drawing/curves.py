@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.drawing import style
 
 PANEL_INCHES = (3.7, 2.5)
 ACCURACIES = {"accuracy": "train", "validation_accuracy": "validation", "test_accuracy": "test"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.figure import Figure
 
-from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.drawing import style
 
 BINS = ((2000, 60), (200, 30), (0, 15))  # from so many values on, so many bins
 LINES = ("-", "--", ":", "-.")

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from lossbench.plots.drawing import style
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.drawing import style
 
 MAX_CORNERS = 1_000  # of a drawn line; more cannot be seen
 LINES = ("-", "--", "-.", ":")

@@ -30,8 +30,8 @@ class Panel:
         By what the legend calls them.
     title, xlabel, ylabel : str
         With the unit, where there is one.
-    legend : str or (x, y)
-        Where the legend goes, as matplotlib says it.
+    band : (low, high, text), optional
+        A range of x that is shaded; the legend, which then is below the axes, calls it by the text.
     """
 
     x: np.ndarray
@@ -39,7 +39,7 @@ class Panel:
     title: str = ""
     xlabel: str = ANGLE
     ylabel: str = LOGIT
-    legend: object = "best"
+    band: tuple = ()
 
 
 def target_logit(panels, *, title: str) -> Figure:
@@ -70,12 +70,16 @@ def target_logit(panels, *, title: str) -> Figure:
     panels = list(panels)
     if not panels:
         raise UserError("target_logit: `panels` must have at least one panel, got none.")
-    figure = style.figure(5.2 if len(panels) == 1 else 4.3 * len(panels), 3.5)
+    figure = style.figure(5.2 if len(panels) == 1 else 4.3 * len(panels), 4.6 if panels[0].band else 3.5)
     style.title(figure, title)
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), number + 1)
         style.dress(axes, panel.title, panel.xlabel, panel.ylabel)
         _draw(axes, panel)
+        if panel.band:
+            style.legend_below(figure, axes, columns=1)
+        else:
+            style.legend(axes, loc="best")
     return figure
 
 
@@ -92,7 +96,9 @@ def _draw(axes, panel):
         axes.plot(x, values, color=style.color(color), linestyle=dash, linewidth=2.0, label=name)
     if panel.xlabel == ANGLE:
         axes.set_xticks(range(0, 181, 30))
-    else:
+    elif not panel.band:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlim(x.min(), x.max())
-    style.legend(axes, loc=panel.legend)
+    if panel.band:
+        low, high, text = panel.band
+        axes.axvspan(low, high, color="#dddddd", zorder=0, label=text)

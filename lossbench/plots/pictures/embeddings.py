@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench import plots
-from lossbench.plots import CannotDraw
+from lossbench.plots.checks import CannotDraw
+from lossbench.plots.pictures.picture import Picture
 
 SPLITS = ("train", "test")
 NAMES = {"weight": "class weight (direction)", "center": "class center", "mean": "class mean"}
@@ -54,7 +55,7 @@ def _many_dimensional(run, split):
     if run.metric == "cosine":
         return _units(points), label, _units(run.description["prototypes"]), "class weight"
     training, training_label = run.points("train")
-    means = np.full((run.model.dataset.num_classes, run.size), np.nan)
+    means = np.full((run.num_classes, run.size), np.nan)
     for c in np.unique(training_label):
         means[c] = training[training_label == c].mean(axis=0)
     return points, label, np.where(np.isnan(means), training.mean(axis=0), means), "mean of the class's training images"
@@ -109,7 +110,6 @@ def _by_tsne(run):
 
 def space(run, **_) -> dict:
     """Three-dimensional test embeddings from two sides."""
-    run.require_size("space", 3)
     description, directions, text = _prototypes(run)
     options = {"class_names": run.class_names, "directions": directions, "prototype_name": text}
     return {"space-test": plots.space(*run.points("test"), description, title=run.title("test embeddings"), **options)}
@@ -117,11 +117,8 @@ def space(run, **_) -> dict:
 
 def circle(run, **_) -> dict:
     """Directions of two-dimensional test embeddings, with the class weights."""
-    run.require_size("circle", 2)
     if run.metric == "density":
-        raise CannotDraw(
-            f"circle is for losses that decide by the angle; {run.settings.head.name} decides by the distance."
-        )
+        raise CannotDraw(f"circle is for losses that decide by the angle; {run.head_name} decides by the distance.")
     points, label = run.points("test")
     title, names = run.title("directions of the test embeddings"), run.class_names
     weights = run.description["prototypes"]
@@ -130,7 +127,6 @@ def circle(run, **_) -> dict:
 
 def decisions(run, **_) -> dict:
     """Which class the head names where, for two-dimensional embeddings."""
-    run.require_size("decisions", 2)
     title, names = run.title("decision regions, test images"), run.class_names
     score = run.description["score"]
     return {"decisions-test": plots.decision_regions(score, *run.points("test"), title=title, class_names=names)}
@@ -138,7 +134,7 @@ def decisions(run, **_) -> dict:
 
 def animation(run, **_) -> dict:
     """The test embeddings of every epoch, from the files that training kept."""
-    found = sorted(run.run.embeddings.glob("epoch-*.npz"), key=_epoch)
+    found = sorted(run.embeddings.glob("epoch-*.npz"), key=_epoch)
     if not found:
         raise CannotDraw(
             "animation needs the embeddings of each epoch, which training keeps where they have 2 or 3 dimensions and "
@@ -193,7 +189,36 @@ def _epoch_title(run, epoch):
     """Name the epoch and the accuracy on test images where it is known, else on training images."""
     row = next((row for row in run.history if row["epoch"] == epoch), {})
     found = next(((key, row[key]) for key in ("test_accuracy", "accuracy") if row.get(key) is not None), None)
-    text = f"{run.settings.name}: epoch {epoch} of {run.settings.trainer.epochs}"
+    text = f"{run.name}: epoch {epoch} of {run.epochs}"
     if found is None:
         return text
     return f"{text}, {'test' if found[0] == 'test_accuracy' else 'training'} accuracy {100 * found[1]:.2f} %"
+
+
+EMBEDDING = Picture(
+    "embedding",
+    "train and test embeddings with class weights, centers, or means and their standard deviations; more than two "
+    "dimensions are projected",
+    embedding,
+    after_training=True,
+)
+SPACE = Picture("space", "three-dimensional test embeddings from two sides", space, size=3)
+CIRCLE = Picture(
+    "circle",
+    "directions of two-dimensional test embeddings, for losses that decide by the angle",
+    circle,
+    size=2,
+)
+DECISIONS = Picture(
+    "decisions",
+    "the class that the head names at each point of the plane, for two dimensions",
+    decisions,
+    size=2,
+    after_training=True,
+)
+ANIMATION = Picture(
+    "animation",
+    "the test embeddings of every epoch as a .gif, for two or three dimensions",
+    animation,
+    formats=("gif",),
+)

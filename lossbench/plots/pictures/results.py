@@ -7,31 +7,30 @@ import numpy as np
 from lossbench import plots
 from lossbench.evaluation import classification
 from lossbench.evaluation import roc as roc_rule
-from lossbench.plots import CannotDraw
-
-MARGIN_UNITS = {"arcface": "radians", "am_softmax": "in cosine", "cosface": "in cosine"}
+from lossbench.evaluation.likelihood import SCORES
+from lossbench.plots.checks import CannotDraw
+from lossbench.plots.pictures.picture import Picture
 
 
 def training(run, **_) -> dict:
     """Loss, accuracies, learning rate, scheduled values and log variances over the epochs."""
-    units = {"head.margin": MARGIN_UNITS.get(run.settings.head.name)}
-    return {"training": plots.training_curves(run.history, title=f"{run.settings.name}: training", units=units)}
+    return {"training": plots.training_curves(run.history, title=f"{run.name}: training", units=run.units)}
 
 
 def confusion(run, **_) -> dict:
     """Which class was taken for which, by the largest logit."""
-    outputs, dataset = run.outputs("test"), run.model.dataset
+    outputs = run.outputs("test")
     predicted = classification.predict(outputs["logits"])
-    matrix = classification.confusion_matrix(predicted, outputs["label"], dataset.num_classes)
+    matrix = classification.confusion_matrix(predicted, outputs["label"], run.num_classes)
     accuracy = np.trace(matrix) / matrix.sum()
     title = run.title(f"test images, {100 * accuracy:.2f} % right")
-    return {"confusion-test": plots.confusion_matrix(matrix, title=title, class_names=dataset.class_names)}
+    return {"confusion-test": plots.confusion_matrix(matrix, title=title, class_names=run.class_names)}
 
 
 def roc(run, **_) -> dict:
     """Receiver operating characteristics (ROC) from the arrays that eval.py keeps."""
     drawn = {}
-    for path in sorted(run.run.evaluation.glob(f"{run.checkpoint}-*.npz")):
+    for path in sorted(run.evaluation.glob(f"{run.checkpoint}-*.npz")):
         split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
         if method in _ROC:
             with np.load(path) as arrays:
@@ -79,9 +78,25 @@ def _adversarial(run, split, arrays):
     drawn = {}
     for number, epsilon in enumerate(arrays["epsilon"]):
         attacked = {name: arrays[f"attacked_{name}"][number][right] for name in scores}
-        title = f"{split} images against attacked ones, epsilon {epsilon:.3g}"
-        drawn[f"roc-adversarial-{epsilon:.3g}"] = _told_apart(run, known, attacked, title, "attacked")
+        size = _pixel_value(epsilon)
+        title = f"{split} images against attacked ones, epsilon {size}"
+        name = f"roc-adversarial-{size.replace('/', '-of-')}"
+        drawn[name] = _told_apart(run, known, attacked, title, "attacked")
     return drawn
+
+
+def _pixel_value(epsilon) -> str:
+    """Write a size in pixels of [0, 1] as people do.
+
+    Examples
+    --------
+    >>> [_pixel_value(epsilon) for epsilon in (0.1, 2 / 255, 0.2, 0.0123456)]
+    ['0.1', '2/255', '0.2', '0.0123']
+    """
+    steps = 255 * epsilon
+    if abs(epsilon - round(epsilon, 3)) > 1e-9 and abs(steps - round(steps)) < 1e-6:
+        return f"{round(steps)}/255"
+    return f"{epsilon:.3g}"
 
 
 def _told_apart(run, known, other, title, kind):
@@ -89,7 +104,7 @@ def _told_apart(run, known, other, title, kind):
     curves = {}
     for name, score in known.items():
         _, x, y = roc_rule.curve(score, other[name])
-        curves[f"{_SCORES.get(name, name)}: area {_area(x, y):.4f}"] = (x, y)
+        curves[f"{SCORES.get(name, name)}: area {_area(x, y):.4f}"] = (x, y)
     return plots.roc(
         curves,
         title=run.title(title),
@@ -105,9 +120,16 @@ def _area(x, y):
 
 _ROC = {"verification": _verification, "detection": _detection, "adversarial": _adversarial}
 _METRICS = {"cosine": "cosine", "euclidean": "Euclidean distance"}
-_SCORES = {
-    "log_density": "log density",
-    "softmax": "largest softmax probability",
-    "class_means": "distance to the class means",
-    "centers": "distance to the learned centers",
-}
+
+TRAINING = Picture(
+    "training",
+    "loss, accuracies, learning rate, scheduled values and log variances over the epochs",
+    training,
+    after_training=True,
+)
+CONFUSION = Picture("confusion", "which class was taken for which", confusion, after_training=True)
+ROC = Picture(
+    "roc",
+    "true against false accepts, from what eval.py --method verification, detection or adversarial has kept",
+    roc,
+)

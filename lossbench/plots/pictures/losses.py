@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from matplotlib.ticker import AutoLocator
-from scipy.special import gammaincinv
 
-from lossbench import heads, plots
-from lossbench._mxnet import mx
+from lossbench import plots
 from lossbench.evaluation import classification, geometry
-from lossbench.heads import curves
-from lossbench.plots import CannotDraw
-from lossbench.plots.drawing import style
+from lossbench.plots.checks import CannotDraw
+from lossbench.plots.pictures.picture import Picture
 
 OWN_ANGLE = "angle to the own class's weight (degrees)"
 SPLITS = ("train", "test")
@@ -42,7 +38,7 @@ def angles_per_class(run, **_) -> dict:
 def _directions(run, picture):
     if run.metric == "density":
         raise CannotDraw(
-            f"{picture} is for losses that decide by the angle; {run.settings.head.name} decides by the distance, "
+            f"{picture} is for losses that decide by the angle; {run.head_name} decides by the distance, "
             "which the kind distances shows."
         )
     return run.description["prototypes"]
@@ -65,26 +61,23 @@ def distances(run, **_) -> dict:
         precision = np.exp(-np.asarray(run.description.get("log_variance", np.zeros((1, 1))), np.float64))
         unit, per = "distance to the class mean (standard deviations)", "standard deviation"
     else:
-        raise CannotDraw(
-            f"distances needs class means or centers, which {run.settings.head.name} without a center loss has not."
-        )
+        raise CannotDraw(f"distances needs class means or centers, and {run.head_name} without a center loss has none.")
     precision = np.broadcast_to(precision, prototypes.shape)
     groups = {
-        f"{split} images, own class": _own_distance(*run.points(split), prototypes, precision) for split in SPLITS
+        f"{split} images, own class": geometry.distances_to(*run.points(split), prototypes, precision)
+        for split in SPLITS
     }
     if len(prototypes) > 1:
         groups["test images, nearest other class"] = _nearest_other_distance(*run.points("test"), prototypes, precision)
     options = {}
     if run.prototype_kind == "mean":
+        from scipy.special import gammaincinv
+
         median = math.sqrt(2 * gammaincinv(run.size / 2, 0.5))
         name = f"what the Gaussian expects of its class, median {median:.2f}"
         options = {"density": _chi(run.size), "density_name": name}
     title = run.title("distances to the classes")
     return {"distances": plots.histograms(groups, title=title, xlabel=unit, per=per, digits=2, **options)}
-
-
-def _own_distance(embedding, label, prototypes, precision):
-    return np.sqrt((np.square(embedding - prototypes[label]) * precision[label]).sum(axis=1, dtype=np.float64))
 
 
 def _nearest_other_distance(embedding, label, prototypes, precision):
@@ -129,71 +122,23 @@ def norms(run, **_) -> dict:
 
 def target_logit(run, **_) -> dict:
     """The training logit of the true class as this run's head, with its margin, computes it."""
-    model, title = run.model, run.title("score of the true class")
-    if curves.class_parameter(model.head) is None:
-        raise CannotDraw(
-            f"target-logit needs a head with class weights or means; {run.settings.head.name} keeps them elsewhere."
-        )
-    panel, values, text = (_against_distance if run.metric == "density" else _against_angle)(run)
-    figure = plots.target_logit([panel], title=title)
-    figure.set_size_inches(6.4, 4.6)
-    axes = figure.axes[0]
+    found = run.target_logit()
+    band = (*np.nanquantile(found["values"], (0.05, 0.95)), "90 % of the training images")
+    axes = {"ylabel": "logit of the true class"}
     if run.metric == "density":
-        axes.xaxis.set_major_locator(AutoLocator())
-    axes.axvspan(*np.nanquantile(values, (0.05, 0.95)), color="#dddddd", zorder=0, label=text)
-    axes.legend_.remove()
-    style.legend_below(figure, axes, columns=1)
-    return {"target-logit": figure}
+        axes = {"xlabel": "distance to the class mean (standard deviations)", "ylabel": "score of the true class"}
+    panel = plots.Panel(found["x"], found["curves"], band=band, **axes)
+    return {"target-logit": plots.target_logit([panel], title=run.title("score of the true class"))}
 
 
-def _against_angle(run):
-    weight = curves.class_parameter(run.model.head).list_data()[0].asnumpy()
-    points, label = run.points("train")
-    length, weight_length = np.median(np.linalg.norm(points, axis=1)), np.linalg.norm(weight, axis=1).mean()
-    head = _alike(run, 2)
-    curves.place(head, [[weight_length, 0.0]] * 2)
-    drawn = _curves(head, length * curves.turned(curves.DEGREES))
-    panel = plots.Panel(curves.DEGREES, drawn, ylabel="logit of the true class")
-    values = geometry.angles_to(points, label, weight)
-    return panel, values, "90 % of the training images"
-
-
-def _against_distance(run):
-    points, label = run.points("train")
-    prototypes = run.description["prototypes"]
-    precision = np.exp(-np.asarray(run.description.get("log_variance", np.zeros((1, 1))), np.float64))
-    values = _own_distance(points, label, prototypes, np.broadcast_to(precision, prototypes.shape))
-    distance = np.linspace(0, 1.2 * np.quantile(values, 0.999), 201)
-    head = _alike(run, run.size, variance="identity", likelihood_weight=0.0)
-    head.set_scheduled("likelihood_weight", 0.0)  # its share of the loss is no logit
-    curves.place(head, np.zeros((2, run.size)))
-    embedding = np.zeros((len(distance), run.size))
-    embedding[:, 0] = distance
-    xlabel = "distance to the class mean (standard deviations)"
-    panel = plots.Panel(distance, _curves(head, embedding), xlabel=xlabel, ylabel="score of the true class")
-    return panel, values, "90 % of the training images"
-
-
-def _curves(head, embedding):
-    trained = curves.training_logit(head, embedding)
-    told = curves.plain_logit(head, embedding)
-    margin = ", ".join(f"{name} {value:g}" for name, value in _margins(head).items())
-    return {f"in training{f' ({margin})' if margin else ''}": trained, "in evaluation": told}
-
-
-def _margins(head):
-    integer = {"margin": head.margin} if isinstance(getattr(head, "margin", None), int) else {}
-    return {**integer, **{name: v for name, v in head.scheduled().items() if name != "likelihood_weight"}}
-
-
-def _alike(run, size, **changes):
-    """Return a head of two classes with the options and the present scheduled values of the run's head."""
-    model = run.model
-    section = run.settings.head.model_copy(update={"label_smoothing": 0.0, **changes})
-    head = heads.build(section, 2, size, {section.name: type(model.head)})
-    head.initialize()
-    for name, value in model.head.scheduled().items():
-        head.set_scheduled(name, value)
-    if "scale" in run.description and "scale" not in model.head.scheduled():
-        head.scale.set_data(mx.nd.array([run.description["scale"]]))
-    return head
+ANGLES = Picture("angles", "histogram of the angle to the own class's weight, and to the nearest other one", angles)
+ANGLES_PER_CLASS = Picture("angles-per-class", "the same, class by class", angles_per_class)
+DISTANCES = Picture(
+    "distances",
+    "histogram of the distance to the own class's mean or center, for L-GM and the center loss",
+    distances,
+)
+NORMS = Picture("norms", "histogram of the embedding's norm, right and wrong images apart", norms, after_training=True)
+TARGET_LOGIT = Picture(
+    "target-logit", "the true class's logit with margin against the angle (L-GM: the distance)", target_logit
+)
