@@ -49,7 +49,7 @@ def overview():
 
 def of_head(block):
     """Return the figure of a head class: the training logit of the true class, or the loss."""
-    variants = getattr(block, "figure", ({},))
+    variants = block.figure
     found = [curves.curve(block, **variant) for variant in variants]
     drawn = dict(zip(_names(block, variants), (y for _, y in found)))
     ylabel = LOGIT if getattr(block, "changes_one_logit", True) else "training loss, ten classes"
@@ -61,7 +61,7 @@ def of_head(block):
 
 def of_regularizer(block):
     """Return the figure of a regularizer class: the penalty against a distance or a length."""
-    variants = getattr(block, "figure", ({},))
+    variants = block.figure
     built = [block.create(1, 2, **variant) for variant in variants]
     drawn = dict(zip(_names(block, variants), (curves.penalty(one, LENGTHS) for one in built)))
     learns = built[0].prototypes() is not None
@@ -82,7 +82,7 @@ def _names(block, variants) -> list:
 def _spoken(block, name, value) -> str:
     if value is True:
         return name
-    unit = getattr(getattr(block, "options", {}).get(name), "unit", "")
+    unit = getattr(block.options.get(name), "unit", "")
     return " ".join([name, f"{value:g}" if isinstance(value, (int, float)) else str(value), *([unit] if unit else [])])
 
 

@@ -14,7 +14,6 @@ from lossbench.heads import curves
 from lossbench.plots import CannotDraw
 from lossbench.runs import Run
 
-MARGIN_UNITS = {"arcface": "radians", "am_softmax": "in cosine", "cosface": "in cosine"}
 MAX_TRAINING_IMAGES = 10_000
 """So many training images, the same in every run, stand for all."""
 
@@ -43,7 +42,8 @@ class DrawnRun:
         self.name, self.epochs = self.settings.name, self.settings.trainer.epochs
         self.head_name = self.settings.head.name
         self.embeddings, self.evaluation = run.embeddings, run.evaluation
-        self.units = {"head.margin": MARGIN_UNITS.get(self.head_name)}
+        options = type(self.settings.head).options
+        self.units = {f"head.{name}": getattr(option, "unit", "") for name, option in options.items()}
         self._model, self._reason = model, None
         self._outputs = {}
 

@@ -49,8 +49,8 @@ def _margins(head):
 
 def _alike(model, size, **changes):
     """Return a head of two classes with the options and the present scheduled values of the run's head."""
-    section = model.settings.head.model_copy(update={"label_smoothing": 0.0, **changes})
-    head = heads.build(section, 2, size, {section.name: type(model.head)})
+    section = model.settings.head.model_copy(update={"label_smoothing": 0.0, "focusing": 0.0, **changes})
+    head = heads.build(section, 2, size)
     head.initialize()
     for name, value in model.head.scheduled().items():
         head.set_scheduled(name, value)

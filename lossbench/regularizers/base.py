@@ -21,11 +21,14 @@ class Regularizer(LossBlock):
 
     Attributes
     ----------
+    figure : tuple of dict
+        Options of each curve of the penalty's picture.
     needs_calibration : bool
         Whether `calibrate` is to be called with the embeddings of the first batch before training starts.
     """
 
     options = {"loss_weight": loss_weight_of(0.01, "the penalty")}
+    figure: tuple = ({},)
     needs_calibration = False
 
     def __init__(self, *, prefix=None, params=None, **options):

@@ -54,6 +54,7 @@ class CenterLoss(Regularizer):
     """
 
     names = ("center",)
+    figure = tuple({"loss_weight": weight} for weight in (0.01, 0.1, 0.5))
 
     options = {
         "loss_weight": loss_weight_of(0.01, "half the squared distance to the center"),

@@ -43,6 +43,7 @@ class RingLoss(Regularizer):
     """
 
     names = ("ring",)
+    figure = tuple({"loss_weight": weight, "radius": 10} for weight in (0.01, 0.05, 0.1))
 
     options = {
         "loss_weight": loss_weight_of(0.01, "half the squared distance to the ring"),
