@@ -8,8 +8,9 @@ from lossbench import console
 
 SPLITS = ("test", "validation", "train", "holdout")
 DESCRIPTION = """\
-Write the embeddings of a split as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class
-prototypes (C, D).
+Write embeddings as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class prototypes (C, D).
+
+Of a split of the run's data; or of image files, which have a name (N,) in place of a label and need no data of the run.
 """
 
 
@@ -17,12 +18,28 @@ prototypes (C, D).
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     console.add_run(parser)
-    parser.add_argument("--split", default="test", choices=SPLITS, help="default: test")
+    parser.add_argument("--split", choices=SPLITS, help="default: test")
     parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
-    options = parser.parse_args(arguments)
+    parser.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="image files or folders of them; - for names on the standard input",
+    )
+    options = parser.parse_intermixed_args(arguments)
+    if options.images and options.split:
+        parser.error("--split must be left out where images are named")
 
     from lossbench import experiment
 
+    show = sys.stderr.isatty()
+    if options.images:
+        paths = experiment.image_files(options.images)
+        opened = experiment.open_run(options.run, options.checkpoint, needs_data=False, **console.opening(options))
+        experiment.embed_files(opened, paths, options.out, show=show)
+        print(f"{len(paths):,} embeddings of images: {options.out}")
+        return
+    split = options.split or "test"
     opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
-    count = experiment.write_embeddings(opened, options.split, options.out, show=sys.stderr.isatty())
-    print(f"{count:,} embeddings of the {options.split} split: {options.out}")
+    count = experiment.write_embeddings(opened, split, options.out, show=show)
+    print(f"{count:,} embeddings of the {split} split: {options.out}")

@@ -91,7 +91,12 @@ def main(arguments, prog):
         help="bound on the arrays made beside the embeddings (default: evaluation.max_memory_gb of the config)",
     )
     parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("moved", nargs="?", metavar="data.root=DIR", help="the same as --data-root DIR")
     options = parser.parse_args(arguments)
+    if options.moved is not None:
+        key, _, options.data_root = options.moved.partition("=")
+        if key != "data.root" or not options.data_root:
+            parser.error(f"data.root=DIR is all that may change of the config, got {options.moved}")
 
     from lossbench import atomic, experiment
 

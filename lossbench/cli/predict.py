@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 from lossbench import console
 
 DESCRIPTION = """\
 Name the class of images with a trained run.
 
 A row per image: class, probability (softmax of the logits) and, for L-GM, the log density of the likeliest class, which
-is low for images unlike any that was trained on.
+is low for images unlike any that was trained on. The run folder alone is needed, not the data it was trained on.
 """
 
 
@@ -17,18 +19,25 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     console.add_run(parser)
     parser.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="image files; they are brought to the run's image size"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="image files or folders of them; - for names on the standard input",
     )
+    parser.add_argument("--top", type=int, default=1, metavar="K", help="name the K likeliest classes (default: 1)")
     parser.add_argument(
         "--csv", metavar="FILE", help="also write a table there; what would be a formula gets an apostrophe"
     )
     options = parser.parse_args(arguments)
 
+    if options.top < 1:
+        parser.error(f"--top must be at least 1, got {options.top}")
+
     from lossbench import experiment
 
-    rows = experiment.predict(
-        experiment.open_run(options.run, options.checkpoint, **console.opening(options)), options.images
-    )
+    paths = experiment.image_files(options.images)
+    opened = experiment.open_run(options.run, options.checkpoint, needs_data=False, **console.opening(options))
+    rows = experiment.predict(opened, paths, top=options.top, show=sys.stderr.isatty())
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]
     console.print_columns([columns, *text])

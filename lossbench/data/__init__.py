@@ -12,6 +12,7 @@ from lossbench.data.description import Description, rebuilt
 from lossbench.data.holdout import hold_out
 from lossbench.data.images import read_images
 from lossbench.data.split import stratified_ids
+from lossbench.data.tree import image_files
 from lossbench.errors import UserError
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Dataset",
     "Description",
     "Split",
+    "image_files",
     "load",
     "pixel_statistics",
     "read_images",

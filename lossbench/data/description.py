@@ -94,6 +94,9 @@ def rebuilt(values, where="data"):
             raise _unlike(where, f"{shape[0]} numbers as {name}", values[name])
     if not all(value > 0 for value in values["std"]):
         raise _unlike(where, "a std above 0", values["std"])
+    background = values.get("background", 255)
+    if isinstance(background, bool) or not isinstance(background, int) or not 0 <= background <= 255:
+        raise _unlike(where, "a background from 0 to 255", background)
     tuples = {name: tuple(values[name]) for name in ("image_shape", "mean", "std")}
     return Description(**{**values, **tuples})
 

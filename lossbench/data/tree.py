@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from lossbench.data import files, images
+from lossbench.errors import UserError
 
 _UNREAD = (".tga", ".ico", ".exr", ".hdr", ".dds", ".pcx", ".xcf", ".heic", ".heif", ".avif", ".jxl", ".jp2")
 _SYSTEM = ("__MACOSX", "@eaDir", "lost+found", "Thumbs.db", "desktop.ini")
@@ -134,3 +136,25 @@ def _judge(path, found):
         found.leave_out(path, kind or suffix[1:].upper())
     else:
         found.others.append(path)
+
+
+def image_files(names):
+    """The files that a command's arguments name: files, folders with images at any depth, `-` for names on the input.
+
+    Raises
+    ------
+    ValueError
+        If a folder holds no image, or no name is given.
+    """
+    listed = []
+    for name in names:
+        listed += filter(None, (line.rstrip("\r\n") for line in sys.stdin)) if str(name) == "-" else [name]
+    paths = []
+    for path in map(Path, listed):
+        inside = below(path).images if path.is_dir() else [path]
+        if not inside:
+            raise files.invalid(path, "hold images", "none", "Name image files, or a folder of them.")
+        paths += inside
+    if not paths:
+        raise UserError("images: at least one must be named, got none. Name image files, or a folder of them.")
+    return paths

@@ -1,8 +1,9 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
+from lossbench.data import image_files
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.model import Model
-from lossbench.experiment.opened import OpenedRun, open_run, predict, write_embeddings
+from lossbench.experiment.opened import OpenedRun, embed_files, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.subject import Subject, measure
 from lossbench.experiment.training import new_batches, new_trainer
@@ -14,6 +15,8 @@ __all__ = [
     "Result",
     "Subject",
     "describe_groups",
+    "embed_files",
+    "image_files",
     "measure",
     "new_batches",
     "new_trainer",

@@ -50,6 +50,7 @@ def open_run(
     device="auto",
     data_root=None,
     accept_changed_data=False,
+    needs_data=True,
 ) -> OpenedRun:
     """Open a trained run.
 
@@ -63,6 +64,8 @@ def open_run(
         Where the data are now, in place of the config's `data.root`.
     accept_changed_data : bool
         Go on although the data have other checksums than those that the run was trained on.
+    needs_data : bool
+        Whether images of the run's own data will be looked at; other images need what the run keeps of them alone.
 
     Raises
     ------
@@ -75,6 +78,19 @@ def open_run(
     root = [] if data_root is None else [f"data.root={json.dumps(str(data_root))}"]
     settings = run.load_config(root)
     _find(run, which)  # a mistake is said before the data are read
+    if needs_data or run.data is None:  # runs of earlier versions kept no description
+        dataset = _dataset(run, settings, data_root, accept_changed_data)
+    else:
+        dataset = data.rebuilt(run.data, f"run: {run.path / 'data.json'}")
+    model = Model(settings, dataset, _mxnet.devices(device))
+    path, state, damage = _load(run, which, model)
+    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
+    name = which if which in ("last", "best") else path.name
+    return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
+
+
+def _dataset(run, settings, data_root, accept_changed_data):
+    """The run's data, held against those that it was trained on."""
     try:
         dataset = data.load(settings.data, settings.seed)
     except UserError as error:
@@ -82,11 +98,7 @@ def open_run(
             raise UserError(f"{error} If the files have moved, name their folder with --data-root.") from error
         raise
     run.require_data(dataset.checksums, accept=accept_changed_data)
-    model = Model(settings, dataset, _mxnet.devices(device))
-    path, state, damage = _load(run, which, model)
-    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
-    name = which if which in ("last", "best") else path.name
-    return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
+    return dataset
 
 
 def _load(run, which, model):
@@ -143,30 +155,52 @@ def _find(run, which):
     return path
 
 
-def predict(opened: OpenedRun, paths) -> list[dict]:
+def predict(opened: OpenedRun, paths, *, top=1, show=False) -> list[dict]:
     """Name the class of image files.
+
+    Parameters
+    ----------
+    opened : OpenedRun
+    paths : sequence of path
+        Image files.
+    top : int
+        How many classes are named, the likeliest first.
+    show : bool
+        Whether to show a progress bar on the standard error.
 
     Returns
     -------
     list of dict
         A row per image: `image`, `class`, `probability` (softmax of the logits) and, for L-GM, `log_density` of the
-        likeliest class (without the constant that all classes share).
+        likeliest class (without the constant that all classes share). Further classes are `class_2`, `probability_2`
+        and so on.
     """
     model = opened.model
-    images = data.read_images(paths, model.dataset.image_shape, model.dataset.background)
-    labels = np.zeros(len(images), np.int32)
-    logits = model.outputs(data.Split(images, labels))["logits"].astype(np.float64)
-    probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
     is_density = model.description()["metric"] == "density"
     rows = []
-    for path, scores, probability in zip(paths, logits, probabilities):
-        best = int(scores.argmax())
-        row = {"image": str(path), "class": model.dataset.class_names[best], "probability": float(probability[best])}
-        if is_density:
-            row["log_density"] = float(scores[best])
+    for path, logits in zip(paths, _outputs(model, paths, show)["logits"].astype(np.float64)):
+        probability = np.exp(logits - logits.max())
+        probability /= probability.sum()
+        row = {"image": str(path)}
+        for place, one in enumerate(np.argsort(-logits, kind="stable")[:top], 1):
+            suffix = f"_{place}" if place > 1 else ""
+            row[f"class{suffix}"] = model.dataset.class_names[one]
+            row[f"probability{suffix}"] = float(probability[one])
+            if is_density:
+                row[f"log_density{suffix}"] = float(logits[one])
         rows.append(row)
     return rows
+
+
+def _outputs(model, paths, show) -> dict:
+    """Embedding and logits of image files, read in batches, so that any number of them fits the memory."""
+    from tqdm import tqdm
+
+    size, shape, parts = model.settings.evaluation.batch_size, model.dataset.image_shape, []
+    for start in tqdm(range(0, len(paths), size), desc="images", unit=" batches", disable=not show):
+        images = data.read_images(paths[start : start + size], shape, model.dataset.background)
+        parts.append(model.outputs(data.Split(images, np.zeros(len(images), np.int32))))
+    return {name: np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits")}
 
 
 def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
@@ -174,3 +208,9 @@ def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
     outputs = opened.model.outputs(opened.model.images(split), show=show)
     write_arrays(path, {**outputs, "prototypes": opened.model.description()["prototypes"]})
     return len(outputs["label"])
+
+
+def embed_files(opened: OpenedRun, paths, path, *, show=False) -> None:
+    """Write the embeddings and logits of image files, their names and the class prototypes to an `.npz` file."""
+    outputs, prototypes = _outputs(opened.model, paths, show), opened.model.description()["prototypes"]
+    write_arrays(path, {**outputs, "name": np.array([str(one) for one in paths]), "prototypes": prototypes})

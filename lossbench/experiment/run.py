@@ -97,6 +97,7 @@ def run(
                 "classes": dataset.class_map(),
             },
         )
+        folder.write_data(dataset.describe())
         folder.write_config(config.dump(settings))
         if any(config.on_resume(key) == "remeasures" for key in changed):
             folder.forget_measured()

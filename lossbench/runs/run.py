@@ -94,6 +94,11 @@ class Run:
         return self._read("environment.json", reading.mapping, required=True) or {}
 
     @functools.cached_property
+    def data(self) -> Optional[dict]:
+        """What scoring other images needs of the data, as `data.rebuilt` reads it; None where no file says it."""
+        return self._read("data.json", reading.mapping)
+
+    @functools.cached_property
     def plan(self) -> Optional[dict]:
         """What the end of the training asks for; None in a run of an earlier version, which wrote none."""
         exists = (self.path / "plan.json").exists()
@@ -211,6 +216,11 @@ class Run:
         """`environment.json`: versions, processor, the checkout's git state, and what is handed in."""
         self.environment = {**environment(), **more}
         write_json(self.path / "environment.json", self.environment)
+
+    def write_data(self, description: dict) -> None:
+        """`data.json`: names, form and normalization of the data, as `data.Dataset.describe` gives them."""
+        self.data = description
+        write_json(self.path / "data.json", description)
 
     def write_embeddings(self, epoch: int, arrays: dict) -> None:
         """`embeddings/epoch-<epoch>.npz`."""

@@ -1,0 +1,143 @@
+"""A run on a folder of images stands on its own: it names, embeds and is evaluated wherever the images went."""
+
+import contextlib
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossbench import cli
+
+CONFIG = """\
+data: {source: folder, root: images, image_size: [12, 16], channels: 1, background: 30,
+       batch_size: 4, validation_fraction: 0}
+backbone: {name: lenet, embedding_size: 2}
+head: {name: softmax}
+optimizer: {name: adam, learning_rate: 0.001}
+trainer: {epochs: 5, progress: none}
+evaluation: {methods: [softmax]}
+"""
+
+
+def call(command, *arguments, cwd, status=0, given=""):
+    """Run a command in this process, as `lossbench` does; returns its output and its last line of errors."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr("sys.stdin", io.StringIO(given))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                ended = cli.main([command, *map(str, arguments)])
+            except SystemExit as stopped:  # argparse
+                ended = stopped.code
+    assert ended == status, err.getvalue()
+    return out.getvalue(), (err.getvalue().strip().splitlines() or [""])[-1]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with dark and light images and a run that tells them apart."""
+    folder = tmp_path_factory.mktemp("own")
+    rng = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for name, grey in (("$dark 1", 20), ("light", 230)):
+            (folder / "images" / part / name).mkdir(parents=True)
+            for k in range(8):
+                pixels = np.clip(rng.normal(grey, 10, (12, 16)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / "images" / part / name / f"{k}.png")
+    (folder / "own.yaml").write_text(CONFIG)
+    call("train", "--config", "own.yaml", "--run-dir", "run", cwd=folder)
+    return folder
+
+
+@pytest.fixture
+def elsewhere(trained, tmp_path):
+    """The run folder alone, beside two images of unknown origin."""
+    shutil.copytree(trained / "run", tmp_path / "run")
+    for name, place in (("dark", "$dark 1"), ("light", "light")):
+        shutil.copy(trained / "images/test" / place / "0.png", tmp_path / f"{name}.png")
+    return tmp_path
+
+
+def test_images_are_named_without_the_data(elsewhere):
+    out, _ = call("predict", "--run", "run", "dark.png", "light.png", "--csv", "a.csv", cwd=elsewhere)
+    rows = [line.split(",") for line in (elsewhere / "a.csv").read_text().splitlines()]
+    assert [row[:2] for row in rows] == [["image", "class"], ["dark.png", "$dark 1"], ["light.png", "light"]]
+    again, _ = call("predict", "--run", "run", "-", cwd=elsewhere, given="dark.png\nlight.png\n")
+    assert again == out
+    (elsewhere / "some/deep").mkdir(parents=True)
+    shutil.move(elsewhere / "dark.png", elsewhere / "some/deep/dark.png")
+    inside, _ = call("predict", "--run", "run", "some", "--top", 2, cwd=elsewhere)
+    assert inside.splitlines()[0].split() == ["image", "class", "probability", "class_2", "probability_2"]
+    assert inside.splitlines()[1].startswith("some/deep/dark.png  $dark 1")
+
+
+def test_a_class_folder_that_is_renamed_later_changes_no_name(trained, elsewhere):
+    shutil.copytree(trained / "images", elsewhere / "images")
+    for part in ("train", "test"):
+        (elsewhere / "images" / part / "$dark 1").rename(elsewhere / "images" / part / "zebra")
+    out, _ = call("predict", "--run", "run", "images/test/zebra/0.png", cwd=elsewhere)
+    assert "$dark 1" in out
+    _, error = call("eval", "--run", "run", "--method", "softmax", cwd=elsewhere, status=2)
+    assert "the data of run must be those that it was trained on" in error
+
+
+def test_transparent_pixels_show_the_runs_background(elsewhere):
+    for name, grey in (("clear", (255, 255, 255, 0)), ("filled", (30, 30, 30, 255))):
+        Image.new("RGBA", (16, 12), grey).save(elsewhere / f"{name}.png")
+    call("embed", "--run", "run", "--out", "a.npz", "clear.png", "filled.png", cwd=elsewhere)
+    with np.load(elsewhere / "a.npz") as arrays:
+        np.testing.assert_array_equal(arrays["embedding"][0], arrays["embedding"][1])
+        assert arrays["name"].tolist() == ["clear.png", "filled.png"]
+
+
+def test_files_have_the_embeddings_of_the_split(trained, elsewhere):
+    call("embed", "--run", "run", "--out", elsewhere / "split.npz", cwd=trained)
+    call("embed", "--run", "run", "--out", elsewhere / "files.npz", "images/test", cwd=trained)
+    with np.load(elsewhere / "split.npz") as split, np.load(elsewhere / "files.npz") as files:
+        np.testing.assert_allclose(files["logits"], split["logits"], rtol=1e-5, atol=1e-5)
+        assert "label" not in files
+    call("embed", "--run", "run", "--out", "a.npz", "--split", "test", "light.png", cwd=elsewhere, status=2)
+
+
+def test_data_that_moved_are_named_on_the_command_line(trained, elsewhere):
+    moved = elsewhere / "moved"
+    shutil.copytree(trained / "images", moved)
+    _, error = call("eval", "--run", "run", "--method", "softmax", cwd=elsewhere, status=2)
+    assert "name their folder with --data-root" in error
+    for words in (["--data-root", moved], [f"data.root={moved}"]):
+        call("eval", "--run", "run", "--method", "softmax", *words, cwd=elsewhere)
+    _, error = call("eval", "--run", "run", "--method", "softmax", "trainer.epochs=2", cwd=elsewhere, status=2)
+    assert "data.root=DIR is all that may change of the config, got trainer.epochs=2" in error
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"class_names": ["a"]}, "names of at least 2 classes"),
+        ({"class_names": ["a", 1]}, "names of at least 2 classes"),
+        ({"image_shape": [1, 12]}, "an image shape of three whole numbers > 0"),
+        ({"image_shape": [1, 12, -1]}, "an image shape of three whole numbers > 0"),
+        ({"mean": [0.5, 0.5]}, "1 numbers as mean"),
+        ({"std": [0]}, "a std above 0"),
+        ({"more": 1}, "keys of a description of data"),
+        ({"background": "white"}, "a background from 0 to 255"),
+    ],
+    ids=str,
+)
+def test_a_changed_description_is_refused_in_one_line(elsewhere, change, rule):
+    path = elsewhere / "run" / "data.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    _, error = call("predict", "--run", "run", "dark.png", cwd=elsewhere, status=2)
+    assert error.startswith(f"run: run/data.json: the description of the data must hold {rule}, got ")
+
+
+def test_what_holds_no_image_is_named(elsewhere):
+    (elsewhere / "empty").mkdir()
+    _, error = call("predict", "--run", "run", "empty", cwd=elsewhere, status=2)
+    assert error.startswith("data: empty must hold images, got none.")
+    _, error = call("predict", "--run", "run", "-", cwd=elsewhere, status=2, given="")
+    assert error.startswith("images: at least one must be named, got none.")
