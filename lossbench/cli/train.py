@@ -23,6 +23,7 @@ examples:
   train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
   train.py --config configs/lgm_cifar10.yaml --resume        (go on after an interruption)
 """
+QUICK = ("data.limit=1000", "trainer.max_steps=50")
 
 
 @console.guarded
@@ -33,6 +34,9 @@ def main(arguments, prog):
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
     parser.add_argument(
+        "--quick", action="store_true", help=f"a first try: {' '.join(QUICK)}, in runs/<config name>/quick-<seed>"
+    )
+    parser.add_argument(
         "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
     )
     console.add_data(parser, "--resume")
@@ -42,7 +46,7 @@ def main(arguments, prog):
 
     from lossbench import config
 
-    overrides = list(options.overrides)
+    overrides = [*(QUICK if options.quick else ()), *options.overrides]
     if options.seed is not None:
         overrides.append(f"seed={options.seed}")
     if options.data_root is not None:
@@ -50,7 +54,7 @@ def main(arguments, prog):
     settings = config.load(options.config, overrides)
     if options.show:
         return _show(settings, options.device)
-    run_dir = options.run_dir or f"runs/{settings.name}/seed-{settings.seed}"
+    run_dir = options.run_dir or f"runs/{settings.name}/{'quick' if options.quick else 'seed'}-{settings.seed}"
 
     from lossbench import experiment
 

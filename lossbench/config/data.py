@@ -73,6 +73,16 @@ class DataSection(Section):
     holdout_classes: Items[int] = Field(
         (), description="class ids of the source that are never trained on, for open-set evaluation, each >= 0, once"
     )
+    limit: Optional[int] = Field(
+        None, ge=2, description="most images of each split, for a first try, >= 2; null: all of them"
+    )
+    class_imbalance: float = Field(
+        1, ge=1, le=1e6, description="training images of the first class over those of the last, >= 1; 1: as they are"
+    )
+    label_noise: float = Field(
+        0, ge=0, lt=1, description="share of the training labels that become another class, in [0, 1)"
+    )
+    drop_last: bool = Field(True, description="leave out an epoch's short last batch")
     normalize: Normalize = Field(Normalize(), description="shift and scale of pixels")
     augment: Augment = Field(Augment(), description="random changes of training images")
     workers: int = Field(

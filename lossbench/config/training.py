@@ -14,6 +14,9 @@ class TrainerSection(Section):
     """The loop."""
 
     epochs: int = Field(ge=1, description="passes over the training images, >= 1", json_schema_extra=EXTENDS)
+    max_steps: Optional[int] = Field(
+        None, ge=1, description="end the training after so many updates, for a first try, >= 1; null: after all epochs"
+    )
     precision: Literal["float32", "bfloat16", "fastest"] = Field(
         "float32",
         description="of the backbone's convolutions in training; bfloat16: faster, on a CPU with such instructions; "

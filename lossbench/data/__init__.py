@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench import registry
-from lossbench.data import cifar, digits, emnist, folder, idx, record, synthetic, table
+from lossbench.data import cifar, digits, emnist, folder, idx, record, synthetic, table, trials
 from lossbench.data.batches import Batches
 from lossbench.data.dataset import Dataset, Split
 from lossbench.data.description import Description, rebuilt
@@ -51,8 +51,9 @@ def load(config_data, seed):
     ----------
     config_data : config section
         ``source`` names the loader; the images of ``holdout_classes`` are set apart; ``validation_fraction`` of the
-        training images, stratified, become the validation split unless the source brings one; ``normalize`` sets mean
-        and std in place of the source's own.
+        training images, stratified, become the validation split unless the source brings one; ``limit``,
+        ``class_imbalance`` and ``label_noise`` change the training split; ``normalize`` sets mean and std in place of
+        the source's own.
     seed : int
         Which images are held out for validation.
 
@@ -68,10 +69,16 @@ def load(config_data, seed):
     dataset = registry.SOURCES.get(config_data.source)(config_data, seed)
     if config_data.holdout_classes:
         dataset = hold_out(dataset, config_data.holdout_classes)
+    if config_data.limit:
+        dataset = trials.limited(dataset, config_data.limit, seed)
     if not len(dataset.validation) and config_data.validation_fraction:
         rng = np.random.default_rng([seed])
         kept, held_out = stratified_ids(dataset.train.labels, config_data.validation_fraction, rng)
         dataset = dataset.replace(train=dataset.train.take(kept), validation=dataset.train.take(held_out))
+    if config_data.class_imbalance > 1:
+        dataset = trials.long_tailed(dataset, config_data.class_imbalance, seed)
+    if config_data.label_noise:
+        dataset = trials.mislabelled(dataset, config_data.label_noise, seed)
     return _with_statistics(dataset, config_data.normalize)
 
 

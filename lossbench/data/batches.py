@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from lossbench.data import transforms
+from lossbench.data import files, transforms
 from lossbench.errors import UserError
 
 # The order of an epoch is drawn like a step none reaches: NumPy pads seeds with zeros, so [seed, epoch] is step 0.
@@ -76,7 +76,7 @@ class Batches:
         if drop_last and len(split) < batch_size:
             raise UserError(
                 f"Batches: `batch_size` must be at most the number of images, {len(split)}, got {batch_size}. "
-                "Make it smaller, or keep the short last batch."
+                "Make it smaller, or keep the short last batch: data.drop_last=false."
             )
         self._split = split
         self._batch_size = batch_size
@@ -96,6 +96,17 @@ class Batches:
         """Batches an epoch."""
         full, rest = divmod(len(self._split), self._batch_size)
         return full if self._drop_last or not rest else full + 1
+
+    @property
+    def notes(self):
+        """What is to be said of an epoch: that its order leaves images out."""
+        rest = len(self._split) % self._batch_size
+        if not (rest and self._drop_last):
+            return []
+        return [
+            f"{files.count(rest, 'image')} of {len(self._split):,} left out of each epoch, the short last batch; "
+            "data.drop_last=false trains on it"
+        ]
 
     def epoch(self, epoch, start=0):
         """Iterate over one epoch's batches, from step ``start`` of it on.

@@ -36,6 +36,7 @@ def new_batches(model) -> data.Batches:
         pad=section.augment.pad,
         flip=section.augment.flip,
         cutout=section.augment.cutout,
+        drop_last=section.drop_last,
         workers=section.workers,
     )
 
@@ -109,7 +110,7 @@ class Training:
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
             f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.run.path}"
         )
-        for note in [*dataset.notes, *self.model.notes]:
+        for note in [*dataset.notes, *self.batches.notes, *self.model.notes]:
             self.progress.say(note)
 
     def resume(self) -> bool:
@@ -160,6 +161,7 @@ class Training:
                 checkpoint_every_epochs=options.checkpoint_every_epochs,
                 checkpoint_every_steps=options.checkpoint_every_steps,
                 patience=options.early_stopping_epochs,
+                max_steps=options.max_steps,
             )
         except FloatingPointError as error:
             raise RunFailed(f"{error} {self._last_good()} {self._way_on()}") from error

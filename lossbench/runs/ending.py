@@ -19,7 +19,7 @@ class End:
     epoch: int
     step: int
     is_over: bool
-    """Whether all epochs are done, or early stopping ended them."""
+    """Whether all epochs are done, or early stopping or `trainer.max_steps` ended them."""
     best: Optional[dict] = None
     """`{"epoch", "step"}` of the best validation accuracy."""
 
@@ -33,22 +33,29 @@ class End:
 def end(run) -> Optional[End]:
     """Return where the training of a run stands: by its history, or by its newest checkpoint where that is further."""
     epochs = run.value("trainer.epochs", 0)
-    found = _by_history(run.history, epochs, run.value("trainer.early_stopping_epochs"))
+    found = _by_history(
+        run.history, epochs, run.value("trainer.early_stopping_epochs"), run.value("trainer.max_steps")
+    )
     if found and found.is_over:
         return found
     saved = _by_checkpoint(run.newest_state(), epochs)
     return saved if saved and (found is None or saved.step >= found.step) else found
 
 
-def _by_history(rows, epochs, patience):
+def _by_history(rows, epochs, patience, max_steps):
     if not rows or "step" not in rows[-1]:
         return None
-    last, best = rows[-1], None
+    last, best, better = rows[-1], None, None
     for row in rows:
         accuracy = row.get("validation_accuracy")
-        if accuracy is not None and "step" in row and (best is None or accuracy > best["validation_accuracy"]):
+        if accuracy is None or "step" not in row:
+            continue
+        if best is None or accuracy > best["validation_accuracy"]:
+            better = row
+        if best is None or accuracy >= best["validation_accuracy"]:  # of equal epochs the later
             best = row
-    stopped = reading.is_count(patience) and best is not None and last["epoch"] - best["epoch"] >= patience
+    stopped = reading.is_count(patience) and best is not None and last["epoch"] - better["epoch"] >= patience
+    stopped = stopped or (reading.is_count(max_steps) and last["step"] >= max_steps)
     place = {"epoch": best["epoch"], "step": best["step"]} if best else None
     return End(last["epoch"], last["step"], last["epoch"] >= epochs or stopped, place)
 

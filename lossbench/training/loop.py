@@ -28,7 +28,16 @@ class Hooks:
 
 
 def fit(
-    trainer, batches, position, *, epochs, hooks, checkpoint_every_epochs=1, checkpoint_every_steps=None, patience=None
+    trainer,
+    batches,
+    position,
+    *,
+    epochs,
+    hooks,
+    checkpoint_every_epochs=1,
+    checkpoint_every_steps=None,
+    patience=None,
+    max_steps=None,
 ):
     """Train to the end of epoch `epochs`, to an early stop or to an interruption.
 
@@ -47,6 +56,8 @@ def fit(
         Also save within an epoch.
     patience : int, optional
         Stop after this many epochs without a better validation accuracy.
+    max_steps : int, optional
+        Stop after this many updates in all; the epoch ends with the last of them.
 
     Returns
     -------
@@ -54,18 +65,21 @@ def fit(
         After the last finished step. Its epoch is `epochs + 1` when the training is complete.
     """
     while position.epoch <= epochs and not position.stopped_early:
-        position, finished = _epoch(trainer, batches, position, hooks, checkpoint_every_steps)
+        position, finished = _epoch(trainer, batches, position, hooks, checkpoint_every_steps, max_steps)
         if not finished:
             hooks.checkpoint(position)
             return position
         row = _row(trainer, position)
         row.update(hooks.validate(position.epoch))
         accuracy = row.get("validation_accuracy")
-        is_best = accuracy is not None and (position.best is None or accuracy > position.best["accuracy"])
+        before = position.best["accuracy"] if position.best else -1
+        is_best = accuracy is not None and accuracy >= before
         if is_best:
+            better = accuracy > before
+            position.better_epoch = position.epoch if better else position.better_epoch or position.best["epoch"]
             position.best = {"epoch": position.epoch, "step": trainer.step, "accuracy": accuracy}
-        since_best = position.epoch - position.best["epoch"] if position.best else 0
-        position.stopped_early = patience is not None and since_best >= patience
+        since = position.epoch - (position.better_epoch or position.best["epoch"]) if position.best else 0
+        position.stopped_early = (patience is not None and since >= patience) or trainer.step == max_steps
         hooks.epoch_ended(row)
         position = position.next_epoch()
         done = position.epoch > epochs or position.stopped_early
@@ -77,9 +91,11 @@ def fit(
     return position
 
 
-def _epoch(trainer, batches, position, hooks, checkpoint_every_steps):
+def _epoch(trainer, batches, position, hooks, checkpoint_every_steps, max_steps):
     """Run what is left of the position's epoch; returns the new position and whether the epoch is finished."""
     steps = len(batches) // trainer.accumulate_steps
+    if max_steps is not None:
+        steps = min(steps, max_steps - (trainer.step - position.epoch_step))
     began = time.perf_counter() - position.seconds
     trainer.reset_sums(position.loss_sum, position.right)
     hooks.epoch_started(position, steps)

@@ -22,11 +22,15 @@ class Position:
     seconds: float = 0.0
     """Time spent in this epoch, also before an interruption."""
     best: Optional[dict] = None
-    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far."""
+    """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far, of equal ones the latest."""
+    better_epoch: int = 0
+    """The epoch that was last better than all before it."""
     stopped_early: bool = False
 
     def next_epoch(self) -> Position:
-        return Position(epoch=self.epoch + 1, best=self.best, stopped_early=self.stopped_early)
+        return Position(
+            epoch=self.epoch + 1, best=self.best, better_epoch=self.better_epoch, stopped_early=self.stopped_early
+        )
 
     def as_dict(self) -> dict:
         return asdict(self)
@@ -66,5 +70,6 @@ _FITS = {
     "images": _is_count,
     "seconds": _is_amount,
     "best": _is_best,
+    "better_epoch": _is_count,
     "stopped_early": lambda value: isinstance(value, bool),
 }

@@ -141,3 +141,15 @@ def test_what_holds_no_image_is_named(elsewhere):
     assert error.startswith("data: empty must hold images, got none.")
     _, error = call("predict", "--run", "run", "-", cwd=elsewhere, status=2, given="")
     assert error.startswith("images: at least one must be named, got none.")
+
+
+def test_a_first_try(trained, tmp_path):
+    (tmp_path / "own.yaml").write_text(CONFIG.replace("root: images", f"root: {trained / 'images'}"))
+    out, _ = call("train", "--config", "own.yaml", "--quick", "trainer.max_steps=6", "data.limit=8", cwd=tmp_path)
+    run = tmp_path / "runs/own/quick-0"
+    steps = [json.loads(line)["step"] for line in (run / "history.jsonl").read_text().splitlines()]
+    assert steps == [2, 4, 6]
+    assert "last (epoch 3), test:" in out
+    notes = json.loads((run / "environment.json").read_text())["data"]["notes"]
+    assert notes == ["data.limit 8: 8 of 16 train images, 8 of 16 test images"]
+    call("train", "--config", "own.yaml", "--quick", "trainer.max_steps=6", "data.limit=8", cwd=tmp_path)  # finished
