@@ -54,6 +54,10 @@ class CenterLoss(Regularizer):
     """
 
     names = ("center",)
+    exceptions = {
+        "differences": "the centers take the paper's update, whatever the loss weight is",
+        "devices": "the update counts the samples of a class in its own part of the batch",
+    }
     figure = tuple({"loss_weight": weight} for weight in (0.01, 0.1, 0.5))
 
     options = {

@@ -2,10 +2,11 @@
 
 import dataclasses
 
-import numpy as np
-
-from lossbench import heads
+from lossbench import heads, testing
 from lossbench._mxnet import mx
+from lossbench.testing import gradients as gradients
+from lossbench.testing import learned as learned
+from lossbench.testing import values as values
 from tests.heads import reference
 
 
@@ -27,6 +28,18 @@ class Case:
 
     def build(self, num_classes=5, embedding_size=4, **more):
         return heads.HEADS[self.name](num_classes, embedding_size, **self.options, **more)
+
+    @property
+    def block(self):
+        return heads.HEADS[self.name]
+
+    def subject(self, seed=0):
+        """The case as `lossbench.testing` takes it."""
+
+        def expected(embedding, label, parameters, smoothing=0.0, **_):
+            return self.expected(parameters, embedding, label, smoothing=smoothing)
+
+        return testing.Subject(self.block, self.options, expected, seed)
 
     def expected(self, parameters, embedding, label, **more):
         options = {**self.reference_options, **more}
@@ -74,26 +87,3 @@ def randomise(head, rng, spread=1.0):
         if parameter.shape != (1,):
             values = parameter.data().asnumpy()
             parameter.set_data(mx.nd.array(values * 0.5 + spread * rng.normal(size=values.shape), dtype=values.dtype))
-
-
-def values(head):
-    """Parameters of a head by attribute name, NumPy float64."""
-    return {name: p.list_data()[0].asnumpy().astype(np.float64) for name, p in head._reg_params.items()}
-
-
-def learned(head):
-    return [name for name, parameter in head._reg_params.items() if parameter.grad_req != "null"]
-
-
-def gradients(head, embedding, label, row_weight=None, logits_weight=None):
-    """Loss, logits and the gradient of every input and learned parameter, as NumPy."""
-    embedding = mx.nd.array(embedding, dtype=embedding.dtype)
-    embedding.attach_grad()
-    label = label if isinstance(label, mx.nd.NDArray) else mx.nd.array(label, dtype="int32")
-    with mx.autograd.record():
-        loss, logits = head(embedding, label)
-        rows = loss if row_weight is None else loss * mx.nd.array(row_weight, dtype=loss.dtype)
-        total = rows if logits_weight is None else (logits * mx.nd.array(logits_weight, dtype=logits.dtype)).sum()
-    total.backward()
-    found = {name: getattr(head, name).grad().asnumpy() for name in learned(head)}
-    return loss.asnumpy(), logits.asnumpy(), {"embedding": embedding.grad.asnumpy(), **found}
