@@ -11,6 +11,7 @@ import pytest
 from lossbench import config
 from lossbench.evaluation import METHODS
 from lossbench.heads import bounds
+from lossbench.plots import pictures
 from lossbench.training import schedules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,6 +167,14 @@ def test_every_method_of_evaluation_and_its_numbers_are_explained():
     for method in METHODS.values():
         for name in (method.name, *(value.name for value in method.values)):
             assert f"`{name.rstrip('*')}" in pages, (method.name, name)
+
+
+def test_every_picture_is_explained():
+    headings = re.findall(r"^## (.*)$", text("docs/plots.md"), re.MULTILINE)
+    explained = {kind for heading in headings for kind in heading.split(", ")}
+    assert set(pictures.KINDS) <= explained
+    after = re.search(r"At the end of training the cheap kinds are drawn: (.*?)\n\n", text("docs/plots.md"), re.DOTALL)
+    assert set(re.findall(r"`([\w-]+)`", after[1])) == set(pictures.after_training(2))
 
 
 def test_the_recipes_of_annealing_are_configs():

@@ -52,7 +52,7 @@ def of_head(block):
     variants = block.figure
     found = [curves.curve(block, **variant) for variant in variants]
     drawn = dict(zip(_names(block, variants), (y for _, y in found)))
-    ylabel = LOGIT if getattr(block, "changes_one_logit", True) else "training loss, ten classes"
+    ylabel = LOGIT if block.changes_one_logit else "training loss, ten classes"
     panel = Panel(found[0][0], drawn, xlabel=DISTANCE if block.metric == "density" else ANGLE, ylabel=ylabel)
     options = {name: value for name, value in variants[0].items() if name != "length"}
     fixed = curves.built(block, **options).scheduled()

@@ -121,6 +121,8 @@ class DrawnRun:
             raise CannotDraw(
                 f"target-logit needs a head with class weights or means; {self.head_name} keeps them elsewhere."
             )
+        if not getattr(model.head, "changes_one_logit", True):
+            raise CannotDraw(f"target-logit is for losses with one changed logit; {self.head_name} changes more.")
         points, label = self.points("train")
         if self.metric != "density":
             return target_logit.against_angle(model, points, label)

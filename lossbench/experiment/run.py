@@ -11,10 +11,10 @@ from typing import Optional
 from lossbench import _mxnet, config, data
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
-from lossbench.experiment.progress import Progress
-from lossbench.experiment.scalars import Scalars
 from lossbench.experiment.training import Training
 from lossbench.runs import Run
+from lossbench.training.progress import Progress
+from lossbench.training.scalars import Scalars
 
 
 @dataclass

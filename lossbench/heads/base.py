@@ -43,7 +43,10 @@ class Head(LossBlock):
     metric : str
         What the logits compare by: ``euclidean`` (inner products), ``cosine`` or ``density``.
     figure : tuple of dict
-        Options of each curve of the loss's picture.
+        Options of each curve of the loss's picture; `length` is that of the embedding.
+    changes_one_logit : bool
+        Whether the loss is a cross-entropy that differs from that of the logits by the true class's logit alone; its
+        picture is then that logit, else the loss.
 
     Notes
     -----
@@ -57,6 +60,7 @@ class Head(LossBlock):
 
     metric = "euclidean"
     figure: tuple = ({},)
+    changes_one_logit = True
 
     options = {
         "label_smoothing": Number(

@@ -105,7 +105,7 @@ def curve(head_class, *, length=1.0, **options) -> tuple[np.ndarray, np.ndarray]
     **options
         Of the head.
     """
-    if not getattr(head_class, "changes_one_logit", True):
+    if not head_class.changes_one_logit:
         return loss(head_class, length=length, **options)
     if head_class.metric == "density":
         return DISTANCES, at_distances(head_class, **options)

@@ -1,2 +1,3 @@
-"""Training: one update (`step`), epochs of them (`loop`), parameter groups (`optimizers`), and what moves with the step
-(`schedules`). Takes built objects and plain values; knows no file and no config."""
+"""Training: one update (`step`), epochs of them (`loop`), parameter groups (`optimizers`), what moves with the step
+(`schedules`), and what is shown meanwhile (`progress`, `scalars`). Takes built objects and plain values; knows no
+config."""

@@ -15,6 +15,7 @@ from PIL import Image
 from lossbench import config, experiment, plots
 from lossbench.cli import plot
 from lossbench.evaluation import roc
+from lossbench.heads import ArcFace
 from lossbench.plots import pictures
 from lossbench.runs import Run
 
@@ -244,6 +245,12 @@ def test_the_target_logit_is_that_of_the_paper(drawn, outputs):
     half = trained.get_xdata() ** 2 / 2
     np.testing.assert_allclose(trained.get_ydata(), -1.4 * half, atol=1e-6)
     np.testing.assert_allclose(told.get_ydata(), -half, atol=1e-6)
+
+
+def test_a_loss_that_changes_more_than_one_logit_has_no_target_logit(drawn, monkeypatch):
+    monkeypatch.setattr(ArcFace, "changes_one_logit", False)
+    with pytest.raises(plots.CannotDraw, match="target-logit is for losses with one changed logit; arcface changes"):
+        drawn("arc", "target-logit")
 
 
 def test_the_confusion_matrix_and_the_training_curves(drawn, outputs, folder):
