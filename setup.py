@@ -8,6 +8,12 @@ from setuptools import find_packages, setup
 here = Path(__file__).resolve().parent
 version = re.search(r'__version__ = "(.+)"', (here / "lossbench" / "__init__.py").read_text(encoding="utf-8"))[1]
 readme = here / "README.md"
+# The configs lie beside the package in a checkout, and within it where it is installed.
+CONFIGS = {
+    "lossbench." + ".".join(folder.relative_to(here).parts): str(folder.relative_to(here))
+    for folder in [here / "configs", *sorted((here / "configs").glob("*/"))]
+    if folder.is_dir()
+}
 
 setup(
     name="lossbench",
@@ -17,8 +23,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.15",
-    packages=find_packages(include=["lossbench", "lossbench.*"]),
-    package_data={"lossbench.report": ["page.css", "page.js"]},
+    packages=[*find_packages(include=["lossbench", "lossbench.*"]), *CONFIGS],
+    package_dir=CONFIGS,
+    package_data={"lossbench.report": ["page.css", "page.js"], **{name: ["*.yaml"] for name in CONFIGS}},
     install_requires=[
         # MXNet 1.9.1 wants NumPy below 1.24, which no Python after 3.11 has; lossbench supplies what later ones lack.
         "numpy>=1.21,<1.24; python_version < '3.12'",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shutil
 import sys
 import textwrap
 
@@ -15,10 +16,20 @@ LONG_TEXT, MOST_CLASSES = 60, 100  # beyond: wrapped below a table; left out of 
 MOST_LETTERS, MOST_LETTERS_OF_TEXT = 200, 1000  # of a cell; of what is wrapped
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps paragraphs to the width of the terminal; examples and tables, which are indented, stay as they are."""
+
+    def __init__(self, prog, **options):
+        super().__init__(prog, width=min(terminal_width(), 120) - 2, **options)
+
+    def _fill_text(self, text, width, indent):
+        paragraphs = text.strip().split("\n\n")
+        filled = (p if "\n " in p or p.startswith(" ") else textwrap.fill(p, width) for p in paragraphs)
+        return textwrap.indent("\n\n".join(filled), indent)
+
+
 def parser(prog, description, examples="") -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog=prog, description=description, epilog=examples, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = _Parser(prog=prog, description=description, epilog=examples, formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
     return parser
@@ -38,6 +49,16 @@ def add_threads(parser):
         metavar="N",
         help="threads that compute (default: OMP_NUM_THREADS, else the cores that the process may use)",
     )
+
+
+class Once(argparse.Action):
+    """An option of which a second one is refused, where others let the last one count."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        before = getattr(namespace, self.dest)
+        if before is not self.default:
+            parser.error(f"{option_string} must be given once, got {before} and {value}")
+        setattr(namespace, self.dest, value)
 
 
 class _SetThreads(argparse.Action):
@@ -124,10 +145,10 @@ class _Parser(argparse.ArgumentParser):
 
 def explained(table) -> str:
     """Names with their meanings, wrapped, for a help text."""
-    width = max(map(len, table)) + 2
+    width = max(map(len, table), default=0) + 2
     lines = []
     for name, meaning in table.items():
-        first, *rest = textwrap.wrap(meaning, 114 - width)
+        first, *rest = textwrap.wrap(meaning, max(20, min(terminal_width(), 120) - 2 - width)) or [""]
         lines += [f"  {name.ljust(width)}{first}", *(" " * (width + 2) + line for line in rest)]
     return "\n".join(lines)
 
@@ -197,8 +218,23 @@ def cell(value) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 
 
+def terminal_width() -> int:
+    """Columns of the terminal, or 120 where the output goes elsewhere and COLUMNS does not say."""
+    return shutil.get_terminal_size((120, 24)).columns
+
+
 def print_columns(rows, indent=""):
+    """Print rows as columns; where a terminal is too narrow for a table with headings, each row as a block of lines."""
     rows = [[terminal.shown(cell, MOST_LETTERS) for cell in row] for row in rows]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))] if rows else []
+    wide = len(indent) + sum(widths) + 2 * (len(widths) - 1) > terminal_width()
+    if wide and len(widths) > 2 and sys.stdout.isatty():
+        heading, *rows = rows
+        for first, *others in rows:
+            print(indent + first)
+            for name, text in zip(heading[1:], others):
+                if text:
+                    print(f"{indent}  {name}: {text}")
+        return
     for row in rows:
         print(indent + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())

@@ -77,8 +77,11 @@ def test_an_installation_ships_every_module_and_works_outside_the_checkout(tmp_p
     shipped = {path.relative_to(tmp_path / "lib") for path in tmp_path.glob("lib/**/*") if path.is_file()}
     files = (path for path in (ROOT / "lossbench").rglob("*") if path.suffix in (".py", ".css", ".js"))
     source = {path.relative_to(ROOT) for path in files}
-    assert shipped == source
-    code = "import lossbench.cli; from lossbench import LGM; print(lossbench.__file__, LGM(3, 2).prototypes)"
+    configs = {Path("lossbench") / path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml")}
+    assert Path("lossbench/configs/base/digits.yaml") in configs
+    assert shipped == source | configs
+    code = "import lossbench.cli; from lossbench import LGM; print(lossbench.__file__, LGM(3, 2).prototypes); "
+    code += "from lossbench import config; assert config.load('lgm_digits').name == 'lgm_digits'"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "lib")}
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout.startswith(str(tmp_path / "lib" / "lossbench")), done.stderr

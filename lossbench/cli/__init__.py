@@ -5,28 +5,60 @@ A file per command. None imports MXNet before it runs, so that `--help` and a mi
 
 from __future__ import annotations
 
-import argparse
+import difflib
+import re
 import sys
 
 from lossbench import console
-from lossbench.cli import benchmark, embed, eval, plot, predict, report, train
+from lossbench.cli import (
+    benchmark,
+    clean,
+    compare,
+    completion,
+    configs,
+    embed,
+    eval,
+    plot,
+    predict,
+    report,
+    runs,
+    train,
+)
+from lossbench.errors import UserError
 
+# In the order in which a beginner meets them.
 COMMANDS = {
-    "train": train.main,
-    "eval": eval.main,
-    "predict": predict.main,
-    "embed": embed.main,
-    "plot": plot.main,
-    "report": report.main,
-    "benchmark": benchmark.main,
+    module.__name__.rpartition(".")[2]: module
+    for module in (
+        *(train, eval, predict, embed, plot, report),
+        *(runs, compare, clean, configs, benchmark, completion),
+    )
 }
+DESCRIPTION = "Train, evaluate and compare classification losses that shape the embedding space, in MXNet."
 
 
 def main(arguments=None) -> int:
     """The `lossbench` command: `lossbench train …` is `scripts/train.py …`."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = console.parser("lossbench", "Train and evaluate classification losses that shape the embedding space.")
-    parser.add_argument("command", choices=COMMANDS, help="`lossbench COMMAND --help` explains it")
-    parser.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
-    options = parser.parse_args(arguments[:1])
-    return COMMANDS[options.command](arguments[1:], f"lossbench {options.command}")
+    if arguments and arguments[0] in COMMANDS:
+        return COMMANDS[arguments[0]].main(arguments[1:], f"lossbench {arguments[0]}")
+    return _greet(arguments)
+
+
+@console.guarded
+def _greet(arguments, prog):
+    lines = {name: re.split(r"[.;:]\s", command.DESCRIPTION)[0] for name, command in COMMANDS.items()}
+    parser = console.parser(
+        "lossbench",
+        DESCRIPTION,
+        f"commands:\n{console.explained(lines)}\n\n`lossbench COMMAND --help` explains one. "
+        "A first training, of a minute: `lossbench train lgm_digits`.",
+    )
+    parser.usage = "lossbench COMMAND [...]"
+    _, rest = parser.parse_known_args(arguments)
+    if not rest:
+        parser.print_help()
+        return
+    close = difflib.get_close_matches(rest[0], COMMANDS, 1)
+    way_out = f"Did you mean {close[0]}?" if close else "`lossbench` alone says what each does."
+    raise UserError(f"lossbench: COMMAND must be one of {', '.join(COMMANDS)}, got {rest[0]}. {way_out}")

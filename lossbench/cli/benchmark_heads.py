@@ -28,7 +28,7 @@ def size(text):
 
 def add_arguments(parser):
     parser.epilog = NOTE
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = console.HelpFormatter
     parser.add_argument(
         "--sizes", nargs="+", type=size, metavar="BxDxC", help=f"batch, embedding size, classes (default: {SIZES})"
     )

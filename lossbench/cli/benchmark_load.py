@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from lossbench import console
 from lossbench.errors import UserError
 
@@ -18,7 +16,7 @@ shares are of the speed awake without a load and of the speed asleep under it, r
 
 def add_arguments(parser):
     parser.epilog = NOTE
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = console.HelpFormatter
     parser.add_argument(
         "--config", default="configs/lgm_digits.yaml", metavar="FILE", help="default: configs/lgm_digits.yaml"
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-
 from lossbench import console
 from lossbench.errors import UserError
 
@@ -24,7 +22,7 @@ turns; whole / bare and x lossbench (in float32) repetition by repetition.
 
 def add_arguments(parser):
     parser.epilog = NOTE
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.formatter_class = console.HelpFormatter
     parser.add_argument(
         "--config", metavar="FILE", help="measure this experiment alone, such as configs/lgm_mnist.yaml"
     )

@@ -17,7 +17,7 @@ evaluation lacks.
 """
 EXAMPLES = """\
 examples:
-  train.py --config configs/lgm_digits.yaml
+  train.py lgm_digits                                        (a config that comes with lossbench, by name)
   train.py --config configs/lgm_cifar10_short.yaml data.root=/data/cifar10 --seed 1
   train.py --config configs/lgm_mnist.yaml head.margin=0.5 --run-dir runs/margin-0.5
   train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
@@ -29,7 +29,9 @@ QUICK = ("data.limit=1000", "trainer.max_steps=50")
 @console.guarded
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
-    parser.add_argument("--config", required=True, metavar="FILE", help="experiment, such as configs/lgm_cifar10.yaml")
+    parser.add_argument(
+        "--config", action=console.Once, metavar="FILE", help="experiment: a file, or a name of `lossbench configs`"
+    )
     parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
@@ -41,8 +43,17 @@ def main(arguments, prog):
     )
     console.add_data(parser, "--resume")
     console.add_device(parser)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's")
+    parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="key=value",
+        help="values in place of the config's; without --config, it comes first",
+    )
     options = parser.parse_intermixed_args(arguments)
+    if options.config is None:
+        if not options.overrides or "=" in options.overrides[0]:
+            parser.error("a config must be named: lossbench train lgm_digits, or --config FILE")
+        options.config = options.overrides.pop(0)
 
     from lossbench import config
 
@@ -64,7 +75,7 @@ def main(arguments, prog):
         resume=options.resume,
         accept_changed_data=options.accept_changed_data,
         device=options.device,
-        hint=_shorter_config(options.config),
+        hint=_shorter_config(config.shipped.find(options.config)),
     )
     if result.finished_before:
         print(

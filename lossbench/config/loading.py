@@ -9,7 +9,7 @@ from typing import Any, Union
 import yaml
 from pydantic import ValidationError
 
-from lossbench.config import yaml_file
+from lossbench.config import shipped, yaml_file
 from lossbench.config.errors import ConfigError, one_line
 from lossbench.config.merging import Layers
 from lossbench.config.mistakes import mistakes
@@ -24,7 +24,8 @@ def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
     Parameters
     ----------
     path : str or Path
-        A YAML file. `base: other.yaml` in it, relative to the file, names one file that it changes.
+        A YAML file, or the name of a config that comes with lossbench, such as `lgm_digits`. `base: other.yaml` in it,
+        relative to the file, names one file that it changes.
     overrides : iterable of str
         `key=value`: a dotted key, a YAML value. Members of a list go by index or name:
         `optimizer.groups.0.lr_mult=2`, `regularizers.center.loss_weight=0.1`.
@@ -44,7 +45,7 @@ def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
     Mappings are merged key by key, everything else is replaced. Where a section's `name` (`source`, `kind`) changes,
     the base's keys that belong to the former name alone are dropped. `null` removes an entry of `anneal`.
     """
-    path = Path(path)
+    path = shipped.find(path)
     layers = _read(path)
     for keys, value in _parse(overrides):
         layers.assign(keys, value, COMMAND_LINE)

@@ -259,13 +259,36 @@ class Run:
                 )
             yield
 
-    def remove_temporary(self) -> None:
-        """Remove what killed writers left half-made; files of processes that live are theirs."""
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process trains in the folder just now."""
+        try:
+            with open(self.path / ".lock") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there is none, or the file system has no locks
+            pass
+        return False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(path.lstat().st_size for path in self.path.rglob("*") if path.is_file())
+
+    def temporary(self) -> list[Path]:
+        """Return what killed writers left half-made; files of processes that live are theirs."""
+        found = []
         for folder in (self.path, self.embeddings, self.evaluation, self.plots):
-            for path in folder.glob(".*") if folder.is_dir() else ():
+            for path in sorted(folder.glob(".*")) if folder.is_dir() else ():
                 writer = _TEMPORARY.fullmatch(path.name)
                 if writer and path.is_file() and not _lives(int(writer[1])):
-                    path.unlink(missing_ok=True)
+                    found.append(path)
+        return found
+
+    def remove_temporary(self) -> None:
+        for path in self.temporary():
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
