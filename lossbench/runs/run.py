@@ -262,14 +262,11 @@ class Run:
     @property
     def is_locked(self) -> bool:
         """Whether a process trains in the folder just now."""
-        try:
-            with open(self.path / ".lock") as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        except OSError:  # there is none, or the file system has no locks
-            pass
-        return False
+        path = self.path / ".lock"
+        if not path.is_file():
+            return False
+        with open(path) as file:
+            return not locking.lock(file, self.path, wait=False)
 
     @property
     def size(self) -> int:
