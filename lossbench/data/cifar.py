@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import files, plain_pickle
+from lossbench.data import download, files, plain_pickle
 from lossbench.data.dataset import Dataset, Split
 
 _PIXELS = 3 * 32 * 32
@@ -197,7 +197,15 @@ def _locate(form, root):
     if there is None:
         begun = [place for place in places if any((place / name).is_file() for name in form.files)]
         wanted = f"{archive} (or {', '.join(form.files)})"
-        there = files.download(form.name, archive, sha1, (begun or places)[0], wanted)
+        there = download.fetch(
+            form.name,
+            archive,
+            sha1,
+            (begun or places)[0],
+            wanted,
+            root=root,
+            is_right=lambda path: _is_published(form, path),
+        )
     _unpack(there, form.files)
     return there.parent
 
@@ -220,25 +228,36 @@ class _Bounded(io.RawIOBase):
         return block
 
 
+@contextlib.contextmanager
+def _members(archive):
+    """The files of a tar archive, gzip or not, one after the other, bounded in what they unpack to."""
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(files.opened(archive))
+        is_zipped = stream.read(2) == b"\x1f\x8b"
+        stream.seek(0)
+        stream = stack.enter_context(gzip.GzipFile(fileobj=stream)) if is_zipped else stream
+        tar = stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r|"))
+        yield ((Path(member.name).name, tar.extractfile(member)) for member in tar if member.isfile())
+
+
+def _is_published(form, archive):
+    """Whether an archive holds the published files."""
+    with _members(archive) as members:
+        found = {name: hashlib.sha1(file.read()).hexdigest() for name, file in members if name in form.files}
+    return found == {name: sha1 for name, (sha1, _) in form.files.items()}
+
+
 def _unpack(archive, names):
     """Write these files of an archive beside it, flat, each whole or not at all, and never over one that is there."""
     missing = {name for name in names if not (archive.parent / name).is_file()}
     try:
-        with contextlib.ExitStack() as stack:
-            stream = stack.enter_context(files.opened(archive))
-            is_zipped = stream.read(2) == b"\x1f\x8b"
-            stream.seek(0)
-            stream = stack.enter_context(gzip.GzipFile(fileobj=stream)) if is_zipped else stream
-            tar = stack.enter_context(tarfile.open(fileobj=_Bounded(stream), mode="r|"))
-            aside = stack.enter_context(tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpack-"))
-            for member in tar:
-                name = Path(member.name).name
-                if not member.isfile() or name not in missing:
-                    continue
-                part = Path(aside) / name
-                part.write_bytes(tar.extractfile(member).read())
-                os.replace(part, archive.parent / name)
-                missing.discard(name)
+        with _members(archive) as members, tempfile.TemporaryDirectory(dir=archive.parent, prefix=".unpack-") as aside:
+            for name, file in members:
+                if name in missing:
+                    part = Path(aside) / name
+                    part.write_bytes(file.read())
+                    os.replace(part, archive.parent / name)
+                    missing.discard(name)
     except (tarfile.TarError, zlib.error, EOFError, OSError) as error:
         raise files.invalid(
             archive, "be an intact archive that can be unpacked beside itself", str(error), _WAY_OUT

@@ -1,8 +1,7 @@
-"""Where the files of a known dataset are: found, downloaded through Gluon, and held against their checksums."""
+"""Files of datasets: where they are, and read without waiting for ever or filling the memory."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gzip
 import hashlib
@@ -10,8 +9,6 @@ import io
 import os
 import stat
 import struct
-import sys
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -110,15 +107,20 @@ def folders(name, root=None):
     Gluon's own, ``name`` in $MXNET_HOME/datasets (~/.mxnet/datasets). Below a root or $LOSSBENCH_DATA also where
     torchvision puts its downloads.
     """
+    base, found = stated(root), []
+    if base is not None:
+        own = [base, base / name] if root is not None else [base / name, base]
+        found = [*own, *_torchvisions(base, name)]
     if root is not None:
-        root = Path(root).expanduser()
-        return [root, root / name, *_torchvisions(root, name)]
-    found = []
-    if os.environ.get("LOSSBENCH_DATA"):
-        shared = Path(os.environ["LOSSBENCH_DATA"]).expanduser()
-        found = [shared / name, shared, *_torchvisions(shared, name)]
+        return found
     home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
     return [*found, Path(home).expanduser() / "datasets" / name]
+
+
+def stated(root=None):
+    """The folder that the user names, by ``root`` or $LOSSBENCH_DATA, or None."""
+    named = root if root is not None else os.environ.get("LOSSBENCH_DATA")
+    return Path(named).expanduser() if named else None
 
 
 def _torchvisions(root, name):
@@ -141,50 +143,3 @@ def not_canonical(dataset, differing):
     if not differing:
         return []
     return [f"{dataset}: other files than the published ones: " + ", ".join(differing)]
-
-
-def download(dataset, file, sha1, folder, wanted):
-    """Fetch one file of a dataset from Gluon's repository: all of it, with the right checksum, or nothing.
-
-    Parameters
-    ----------
-    dataset : str
-        Gluon's name of the dataset, a folder of its repository.
-    file : str
-    sha1 : str
-    folder : path
-    wanted : str
-        Which files to put into the folder by hand, for the error message.
-
-    Returns
-    -------
-    Path
-
-    Raises
-    ------
-    ValueError
-        If there is no network, the file is not there, its checksum differs, or the folder cannot be written.
-    """
-    from lossbench import _gluon
-    from lossbench._mxnet import mx
-
-    folder = Path(folder)
-    target = folder / file
-    url = _gluon.dataset_url(dataset, file)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as aside:
-            part = os.path.join(aside, file)
-            with contextlib.redirect_stdout(sys.stderr):
-                mx.gluon.utils.download(url, path=part, sha1_hash=sha1, retries=2)
-            os.replace(part, target)
-    except Exception as error:  # whatever requests raises; UserWarning for a wrong checksum
-        reason = " ".join(str(error).split())[:200]
-        raise invalid(
-            target,
-            f"be there or come from {url}",
-            f"{type(error).__name__}: {reason}",
-            f"Without a network, put {wanted} into {folder}, or name the folder that has them in data.root or "
-            "the environment variable LOSSBENCH_DATA.",
-        ) from error
-    return target

@@ -8,7 +8,7 @@ import struct
 
 import numpy as np
 
-from lossbench.data import files, table
+from lossbench.data import download, files, table
 from lossbench.data.dataset import Dataset, Split
 
 _CLASSES = {
@@ -198,5 +198,11 @@ def _locate(name, root):
     missing = [stem for stem, path in paths.items() if path is None]
     wanted = ", ".join(f"{stem}.gz" for stem in missing)
     for stem in missing:
-        paths[stem] = files.download(name, f"{stem}.gz", _FILES[name][stem][0], folder, wanted)
+        sha1, sha256 = _FILES[name][stem]
+
+        def is_right(path, sha256=sha256):
+            content = files.unpacked(path, files.contents(path), _WAY_OUT)
+            return hashlib.sha256(content).hexdigest() == sha256
+
+        paths[stem] = download.fetch(name, f"{stem}.gz", sha1, folder, wanted, root=root, is_right=is_right)
     return paths

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from lossbench import data
-from lossbench.data import cifar, files, idx
+from lossbench.data import cifar, download, files, idx
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -67,6 +67,7 @@ def test_cifar_archive_comes_from_gluon(tmp_path, rng, small, server, monkeypatc
         for name in rows:
             tar.add(tmp_path / "aside" / name, arcname=name)
     monkeypatch.setattr(cifar, "_CIFAR10", replace(cifar._CIFAR10, archive=(archive.name, sha1(archive))))
+    (tmp_path / "own").mkdir()
     dataset = data.load(small.section("cifar10", root=str(tmp_path / "own")), 0)
     assert np.array_equal(dataset.test.images.reshape(20, -1), rows["test_batch.bin"][:, 1:])
     assert sorted(path.name for path in (tmp_path / "own").iterdir()) == sorted([*rows, archive.name])
@@ -87,7 +88,7 @@ def test_an_old_file_outlives_a_failed_download(tmp_path, server):
     old = tmp_path / "old.gz"
     old.write_bytes(b"old")
     with pytest.raises(ValueError, match="old.gz must be there or come from .* got RuntimeError: Failed downloading"):
-        files.download("mnist", "old.gz", "0" * 40, tmp_path, "old.gz")
+        download.fetch("mnist", "old.gz", "0" * 40, tmp_path, "old.gz")
     assert old.read_bytes() == b"old"
 
 
@@ -116,3 +117,41 @@ def test_sha256(tmp_path):
     content = gzip.compress(bytes(3_000_000)) + bytes(range(256)) * 9000
     (tmp_path / "x").write_bytes(content)
     assert files.sha256(tmp_path / "x") == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize("by", ["root", "environment"])
+def test_a_mistyped_folder_is_not_made(tmp_path, small, rng, server, monkeypatch, by):
+    small.write_idx(server / "mnist", rng)
+    monkeypatch.setenv("LOSSBENCH_DATA", str(tmp_path / "shraed") if by == "environment" else "")
+    root = str(tmp_path / "shraed") if by == "root" else None
+    expected = (
+        f"be there or come from .*, got no folder {tmp_path}/shraed. Correct data.root or LOSSBENCH_DATA, or make"
+    )
+    with pytest.raises(ValueError, match=expected):
+        data.load(small.section("mnist", root=root), 0)
+    assert not (tmp_path / "shraed").exists()
+
+
+def test_mirrors_and_content_that_is_packed_anew(tmp_path, small, rng, server, monkeypatch):
+    """Gluon's repository lacks two files, and has one with other content; the mirror has all, compressed otherwise."""
+    arrays = small.write_idx(tmp_path / "mirror" / "mnist", rng)
+    known = {stem: ("0" * 40, hashlib.sha256(small.idx_bytes(array)).hexdigest()) for stem, array in arrays.items()}
+    monkeypatch.setitem(idx._FILES, "mnist", known)
+    stems = sorted(arrays)
+    (server / "mnist").mkdir(parents=True)
+    (server / "mnist" / f"{stems[0]}.gz").write_bytes(gzip.compress(small.idx_bytes(arrays[stems[1]])))
+    (server / "mnist" / f"{stems[1]}.gz").write_bytes(gzip.compress(small.idx_bytes(arrays[stems[1]]), 1))
+    (server.parent.parent / "mirror").symlink_to(tmp_path / "mirror")
+    monkeypatch.setenv(
+        "LOSSBENCH_MIRRORS", "http://127.0.0.1:9/no " + download._urls("x", "")[0].split("gluon")[0] + "mirror"
+    )
+    dataset = data.load(small.section("mnist", validation_fraction=0), 0)
+    assert np.array_equal(dataset.train.images[:, 0], arrays["train-images-idx3-ubyte"])
+    assert dataset.notes == []
+
+
+def test_the_known_mirrors_are_asked_unless_a_repository_is_named(monkeypatch):
+    assert download._urls("mnist", "x.gz") == ["http://127.0.0.1:9/gluon/dataset/mnist/x.gz"]
+    monkeypatch.delenv("MXNET_GLUON_REPO")
+    urls = download._urls("mnist", "x.gz")
+    assert urls[1:] == [folder + "x.gz" for folder in download.MIRRORS["mnist"]]
