@@ -44,12 +44,19 @@ class Column:
     """A metric over all groups."""
 
     path: tuple
-    title: str
-    """What tells it from the others of its table."""
+    above: str
+    """What it shares with its neighbors in the table, such as a score; may be empty."""
+    name: str
+    """What tells it from those."""
     cells: tuple
     value: Declared
     """What its method declares."""
     decimals: int
+
+    @property
+    def title(self) -> str:
+        """What tells it from the others of its table."""
+        return ", ".join(filter(None, (self.above, self.name)))
 
     @property
     def sign(self) -> int:
@@ -80,9 +87,9 @@ class Column:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it is a count that all runs of all groups share."""
-        shared = {(cell.mean, cell.deviation or 0, cell.reasons) for cell in self.cells}
-        return not self.is_fraction and not self.decimals and len(shared) == 1 and self.cells[0].mean is not None
+        """Whether it is a count that all runs share of which it is known."""
+        shared = {(cell.mean, cell.deviation or 0, cell.reasons) for cell in self.cells if cell.is_known}
+        return not self.is_fraction and not self.decimals and len(shared) == 1 and None not in next(iter(shared))
 
     @property
     def factor(self) -> int:
@@ -181,7 +188,8 @@ def parts(all_metrics) -> list[tuple[str, str]]:
 
 def _counts(columns):
     """Said once where all of a name agree, such as the numbers of images under several scores."""
-    values = [(column, column.written(column.cells[0].mean)) for column in columns]
+    means = [next(cell.mean for cell in column.cells if cell.is_known) for column in columns]
+    values = [(column, column.written(mean)) for column, mean in zip(columns, means)]
     by_name = {}
     for column, value in values:
         by_name.setdefault(column.path[-1], set()).add(value)
@@ -209,7 +217,7 @@ def _column(path, size, rows):
     counts = all(isinstance(value.number, int) for row in rows for value in row if value.number is not None)
     whole = counts and all(float(mean).is_integer() for mean in means)
     decimals = 2 if value.is_fraction else 0 if whole else _decimals(means)
-    return Column(path, names.within(path, size), cells, value, decimals)
+    return Column(path, *names.within(path, size), cells, value, decimals)
 
 
 def _cell(values):

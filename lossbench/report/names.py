@@ -32,15 +32,17 @@ def family(path) -> str:
     return text[:1].upper() + text[1:]
 
 
-def within(path, size: int) -> str:
+def within(path, size: int) -> tuple[str, str]:
     """Return what tells the number at a path from the others of its family, which the first `size` keys name.
+
+    The first part is shared with its neighbors, such as a score; it may be empty.
 
     Examples
     --------
     >>> within(["verification", "cosine", "tar_at_far_1e-3"], 1)
-    'cosine, TAR at FAR 1e-3'
+    ('cosine', 'TAR at FAR 1e-3')
     """
-    return ", ".join([*map(_spoken, path[size:-1]), value(path).called(path[-1])])
+    return ", ".join(map(_spoken, path[size:-1])), value(path).called(path[-1])
 
 
 def _spoken(key):

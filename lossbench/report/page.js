@@ -2,7 +2,7 @@
 
 // A press on a heading sorts its table; the second press turns the order round. Rows without a value stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
-  const heads = [...table.tHead.rows[0].cells];
+  const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
   const body = table.tBodies[0];
   heads.forEach((head, column) => {
     const button = head.querySelector("button");

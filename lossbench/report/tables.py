@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from lossbench.report.markup import Markup, element, together
@@ -46,10 +47,11 @@ def metric_table(table, groups, name: str) -> Markup:
         Unlike that of other tables in the page.
     """
     notes = Footnotes(name)
+    shared = _shared_headings(table.columns)
     heads = [_heading("run", "ascending"), _heading("n", "descending")]
     for column in table.columns:
         first = "ascending" if column.sign < 0 else "descending"
-        heads.append(_heading(column.title, first, column.unit))
+        heads.append(_heading(column.name if shared else column.title, first, column.unit))
     best = [column.best([group.data for group in groups]) for column in table.columns]
     rows = []
     for number, group in enumerate(groups):
@@ -62,7 +64,7 @@ def metric_table(table, groups, name: str) -> Markup:
         rows.append(element("tr", cells))
     drawn = element(
         "table",
-        element("thead", element("tr", heads)),
+        element("thead", element("tr", shared) if shared else None, element("tr", heads)),
         element("tbody", rows),
         class_="sortable",
         aria_label=table.title,
@@ -83,6 +85,16 @@ def run_name(group, run=None) -> list:
 def breakable(text: str) -> list:
     """Return a text that may go on in the next line after `_`, `-` and a full stop."""
     return [[part, element("wbr")] for part in re.split(r"(?<=[_.-])", text)]
+
+
+def _shared_headings(columns) -> list:
+    """Return the cells of a row above the headings, for what neighbors share; none where nothing is shared."""
+    spans = [(above, len(list(members))) for above, members in itertools.groupby(columns, lambda column: column.above)]
+    if not any(above and count > 1 for above, count in spans):
+        return []
+    cells = [element("th", above, scope="col", colspan=count) if above else element("td", colspan=count)
+             for above, count in spans]  # fmt: skip
+    return [element("td", colspan=2), *cells]
 
 
 def _heading(text, first, unit=""):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import statistics
 from types import SimpleNamespace
 
@@ -146,6 +147,14 @@ def test_headings_of_attacks_are_short():
     assert list(columns)[:4] == ["Adversarial", of_one, f"{of_one}, all", f"{of_one}, successful"]
     assert columns["Adversarial, epsilon 2/255"] == ["accuracy", "success rate"]
     assert columns["Adversarial, epsilon 2/255, all"][:2] == ["log density, ROC area", "log density, FPR95"]
+    attacked = found[2]
+    assert attacked.counts == ("known 40", "foreign 40")
+    groups = [SimpleNamespace(label="one", data="mnist", runs=[1], seeds=[0])]
+    drawn = str(tables.metric_table(attacked, groups, "a"))
+    above, below = re.findall(r"<tr>(.*?)</tr>", drawn)[:2]
+    assert re.findall(r'colspan="2">([^<]+)<', above) == ["log density", "softmax", "class means", "centers"]
+    assert below.count("FPR95") == 4
+    assert "density" not in below
     assert max(len(title.split()) for titles in columns.values() for title in titles) <= 4
 
 
@@ -155,6 +164,13 @@ def test_a_group_of_which_a_table_knows_nothing_has_no_row_in_it():
     (found,) = table(*([{"retrieval": one} if one else {}] for one in retrieval))
     drawn = str(tables.metric_table(found, groups, "r"))
     assert [name in drawn for name in ("one", "two", "three")] == [True, False, True]
+
+
+def test_a_count_of_the_groups_that_have_it_is_said_once():
+    groups = [{"retrieval": {"queries": 10, "map_at_r": 0.5}}], [{}], [{"retrieval": {"queries": 10, "map_at_r": 0.4}}]
+    (found,) = table(*groups)
+    assert found.counts == ("queries 10",)
+    assert [column.title for column in found.columns] == ["MAP@R"]
 
 
 def test_every_number_of_a_method_is_declared_once():
