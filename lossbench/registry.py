@@ -52,8 +52,9 @@ class Family:
         if name not in table:
             hint = nearest(name, table)
             way_out = f"Did you mean {hint}?" if hint else "Another one comes with its plugin: --plugin FILE."
+            option = "source" if self.room == "lossbench.data" else "name"
             raise UserError(
-                f"{self.room.rpartition('.')[2]}: `name` must be one of {', '.join(table)}, got {name!r}. {way_out}"
+                f"{self.room.rpartition('.')[2]}: `{option}` must be one of {', '.join(table)}, got {name!r}. {way_out}"
             )
         return table[name]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossbench import data
+from lossbench import data, registry
 from lossbench.data import Dataset, Split
 
 
@@ -18,11 +18,16 @@ def own(rng, **fields):
     return Dataset(**{**parts, "num_classes": 4, "class_names": list("abcd"), **fields})
 
 
+def load(section, dataset, seed=0):
+    """The dataset as if the section's source had brought it."""
+    with registry.added(sources={"own": lambda config_data, seed: dataset}):
+        return data.load(section.model_copy(update={"source": "own"}), seed)
+
+
 def test_validation_is_stratified_seeded_and_taken_from_train(rng, small):
     dataset = own(rng)
     config = small.section("digits", validation_fraction=0.2)
-    sources = {"digits": lambda config_data, seed: dataset}
-    first, again, other = (data.load(config, seed, sources) for seed in (1, 1, 2))
+    first, again, other = (load(config, dataset, seed) for seed in (1, 1, 2))
     assert np.array_equal(np.bincount(first.validation.labels), [2, 2, 2, 2])
     assert len(first.train) == 32
     both = np.concatenate([first.train.images, first.validation.images]).reshape(40, -1)
@@ -33,19 +38,19 @@ def test_validation_is_stratified_seeded_and_taken_from_train(rng, small):
 
 
 def test_fraction_zero_keeps_everything(rng, small):
-    dataset = data.load(small.section("digits", validation_fraction=0), 0, {"digits": lambda *_: own(rng)})
+    dataset = load(small.section("digits", validation_fraction=0), own(rng))
     assert (len(dataset.train), len(dataset.validation)) == (40, 0)
 
 
 def test_a_source_may_bring_its_validation_split(rng, small):
     dataset = own(rng)
     dataset = dataset.replace(validation=dataset.train.take(np.arange(7)))
-    loaded = data.load(small.section("digits"), 0, {"digits": lambda *_: dataset})
+    loaded = load(small.section("digits"), dataset)
     assert (len(loaded.train), len(loaded.validation)) == (40, 7)
 
 
 def test_statistics_are_measured_on_the_training_images(rng, small):
-    dataset = data.load(small.section("digits", validation_fraction=0.5), 0, {"digits": lambda *_: own(rng)})
+    dataset = load(small.section("digits", validation_fraction=0.5), own(rng))
     pixels = dataset.train.images.transpose(1, 0, 2, 3).reshape(2, -1) / 255
     np.testing.assert_allclose(dataset.mean, pixels.mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(dataset.std, pixels.std(axis=1), rtol=1e-12)
@@ -57,7 +62,7 @@ def test_statistics_of_a_constant_channel():
 
 def test_normalize_overrides_one_by_one(rng, small):
     config = small.section("digits", normalize={"std": [0.5, 0.25]})
-    dataset = data.load(config, 0, {"digits": lambda *_: own(rng, mean=(0.1, 0.2), std=(1.0, 1.0))})
+    dataset = load(config, own(rng, mean=(0.1, 0.2), std=(1.0, 1.0)))
     assert (dataset.mean, dataset.std) == ((0.1, 0.2), (0.5, 0.25))
 
 
@@ -69,7 +74,7 @@ def test_normalize_needs_a_value_a_channel(small):
 
 def test_unknown_source(small):
     config = small.section("digits").model_copy(update={"source": "digts"})
-    with pytest.raises(ValueError, match="`source` must be one of digits, mnist, .*, got digts"):
+    with pytest.raises(ValueError, match="`source` must be one of digits, mnist, .*, got 'digts'"):
         data.load(config, 0)
 
 
