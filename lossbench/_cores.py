@@ -35,8 +35,8 @@ def has_bfloat16(processors: Path = Path("/proc/cpuinfo")) -> bool:
 def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:
     """Return the cores that the process's cgroup and those above it grant, or None where nothing limits them."""
     try:
-        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
-        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+        groups = [line.split(":", 2) for line in _lines(proc / "cgroup")]
+        mounts = [line.split() for line in _lines(proc / "mountinfo")]
     except OSError:
         return None
     quotas = []
@@ -49,6 +49,11 @@ def _cgroup_quota(proc: Path = Path("/proc/self")) -> float | None:
             if controllers == "" if kind == "cgroup2" else "cpu" in controllers.split(","):
                 quotas += _quotas_upwards(Path(mount[4]), mount[3], path)
     return min(quotas, default=None)
+
+
+def _lines(path) -> list[str]:
+    """Lines with paths in them, which may hold any bytes."""
+    return os.fsdecode(path.read_bytes()).split("\n")[:-1]
 
 
 def _quotas_upwards(mount_point: Path, mount_root: str, path: str) -> list[float]:

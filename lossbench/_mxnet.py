@@ -182,7 +182,8 @@ def _engine_unannounced():
             lines.seek(0)
             for line in lines:
                 if b"MXNet start using engine" not in line:
-                    os.write(2, line)
+                    with contextlib.suppress(OSError):  # a full disk
+                        os.write(2, line)
 
 
 def _explain(error: Exception) -> str:

@@ -46,6 +46,15 @@ def test_quota_of_a_container_that_sees_only_its_own_part(tmp_path):
     assert quota(tmp_path, "0::/elsewhere\n", mount, files) == 3
 
 
+def test_quota_beside_a_mount_whose_name_is_not_utf_8(tmp_path):
+    stick = os.fsdecode(b"33 23 0:30 / /media/caf\xe9\x85 rw - vfat /dev/sdb1 rw\n")
+    (tmp_path / "cgroup").write_text("0::/a\n")
+    (tmp_path / "mountinfo").write_bytes(os.fsencode(stick + V2.format(root=tmp_path)))
+    (tmp_path / "fs" / "a").mkdir(parents=True)
+    (tmp_path / "fs" / "a" / "cpu.max").write_text("250000 100000\n")
+    assert _cores._cgroup_quota(tmp_path) == 2.5
+
+
 def test_no_quota(tmp_path):
     assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "max 100000\n"}) is None
     assert quota(tmp_path, "0::/a\n", V2, {"fs/a/cpu.max": "nonsense\n"}) is None

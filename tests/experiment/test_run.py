@@ -332,6 +332,39 @@ def test_images_are_predicted(finished):
     assert "absent.png" in err
 
 
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_a_run_of_any_name_without_a_standard_error_in_a_locale_without_utf_8(folder):
+    """As a daemon starts it; the folder's and the image's names are no UTF-8, another image's is a formula."""
+    from PIL import Image
+
+    run, images = os.fsdecode(b"caf\xe9"), [os.fsdecode(b"i\xe9.png"), "=1+1.png", "a\x1b[31m.png"]
+    for name in images:
+        Image.new("L", (8, 8)).save(folder / name)
+
+    def shell(line, *arguments):
+        done = subprocess.run(
+            ["bash", "-c", line, "bash", sys.executable, *arguments],
+            cwd=folder,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **ASCII},
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    script = str(ROOT / "scripts" / "train.py")
+    shell('exec "$@" 2>&-', script, "--config", "tiny.yaml", "--run-dir", run, "trainer.epochs=1")
+    assert len(final(folder / run)[2]) == 1
+    assert (folder / run / ".lock").read_bytes() == b""
+    script = str(ROOT / "scripts" / "predict.py")
+    out = shell('exec "$@" 2>/dev/full', script, "--run", run, *images, "--csv", "table.csv")
+    assert rb"i\udce9.png" in out
+    assert rb"a\x1b[31m.png" in out
+    rows = (folder / "table.csv").read_bytes().splitlines()
+    assert [row.split(b",")[0] for row in rows] == [b"image", b"i\xe9.png", b"'=1+1.png", b"a\x1b[31m.png"]
+
+
 def test_show_prints_the_resolved_config_and_the_groups_and_trains_nothing(folder):
     out, _ = train(folder, "--show", "head.margin=0.4", "anneal={}")
     assert "margin: 0.4" in out

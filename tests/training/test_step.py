@@ -230,6 +230,25 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_happened(stop_after):
     assert timeless == [{k: v for k, v in r.items() if k not in ("seconds", "images_per_second")} for r in expected]
 
 
+@pytest.mark.parametrize("every", [1, 100])
+def test_an_interruption_at_the_end_of_an_epoch_saves_once(every):
+    made, saved, ended = make(), [], []
+    position = loop.fit(
+        made,
+        Batches(),
+        Position(),
+        epochs=3,
+        hooks=loop.Hooks(
+            epoch_ended=ended.append,
+            checkpoint=lambda position: saved.append(made.step),
+            interrupted=lambda: bool(ended),
+        ),
+        checkpoint_every_epochs=every,
+    )
+    assert saved == [6]
+    assert (position.epoch, position.epoch_step) == (2, 0)
+
+
 def test_the_best_epoch_is_by_validation_and_patience_counts_from_it():
     accuracies, saved = iter([0.5, 0.7, 0.7, 0.6, 0.9]), []
     made = make()
