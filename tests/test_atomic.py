@@ -43,7 +43,7 @@ def test_a_fifo_is_written_into_and_stays(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     got = []
-    reader = threading.Thread(target=lambda: got.append(fifo.read_bytes()))
+    reader = threading.Thread(target=lambda: got.append(fifo.read_bytes()), daemon=True)
     reader.start()
     atomic.write_atomically(fifo, "values")
     reader.join(timeout=10)
