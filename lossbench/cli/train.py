@@ -78,6 +78,8 @@ def main(arguments, prog):
         hint=_shorter_config(config.shipped.find(options.config)),
     )
     if result.finished_before:
+        for sentence in result.run.read_all().problems:
+            print(f"{run_dir}: {sentence}", file=sys.stderr)
         print(
             f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR."
         )

@@ -98,9 +98,9 @@ def run(
             },
         )
         folder.write_data(dataset.describe())
-        folder.write_config(config.dump(settings))
         if any(config.on_resume(key) == "remeasures" for key in changed):
-            folder.forget_measured()
+            folder.forget_measured()  # before the config says so: a kill in between must not leave old values
+        folder.write_config(config.dump(settings))
         if not resumed:
             training.start_fresh()
         with contextlib.closing(scalars):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -275,6 +276,36 @@ def test_a_diverging_run_stops_with_its_place_and_the_last_good_checkpoint(folde
     assert "trainer: loss is" in err
     assert "head lgm" in err
     assert "Traceback" not in err
+
+
+# The first epoch is good, the second one is not; and what only the last step of an epoch breaks.
+WARMUP = "schedule={{name: constant, warmup: constant, warmup_epochs: {}, warmup_learning_rate: {}}}"
+
+
+def test_after_a_loss_that_is_not_finite_a_command_goes_on_from_the_last_good_checkpoint(folder):
+    _, err = train(folder, "optimizer.learning_rate=1e30", WARMUP.format(1, 1e-3), "anneal={}", status=1)
+    last, command = err.strip().splitlines()[-1].split(" Go on from there with a smaller learning rate: ")
+    assert "trainer: loss is" in last
+    words = shlex.split(command)
+    assert words[:2] == ["python", str(ROOT / "scripts" / "train.py")]
+    good = RUN / "checkpoints" / "step-00000020"
+    assert last.endswith(f"Last good checkpoint: {good}.")
+    assert words[2:] == [
+        *("--config", f"{RUN}/config.yaml", f"init_from={good}", "optimizer.learning_rate=1e+29"),
+        *("--run-dir", f"{RUN}-lower-rate"),
+    ]  # fmt: skip
+    overrides = ["optimizer.learning_rate=1e-3", "trainer.epochs=1"]
+    _, err = call("train", *words[2:], *overrides, cwd=folder)
+    assert f"parameters from {good}." in err
+
+
+def test_parameters_that_the_last_step_of_an_epoch_breaks_stop_the_run_without_a_row(folder):
+    decay = "optimizer={name: sgd, learning_rate: 1e30, weight_decay: 1e20}"
+    _, err = train(folder, WARMUP.format(0.95, 1e-30), decay, "anneal={}", status=1)
+    assert re.search(r"trainer: \S+ must be finite, got nan or inf after the last step of epoch 1 \(learning_rate", err)
+    assert "There is no checkpoint yet. Go on anew with a smaller learning rate: python" in err
+    assert "Traceback" not in err
+    assert (folder / RUN / "history.jsonl").read_text() == ""
 
 
 def test_evaluation_by_every_method_and_of_every_split(finished):

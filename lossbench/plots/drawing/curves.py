@@ -32,7 +32,7 @@ def training_curves(rows, *, title: str, units=None) -> Figure:
     Raises
     ------
     CannotDraw
-        If there are no rows.
+        If there are no rows, or none with anything to draw.
     """
     rows = list(rows)
     if not rows:
@@ -44,6 +44,8 @@ def training_curves(rows, *, title: str, units=None) -> Figure:
     panels.append(("log variance", {"log_variance_min": "smallest", "log_variance_max": "largest"}))
     panels = [(unit, {k: v for k, v in keys.items() if k in present}) for unit, keys in panels]
     panels = [panel for panel in panels if panel[1]]
+    if not panels:
+        raise CannotDraw("training_curves: `rows` must hold a loss, accuracy or learning rate, got none.")
 
     columns = min(2, len(panels))
     lines = -(-len(panels) // columns)

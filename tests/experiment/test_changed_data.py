@@ -1,0 +1,73 @@
+"""Data that moved or changed between a training and what follows it: image folders, for a second."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lossbench import config, experiment
+from lossbench.errors import UserError
+from lossbench.runs import Run
+
+CONFIG = """\
+data: {source: folder, root: %s, image_size: 8, channels: 1, batch_size: 8, validation_fraction: 0}
+backbone: {name: convnet, embedding_size: 4}
+head: {name: softmax}
+optimizer: {name: adam, learning_rate: 1e-3}
+trainer: {epochs: 1, progress: none}
+evaluation: {methods: [softmax]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, rng):
+    """A folder with images and a run that was trained on them."""
+    for part in ("train", "test"):
+        for name in ("a", "b"):
+            place = tmp_path / "images" / part / name
+            place.mkdir(parents=True)
+            for number in range(8):
+                Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8)).save(place / f"{number}.png")
+    (tmp_path / "tiny.yaml").write_text(CONFIG % json.dumps(str(tmp_path / "images")))
+    experiment.run(config.load(tmp_path / "tiny.yaml"), tmp_path / "run", device="cpu")
+    return tmp_path
+
+
+def resume(folder, *overrides, **options):
+    settings = config.load(folder / "tiny.yaml", ["trainer.epochs=2", *overrides])
+    return experiment.run(settings, folder / "run", resume=True, device="cpu", **options)
+
+
+def test_data_that_moved_are_found_where_they_are_said_to_be(folder):
+    shutil.move(folder / "images", folder / "moved")
+    with pytest.raises(UserError, match=r"name their folder with --data-root\."):
+        experiment.open_run(folder / "run", device="cpu")
+    opened = experiment.open_run(folder / "run", device="cpu", data_root=folder / "moved")
+    assert opened.measure("test", ["softmax"]) == Run(folder / "run").metrics["last"]["test"]
+    resume(folder, f"data.root={folder / 'moved'}")
+    run = Run(folder / "run")
+    assert run.is_finished
+    assert run.history[-1]["epoch"] == 2
+    assert run.value("data.root") == str(folder / "moved")
+    experiment.open_run(folder / "run", device="cpu")
+
+
+def test_data_that_changed_are_refused_until_they_are_accepted(folder):
+    before = Run(folder / "run").checksums
+    Image.new("L", (8, 8)).save(folder / "images" / "train" / "a" / "0.png")
+    message = r"must be those that it was trained on, got other contents of train/\..*--accept-changed-data"
+    for refused in (lambda: resume(folder), lambda: experiment.open_run(folder / "run", device="cpu")):
+        with pytest.raises(UserError, match=message):
+            refused()
+    assert Run(folder / "run").checksums == before
+    assert Run(folder / "run").value("trainer.epochs") == 1
+    experiment.open_run(folder / "run", device="cpu", accept_changed_data=True)
+    resume(folder, accept_changed_data=True)
+    run = Run(folder / "run")
+    assert run.is_finished
+    assert run.checksums["train/"] != before["train/"]
+    assert run.checksums["test/"] == before["test/"]
+    assert run.environment["data"]["former_checksums"] == [before]
+    experiment.open_run(folder / "run", device="cpu")
