@@ -8,7 +8,6 @@ import numpy as np
 
 from lossbench import checkpoint
 from lossbench.evaluation import geometry
-from lossbench.experiment import target_logit
 from lossbench.experiment.opened import open_run
 from lossbench.heads import curves
 from lossbench.plots import CannotDraw
@@ -115,7 +114,7 @@ class DrawnRun:
         return self.model.dataset.num_classes
 
     def target_logit(self) -> dict:
-        """`x`, `curves` and `values` of the training images, as `experiment.target_logit` computes them."""
+        """What `heads.curves.trained` computes, and the angles or distances of the training images as `values`."""
         model = self.model
         if curves.class_parameter(model.head) is None:
             raise CannotDraw(
@@ -124,12 +123,16 @@ class DrawnRun:
         if not getattr(model.head, "changes_one_logit", True):
             raise CannotDraw(f"target-logit is for losses with one changed logit; {self.head_name} changes more.")
         points, label = self.points("train")
-        if self.metric != "density":
-            return target_logit.against_angle(model, points, label)
-        means = self.description["prototypes"]
-        precision = np.exp(-np.asarray(self.description.get("log_variance", np.zeros((1, 1))), np.float64))
-        precision = np.broadcast_to(precision, means.shape)
-        return target_logit.against_distance(model, geometry.distances_to(points, label, means, precision))
+        config, prototypes = self.settings.head.model_dump(), self.description["prototypes"]
+        if self.metric == "density":
+            precision = np.exp(-np.asarray(self.description.get("log_variance", np.zeros((1, 1))), np.float64))
+            values = geometry.distances_to(points, label, prototypes, np.broadcast_to(precision, prototypes.shape))
+            x, drawn = curves.trained(model.head, config, farthest=1.2 * np.quantile(values, 0.999))
+        else:
+            values = geometry.angles_to(points, label, prototypes)
+            length = np.median(np.linalg.norm(points, axis=1))
+            x, drawn = curves.trained(model.head, config, length=length)
+        return {"x": x, "curves": drawn, "values": values}
 
     def title(self, text: str) -> str:
         which = "" if self.checkpoint == "last" else f", checkpoint {self.checkpoint}"

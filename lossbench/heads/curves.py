@@ -6,11 +6,14 @@ import warnings
 
 import numpy as np
 
+from lossbench import heads
 from lossbench._mxnet import mx
 
 DEGREES = np.linspace(0, 180, 1441)  # fine enough for a jump to look like one
 DISTANCES = np.linspace(0, 5, 201)
 OTHER_CLASSES = 9
+# Options that shape no curve of the logit, but the loss that it is read back from, or the unit of the distance.
+PLAIN = {"label_smoothing": 0.0, "focusing": 0.0, "likelihood_weight": 0.0, "variance": "identity"}
 FAR = 4.0  # of the other classes' points, where places are compared
 
 
@@ -110,6 +113,54 @@ def curve(head_class, *, length=1.0, **options) -> tuple[np.ndarray, np.ndarray]
     if head_class.metric == "density":
         return DISTANCES, at_distances(head_class, **options)
     return DEGREES, at_angles(head_class, length=length, **options)
+
+
+def trained(head, config: dict, *, length: float = 1.0, farthest: float = 5.0) -> tuple[np.ndarray, dict]:
+    """Return angles or distances (N,), and the true class's logit there in training and in evaluation, by name.
+
+    Parameters
+    ----------
+    head : Head
+        As it was trained; stays as it is.
+    config : dict
+        Its ``head`` section.
+    length : float
+        Of the embedding, where angles are compared; the class weight has the mean length of the head's.
+    farthest : float
+        The largest distance.
+    """
+    if head.metric == "density":
+        x, size = np.linspace(0, farthest, len(DISTANCES)), head.embedding_size
+        twin = _alike(head, config, size)
+        place(twin, np.zeros((2, size)))
+        embedding = np.zeros((len(x), size))
+        embedding[:, 0] = x
+    else:
+        x, twin = DEGREES, _alike(head, config, 2)
+        weight = class_parameter(head).list_data()[0].asnumpy()
+        place(twin, [[np.linalg.norm(weight, axis=1).mean(), 0.0]] * 2)
+        embedding = length * turned(x)
+    margins = {name: value for name, value in twin.scheduled().items() if name != "likelihood_weight"}
+    if isinstance(getattr(twin, "margin", None), int):
+        margins = {"margin": twin.margin, **margins}
+    said = ", ".join(f"{name} {value:g}" for name, value in margins.items())
+    with_margin = training_logit(twin, embedding)
+    return x, {f"in training ({said})" if said else "in training": with_margin,
+               "in evaluation": plain_logit(twin, embedding)}  # fmt: skip
+
+
+def _alike(head, config, size):
+    """Return a head of two classes with the options and the present scheduled values of another."""
+    twin = heads.build({**config, **{name: value for name, value in PLAIN.items() if name in config}}, 2, size)
+    twin.initialize()
+    for name, value in head.scheduled().items():
+        twin.set_scheduled(name, value)
+    if "likelihood_weight" in twin.scheduled():
+        twin.set_scheduled("likelihood_weight", 0.0)  # its share of the loss is no logit
+    description = head.describe()
+    if "scale" in description and "scale" not in head.scheduled():
+        twin.scale.set_data(mx.nd.array([description["scale"]]))
+    return twin
 
 
 def penalty(regularizer, length) -> np.ndarray:
