@@ -93,7 +93,9 @@ class Training:
     def _initialize_from(self, source):
         path = pathlib.Path(source)
         if (path / "checkpoints").is_dir():
-            path, arrays, _, _ = checkpoint.newest(path / "checkpoints")
+            path, arrays, _, damage = checkpoint.newest(path / "checkpoints")
+            for sentence in damage:
+                self.progress.say(f"Passed over: {sentence}")
         elif path.is_dir():
             arrays, _ = checkpoint.load(path)
         if not path or not path.is_dir():

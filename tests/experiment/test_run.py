@@ -262,6 +262,25 @@ def test_a_whole_checkpoint_with_wrong_content_is_passed_over(finished, folder, 
     assert "(epoch 4" in out
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root")
+def test_a_disk_that_fills_up_costs_nothing_that_was_saved(finished, folder):
+    (folder / "runs").mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=11m", "tmpfs", folder / "runs"], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this root may not mount: " + mounted.stderr.decode().strip())
+    try:
+        _, err = train(folder, status=1)
+        assert re.search(r"No space left on device: '.*\.params' Last good checkpoint: \S+/step-", err)
+        assert "Traceback" not in err
+        (saved,) = (folder / RUN / "checkpoints").iterdir()
+        checkpoint.load(saved)
+        subprocess.run(["mount", "-o", "remount,size=64m", folder / "runs"], check=True)
+        train(folder, "--resume")
+        assert_same(final(folder / RUN), final(finished / RUN))
+    finally:
+        subprocess.run(["umount", folder / "runs"], check=True)
+
+
 def test_a_second_training_in_the_same_folder_is_refused(folder):
     process = command("train", "--config", "tiny.yaml", "trainer.epochs=1000", cwd=folder)
     wait_for_checkpoint(folder / RUN, process)
