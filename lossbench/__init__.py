@@ -10,30 +10,23 @@ from lossbench import _mxnet
 
 __version__ = "0.1.0"
 
-_LAZY = {
-    "Softmax": "lossbench.heads",
-    "L2Softmax": "lossbench.heads",
-    "NormFace": "lossbench.heads",
-    "AMSoftmax": "lossbench.heads",
-    "CosFace": "lossbench.heads",
-    "ArcFace": "lossbench.heads",
-    "LSoftmax": "lossbench.heads",
-    "ASoftmax": "lossbench.heads",
-    "SphereFace": "lossbench.heads",
-    "LGM": "lossbench.heads",
-    "CenterLoss": "lossbench.regularizers",
-    "RingLoss": "lossbench.regularizers",
-}
+_ROOMS = ("lossbench.heads", "lossbench.regularizers")
+
+
+def _classes() -> dict:
+    rooms = [vars(importlib.import_module(room)) for room in _ROOMS]
+    return {name: value for room in rooms for name, value in room.items() if isinstance(value, type)}
 
 
 def __getattr__(name):
-    if name not in _LAZY:
+    # Only classes are looked for: to ask for a module must not import MXNet.
+    if not name[:1].isupper() or name not in _classes():
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
+    return _classes()[name]
 
 
 def __dir__():
-    return sorted([*globals(), *_LAZY])
+    return sorted({*globals(), *_classes()})
 
 
 _mxnet.prepare()

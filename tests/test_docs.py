@@ -155,11 +155,17 @@ def test_every_loss_has_a_section_a_formula_and_a_figure():
     from lossbench.heads import HEADS
     from lossbench.regularizers import REGULARIZERS
 
-    sections = text("docs/losses.md").split("\n## ")
+    sections = [*text("docs/losses.md").split("\n## "), *text("docs/loss_reference.md").split("\n## ")]
     for name, block in {**HEADS, **REGULARIZERS}.items():
         own = [section for section in sections if f"`{name}`" in section and f"`{block.__name__}`" in section]
         assert own, name
         assert any("```math" in section and f"(images/{block.config_name}.png)" in section for section in own), name
+
+
+def test_the_reference_of_the_losses_is_what_the_classes_say(tmp_path):
+    page = tmp_path / "page.md"
+    subprocess.run([sys.executable, ROOT / "docs/tools/losses.py", "--out", page], check=True, timeout=100)
+    assert text("docs/loss_reference.md") == page.read_text(encoding="utf-8"), "run python docs/tools/losses.py"
 
 
 def test_every_method_of_evaluation_and_its_numbers_are_explained():

@@ -30,7 +30,8 @@ def folder(tmp_path_factory):
 
 
 def test_the_tool_draws_what_the_documentation_shows(folder):
-    shown = set(re.findall(r"\(images/(\w+)\.png\)", (ROOT / "docs/losses.md").read_text(encoding="utf-8")))
+    pages = [(ROOT / "docs" / page).read_text(encoding="utf-8") for page in ("losses.md", "loss_reference.md")]
+    shown = set(re.findall(r"\(images/(\w+)\.png\)", "".join(pages)))
     assert shown == NAMES | {"target_logits"}
     for name in shown:
         new, kept = folder / f"{name}.png", ROOT / "docs/images" / f"{name}.png"

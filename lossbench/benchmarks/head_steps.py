@@ -6,23 +6,34 @@ import warnings
 
 from lossbench import heads, regularizers
 from lossbench._mxnet import mx
+from lossbench.options import Choice
 
 PLAIN = "plain"
-# Name -> how the table calls it.
+
+
+def _variants(head_class) -> dict:
+    """Return the rows of a head, name -> (label, options): one for each word of an option that chooses among words."""
+    name, label = head_class.config_name, head_class.__name__
+    rows = {
+        (name if word == option.default else f"{name}_{word}"): (f"{label}, {word}", {key: word})
+        for key, option in head_class.options.items()
+        if isinstance(option, Choice)
+        for word in option.choices
+    }
+    return rows or {name: (label, {})}
+
+
+# Row -> (how the table calls it, class, options).
+_HEADS = {
+    name: (label, head_class, options)
+    for head_class in sorted(dict.fromkeys(heads.HEADS.values()), key=lambda one: one is not heads.Softmax)
+    for name, (label, options) in _variants(head_class).items()
+}
+# Row -> how the table calls it.
 LABELS = {
     PLAIN: "Dense + SoftmaxCrossEntropyLoss",
-    "softmax": "Softmax",
-    "l2_softmax": "L2Softmax",
-    "normface": "NormFace",
-    "am_softmax": "AMSoftmax",
-    "arcface": "ArcFace",
-    "l_softmax": "LSoftmax",
-    "a_softmax": "ASoftmax",
-    "lgm": "LGM, identity",
-    "lgm_isotropic": "LGM, isotropic",
-    "lgm_diagonal": "LGM, diagonal",
-    "center": "Softmax + CenterLoss",
-    "ring": "Softmax + RingLoss",
+    **{name: label for name, (label, _, _) in _HEADS.items()},
+    **{name: f"Softmax + {one.__name__}" for name, one in regularizers.REGULARIZERS.items()},
 }
 
 
@@ -60,11 +71,10 @@ def build(name: str, num_classes: int, embedding_size: int):
     if name in regularizers.REGULARIZERS:
         (regularizer,) = regularizers.build([{"name": name}], num_classes, embedding_size)
         return WithRegularizer(heads.Softmax(num_classes, embedding_size), regularizer)
-    head, _, variance = name.partition("lgm_")
-    options = {"name": "lgm", "variance": variance} if variance else {"name": head}
+    _, head_class, options = _HEADS[name]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".* keeps the loss", category=UserWarning)
-        return heads.build(options, num_classes, embedding_size)
+        return head_class(num_classes, embedding_size, **options)
 
 
 def new_steps(name: str, batch_size: int, embedding_size: int, num_classes: int):

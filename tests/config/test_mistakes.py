@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lossbench import config
+from lossbench import config, registry
 from lossbench.config import yaml_file
 
-HEADS = "a_softmax, sphereface, am_softmax, cosface, arcface, l2_softmax, l_softmax, lgm, normface, softmax"
+HEADS = ", ".join(registry.HEADS.built_in())
 
 
 def refusals():
@@ -22,7 +22,7 @@ def refusals():
     for paragraph in text.split("\n\n"):
         *overrides, message = paragraph.strip().splitlines()
         if overrides and overrides[-1].startswith("> "):
-            yield [line[2:] for line in overrides if line.startswith("> ")], message
+            yield [line[2:] for line in overrides if line.startswith("> ")], message.replace("{HEADS}", HEADS)
 
 
 @pytest.mark.parametrize(("overrides", "message"), list(refusals()), ids=str)

@@ -1,5 +1,7 @@
 """The contract suite over our own heads, each with its second implementation; and that the suite catches faults."""
 
+from pathlib import Path
+
 import pytest
 
 from lossbench import heads, registry, testing
@@ -42,6 +44,13 @@ def test_a_planted_error_is_caught(fault, seed, monkeypatch):
     monkeypatch.setattr(ops, "cross_entropy", faulty)
     with pytest.raises(AssertionError, match=r"loss|gradient"):
         testing.reference(case.subject(seed))
+
+
+def test_every_head_has_a_case_or_a_test_of_its_own():
+    own = {
+        head_class for name, head_class in heads.HEADS.items() if (Path(__file__).parent / f"test_{name}.py").exists()
+    }
+    assert {case.block for case in cases.CASES} | own == set(heads.HEADS.values())
 
 
 def test_every_name_builds_from_a_config():
