@@ -6,16 +6,17 @@ ARGS ?=
 VENV := .venv/bin/python
 SETUP := PYTHON="$(PYTHON)" sh .ci/setup.sh
 
-.PHONY: help train test floors lint requirements clean
+.PHONY: help train test floors results lint requirements clean
 
 help:
 	@echo "make train         build .venv and train L-GM on the embedded digits"
 	@echo "                   (another experiment: make train CONFIG=configs/lgm_mnist.yaml ARGS=\"trainer.epochs=3\")"
 	@echo "make test          lint, format check and all tests (a part of them: make test ARGS=\"-m 'not slow'\")"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
+	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
 	@echo "make lint          lint and format check alone"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
-	@echo "make clean         remove .venv and what was built; runs/ and data/ stay"
+	@echo "make clean         remove .venv and what was built; runs/, sweeps/ and data/ stay"
 	@echo "PYTHON=python3.10 before or after the target chooses the interpreter."
 
 train:
@@ -29,6 +30,12 @@ floors:
 	@$(SETUP) test
 	$(VENV) -m pytest -s tests/floors.py $(ARGS)
 
+results:
+	@$(SETUP)
+	for folder in docs/results/*/; do \
+		name=$$(basename $$folder); $(VENV) scripts/sweep.py configs/sweeps/$$name.yaml --out docs/results/$$name --tables || exit 1; \
+	done
+
 lint:
 	@$(SETUP) test
 	$(VENV) -m ruff check .
@@ -39,7 +46,7 @@ RESOLVE = uv pip compile --quiet --universal --python-version 3.10 --upgrade --n
 requirements:
 	$(RESOLVE) --extra cpu --output-file requirements.txt
 	$(RESOLVE) --extra cu112 --constraint requirements.txt --output-file requirements-gpu.txt
-	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --constraint requirements.txt --output-file requirements-test.txt
+	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --extra tune --constraint requirements.txt --output-file requirements-test.txt
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache

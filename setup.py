@@ -60,6 +60,7 @@ setup(
         "mpi": ["mpi4py>=4", "mpich"],
         "onnx": ["onnx>=1.16,<1.19"],
         "tensorboard": ["tensorboardX"],
+        "tune": ["optuna>=4"],
         "test": [
             "pytest>=8",
             "ruff",

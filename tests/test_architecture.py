@@ -19,7 +19,7 @@ SHARED = {
 COMPOSERS = {
     "experiment": "every stage",
     "benchmarks": "every stage",
-    "sweep": {"config", "runs", "experiment"},
+    "sweep": {"config", "runs", "report", "experiment"},
     "report": {"config", "runs"},
     "cli": {"console", "config", "runs", "experiment", "sweep", "benchmarks", "export", "report", "plots"},
 }

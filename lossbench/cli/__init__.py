@@ -22,6 +22,7 @@ from lossbench.cli import (
     predict,
     report,
     runs,
+    sweep,
     train,
 )
 from lossbench.errors import UserError
@@ -30,7 +31,7 @@ from lossbench.errors import UserError
 COMMANDS = {
     module.__name__.rpartition(".")[2]: module
     for module in (
-        *(train, eval, predict, embed, plot, report),
+        *(train, eval, predict, embed, plot, report, sweep),
         *(runs, compare, clean, configs, benchmark, completion),
     )
 }

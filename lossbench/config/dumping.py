@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, Optional
 
@@ -18,6 +19,19 @@ def dump(config: Config, *, comments: bool = False) -> str:
     if comments:
         return "\n".join(_commented(config, "")) + "\n"
     return yaml_file.write(_plain(config))
+
+
+def as_override(key: str, value: Any) -> str:
+    """Write a dotted key and its value as `load` and the command line take them.
+
+    Examples
+    --------
+    >>> as_override("head.margin", 0.3), as_override("head.name", "lgm"), as_override("anneal", {})
+    ('head.margin=0.3', 'head.name=lgm', 'anneal={}')
+    """
+    if isinstance(value, str) and value.isidentifier() and yaml_file.parse(value) == value:
+        return f"{key}={value}"
+    return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
 def differences(a: Config, b: Config) -> list[str]:

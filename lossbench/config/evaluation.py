@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Optional
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from lossbench.config.resuming import EXTENDS, NEUTRAL, REMEASURES
 from lossbench.config.section import Items, Section, rule
@@ -17,6 +17,11 @@ class EvaluationSection(Section):
     methods: Items[Literal[tuple(METHODS)]] = Field(
         ("softmax", "knn", "centers", "class_means"),
         description="what is measured at the end of training",
+        json_schema_extra=EXTENDS,
+    )
+    splits: Items[Literal["validation", "test", "holdout"]] = Field(
+        ("validation", "test", "holdout"),
+        description="whose images are measured at the end of training, of those that there are",
         json_schema_extra=EXTENDS,
     )
     k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1", json_schema_extra=REMEASURES)
@@ -47,9 +52,9 @@ class EvaluationSection(Section):
         json_schema_extra=EXTENDS,
     )
 
-    @field_validator("methods")
+    @field_validator("methods", "splits")
     @classmethod
-    def _unique(cls, methods: tuple) -> tuple:
-        if not methods or len(set(methods)) < len(methods):
-            raise rule(f"must be different methods, at least one, got {list(methods)}. Name each once")
-        return methods
+    def _unique(cls, named: tuple, info: ValidationInfo) -> tuple:
+        if not named or len(set(named)) < len(named):
+            raise rule(f"must be different {info.field_name}, at least one, got {list(named)}. Name each once")
+        return named

@@ -18,7 +18,7 @@ from lossbench.config.sections import Config
 COMMAND_LINE = "command line"
 
 
-def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
+def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_from: str = COMMAND_LINE) -> Config:
     """Read a config file, put it over its `base:`, the overrides over both, and validate.
 
     Parameters
@@ -29,6 +29,8 @@ def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
     overrides : iterable of str
         `key=value`: a dotted key, a YAML value. Members of a list go by index or name:
         `optimizer.groups.0.lr_mult=2`, `regularizers.center.loss_weight=0.1`.
+    overrides_from : str
+        Where the overrides stand, for what is said of a mistake in them.
 
     Returns
     -------
@@ -43,12 +45,13 @@ def load(path: Union[str, Path], overrides: Iterable[str] = ()) -> Config:
     Notes
     -----
     Mappings are merged key by key, everything else is replaced. Where a section's `name` (`source`, `kind`) changes,
-    the base's keys that belong to the former name alone are dropped. `null` removes an entry of `anneal`.
+    the base's keys that belong to the former name alone are dropped. `null` removes an entry of
+    `anneal`, `{}` all of them.
     """
     path = shipped.find(path)
     layers = _read(path)
-    for keys, value in _parse(overrides):
-        layers.assign(keys, value, COMMAND_LINE)
+    for keys, value in _parse(overrides, overrides_from):
+        layers.assign(keys, value, overrides_from)
     settings = {"name": path.stem, **layers.settings}
     try:
         return Config.model_validate(settings)
@@ -80,25 +83,26 @@ def _read_base(path: Path, named: Any) -> tuple[Path, dict[str, Any]]:
     return base_path, base
 
 
-def _parse(overrides: Iterable[str]) -> list[tuple[list[str], Any]]:
+def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]:
     """Keys and values; those that choose a model first, since they drop the former model's keys."""
     if isinstance(overrides, str):
         raise TypeError(
             f"load: overrides must be a list of key=value, got the text {overrides!r}. Write [{overrides!r}]"
         )
+    where = source if source == COMMAND_LINE else f"config {source}"
     parsed = []
     for override in overrides:
         key, equals, text = override.partition("=")
         keys = [part.strip() for part in key.split(".")]
         if not equals or not all(keys):
-            raise ConfigError(f"{COMMAND_LINE}: must be key=value, got {override!r}. Example: trainer.epochs=3")
+            raise ConfigError(f"{where}: must be key=value, got {override!r}. Example: trainer.epochs=3")
         if keys == ["base"]:
-            raise ConfigError(f"{COMMAND_LINE}: base: must stand in the file, got {text!r}. Choose another file")
+            raise ConfigError(f"{where}: base: must stand in the file, got {text!r}. Choose another file")
         try:
             parsed.append((keys, yaml_file.parse(text)))
         except yaml.YAMLError as error:
             reason = " ".join(yaml_file.explain(error).split())
-            raise ConfigError(f"{COMMAND_LINE}: {key}: must be a YAML value, got {text!r}; {reason}") from None
+            raise ConfigError(f"{where}: {key}: must be a YAML value, got {text!r}; {reason}") from None
     return sorted(parsed, key=lambda pair: not _chooses_a_model(pair[0]))
 
 

@@ -37,7 +37,8 @@ class Layers:
         return max(inside, key=self._layers.index, default=default)
 
     def _merged(self, held: Any, layer: Any, shape: Any, path: Path, source: str) -> Any:
-        if not isinstance(held, dict) or not isinstance(layer, dict):
+        is_emptied = layer == {} and isinstance(shape, Many) and shape.by_key
+        if not isinstance(held, dict) or not isinstance(layer, dict) or is_emptied:
             self._forget(path)
             self._record(path, layer, source)
             return layer

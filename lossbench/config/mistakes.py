@@ -46,20 +46,20 @@ class Mistake:
         return ".".join(_named(self.path, settings))
 
 
-def mistakes(error: ValidationError) -> list[Mistake]:
-    """Every mistake once; a missing key that was merely misspelt is one mistake, not two."""
-    found = [_mistake(details) for details in error.errors(include_url=False)]
+def mistakes(error: ValidationError, root: type[Section] = Config) -> list[Mistake]:
+    """Every mistake once; a missing key that was merely misspelt is one mistake, not two. `root` was validated."""
+    found = [_mistake(details, root) for details in error.errors(include_url=False)]
     misspelt = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
     return [mistake for mistake in found if mistake.path not in misspelt]
 
 
-def _mistake(details: ErrorDetails) -> Mistake:
-    path, owner = _locate(details["loc"])
+def _mistake(details: ErrorDetails, root: type[Section]) -> Mistake:
+    path, owner = _locate(details["loc"], root)
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "rule":
         return Mistake((*path, *context["path"]), context["text"])
     if kind == "extra_forbidden":
-        return _unknown(path, owner)
+        return _unknown(path, owner, root)
     if kind == "missing":
         return _missing(path, owner, value)
     if kind == "literal_error":
@@ -70,12 +70,12 @@ def _mistake(details: ErrorDetails) -> Mistake:
     return Mistake(path, f"must {text}, got {_short(value)}{_described(owner, path)}")
 
 
-def _unknown(path: tuple[Any, ...], owner: type[Section]) -> Mistake:
+def _unknown(path: tuple[Any, ...], owner: type[Section], root: type[Section]) -> Mistake:
     known = list(owner.model_fields)
     found = nearest(path[-1], known)
     if found:
         return Mistake(path, f"unknown key; did you mean `{found}`?", found)
-    places = _places()
+    places = _places(root)
     place = places.get(path[-1]) or places.get(nearest(path[-1], places) or "")
     hint = f"; did you mean `{place}`?" if place and place != ".".join(map(str, path)) else "."
     return Mistake(path, f"unknown key{hint} Known here: {', '.join(known)}")
@@ -89,9 +89,9 @@ def _missing(path: tuple[Any, ...], owner: type[Section], value: Any) -> Mistake
     return Mistake(path, f"must be given, got nothing{_described(owner, path)}")
 
 
-def _locate(loc: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+def _locate(loc: tuple[Any, ...], root: type[Section]) -> tuple[tuple[Any, ...], Any]:
     """The path without pydantic's tags, and the section class that the last key belongs to."""
-    shape: Any = Config
+    shape: Any = root
     owner: Any = None
     path: list[Any] = []
     for step in loc:
@@ -120,7 +120,7 @@ def _named(path: tuple[Any, ...], settings: Any) -> Iterator[str]:
         settings = settings[step] if inside else None
 
 
-def _places() -> dict[str, str]:
+def _places(root: type[Section]) -> dict[str, str]:
     """Where each key below the top has its (first) place."""
     places: dict[str, str] = {}
 
@@ -131,7 +131,7 @@ def _places() -> dict[str, str]:
                 places.setdefault(key, path + key)
                 walk(inner, f"{path}{key}.")
 
-    for section, shape in shapes(Config).items():
+    for section, shape in shapes(root).items():
         walk(shape, f"{section}.")
     return places
 

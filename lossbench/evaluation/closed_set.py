@@ -11,10 +11,16 @@ CLASSIFIERS = ("softmax", "knn", "centers")
 
 
 def accuracy_by(method: str):
-    """Return the method of evaluation whose value is the accuracy of one way to name a class."""
+    """Return the method of evaluation whose value is the accuracy of one way to name a class.
+
+    What it names, image by image, is kept beside the value, so that runs can be compared image by image.
+    """
 
     def accuracy(context) -> float:
-        return classification.accuracy_of(context.predicted(method), context.outputs()["label"])
+        predicted, label = context.predicted(method), context.outputs()["label"]
+        narrow = np.min_scalar_type(context.subject.num_classes)
+        context.keep(predicted=predicted.astype(narrow), label=label.astype(narrow))
+        return classification.accuracy_of(predicted, label)
 
     return accuracy
 

@@ -83,8 +83,10 @@ def measure(
             context.kept = {}
             value = checks.attempt(method, context)
             if record:
-                if context.kept and "unavailable" not in value:
-                    value["arrays"] = record.arrays(split, key, context.kept)
+                is_available = not (isinstance(value, dict) and "unavailable" in value)
+                place = record.arrays(split, key, context.kept) if context.kept and is_available else None
+                if place and isinstance(value, dict):
+                    value["arrays"] = place
                 record.values(split, {key: value})
             measured[split][key] = value
     return measured

@@ -5,6 +5,7 @@ from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, embed_files, open_run, predict, write_embeddings
 from lossbench.experiment.run import Result, describe_groups, run
+from lossbench.experiment.shared_data import SharedData
 from lossbench.experiment.subject import Subject, measure
 from lossbench.experiment.training import new_batches, new_trainer
 
@@ -13,6 +14,7 @@ __all__ = [
     "Model",
     "OpenedRun",
     "Result",
+    "SharedData",
     "Subject",
     "describe_groups",
     "embed_files",

@@ -34,6 +34,7 @@ def run(
     accept_changed_data=False,
     device="auto",
     hint="",
+    load=data.load,
 ) -> Result:
     """Train what a config describes, in a run folder, then evaluate it on the test set.
 
@@ -51,6 +52,8 @@ def run(
         `auto`, `cpu`, `gpu`, `gpu:0,1`, …
     hint : str
         Said where the estimated time exceeds an hour.
+    load : callable
+        What loads the data: `data.load`, or a `SharedData` that several runs of a process have in common.
 
     Returns
     -------
@@ -79,7 +82,7 @@ def run(
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
         devices = _mxnet.devices(device)
-        dataset = data.load(settings.data, settings.seed)
+        dataset = load(settings.data, settings.seed)
         folder.require_data(dataset.checksums, accept=accept_changed_data)
         model = Model(settings, dataset, devices, for_training=True)
         training = Training(folder, model, progress, scalars)

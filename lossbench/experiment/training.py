@@ -247,10 +247,11 @@ class Training:
         """What is measured at the end, by split, and which pictures are drawn: see `Run.write_plan`."""
         methods = self.settings.evaluation.methods
         measured = {split: [METHODS[name].key for name in suiting(methods, split)] for split in self._splits()}
-        return measured, pictures.after_training(self.model.backbone.embedding_size)
+        drawn = pictures.after_training(self.model.backbone.embedding_size) if "test" in measured else []
+        return measured, drawn
 
     def _splits(self):
-        return [split for split in ("validation", "test", "holdout") if len(getattr(self.model.dataset, split))]
+        return [split for split in self.settings.evaluation.splits if len(getattr(self.model.dataset, split))]
 
     def evaluate(self):
         """Score the test set by the last parameters and by those that were best on validation images, and draw.

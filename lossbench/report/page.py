@@ -29,7 +29,6 @@ def page(comparison, title: str, now) -> str:
         The date of the report.
     """
     title = title or _title([group.label for group in comparison.groups])
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     sections = [
         ("results", "Results", _results(comparison)),
         ("curves", "Training curves", curve_section(comparison.groups)),
@@ -40,14 +39,28 @@ def page(comparison, title: str, now) -> str:
         ("environment", "Environment", environment(comparison.groups)),
         ("problems", "Incomplete runs", problems(comparison.runs)),
     ]
-    sections = [section for section in sections if section[2]]
-    links = [element("li", element("a", heading, href=f"#{name}")) for name, heading, _ in sections]
     count = sum(len(group.runs) for group in comparison.groups)
     counted = f"{_counted(count, 'run')} of {_counted(len(comparison.groups), 'config')}"
+    return document(title, f"{counted} · {now:%Y-%m-%d %H:%M %Z}", sections)
+
+
+def document(title: str, facts: str, sections) -> str:
+    """Return a page that needs no other file and no network.
+
+    Parameters
+    ----------
+    title, facts : str
+        Heading, and what stands in small below it.
+    sections : iterable of (name, heading, content)
+        Name of the anchor, heading, `Markup`; those without content are left out.
+    """
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    sections = [section for section in sections if section[2]]
+    links = [element("li", element("a", heading, href=f"#{name}")) for name, heading, _ in sections]
     header = element(
         "header",
         element("h1", title),
-        element("p", f"{counted} · {now:%Y-%m-%d %H:%M %Z} · lossbench {__version__}", class_="facts"),
+        element("p", f"{facts} · lossbench {__version__}", class_="facts"),
         element("nav", element("ul", links), aria_label="Sections"),
     )
     main = element("main", [_section(*section) for section in sections])

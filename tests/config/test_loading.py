@@ -82,6 +82,7 @@ def test_a_list_is_replaced(write):
         ("optimizer.groups.slow.schedule=false", lambda c: c.optimizer.groups[0].schedule, False),
         ("anneal.head.margin.end=0.4", lambda c: c.anneal["head.margin"].end, 0.4),
         ("anneal.head.margin=null", lambda c: dict(c.anneal), {}),
+        ("anneal={}", lambda c: dict(c.anneal), {}),
         ("anneal.head.scale={kind: linear, start: 1, end: 9, steps: 3}", lambda c: c.anneal["head.scale"].steps, 3),
         ("evaluation.methods=[knn]", lambda c: c.evaluation.methods, ("knn",)),
     ],

@@ -1,0 +1,76 @@
+"""`sweep.py`: many runs, compared."""
+
+from __future__ import annotations
+
+import sys
+
+from lossbench import console
+
+DESCRIPTION = """\
+Train every variant of a sweep file with every seed and on every data set, and compare them seed by seed.
+
+A run that is finished is not trained again, an interrupted one goes on, a failed one is noted with its reason and does
+not stop the others. The same command goes on after Ctrl-C or a kill, and trains what is new in a file that has grown.
+Where the file has `tune:`, settings are searched on validation images first, with as many trials for every variant.
+
+The folder gets README.md, runs.csv, results.json, report.html and a drawing of the paired differences.
+"""
+EXAMPLES = """\
+examples:
+  sweep.py configs/sweeps/digits.yaml --dry-run               (the runs, what there is of each, how long they take)
+  sweep.py configs/sweeps/digits.yaml
+  sweep.py configs/sweeps/digits.yaml --only "lgm*" --jobs 2
+  sweep.py configs/sweeps/digits.yaml --publish docs/results/digits
+  sweep.py configs/sweeps/digits.yaml --out docs/results/digits --tables
+"""
+
+
+@console.guarded
+def main(arguments, prog):
+    parser = console.parser(prog, DESCRIPTION, EXAMPLES)
+    parser.add_argument("sweep", metavar="FILE", help="sweep file, such as configs/sweeps/digits.yaml")
+    parser.add_argument("--out", metavar="DIR", help="the sweep's folder (default: sweeps/<name>)")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help='variants or runs, such as "lgm*" or "*/seed-0"')
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time, each with its share of the cores"
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="train those again that failed")
+    console.add_device(parser)
+    todo = parser.add_mutually_exclusive_group()
+    todo.add_argument("--dry-run", action="store_true", help="list the runs with their estimated time; train nothing")
+    todo.add_argument("--tables", action="store_true", help="train nothing; write the tables of what is there")
+    parser.add_argument("--publish", metavar="DIR", help="then copy the runs' small files and the tables there")
+    options = parser.parse_args(arguments)
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+
+    from lossbench import sweep
+
+    plan = sweep.load(options.sweep)
+    work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only, options.retry_failed)
+    if options.dry_run:
+        console.print_columns(sweep.overview(work, options.jobs))
+        return console.DONE
+    if not options.tables:
+        try:
+            sweep.train(work, jobs=options.jobs, device=options.device)
+        except sweep.Interrupted as interrupted:
+            print("Interrupted; what was under way is saved. Go on with the same command.", file=sys.stderr)
+            return 128 + interrupted.signal
+    return _finish(sweep, work, options)
+
+
+def _finish(sweep, work, options):
+    results = work.results()
+    written = sweep.write(results, work.out)
+    if options.publish:
+        size = sweep.publish(results, work.out, options.publish)
+        written = sweep.write(results, options.publish)
+        print(f"{options.publish}: {size / 1024:,.0f} KiB of the runs' small files")
+    for line in sweep.summary(results):
+        print(line)
+    print(f"Written: {', '.join(map(str, written))}")
+    failed = [row for row in results.rows if row.state.kind == "failed"]
+    for row in failed:
+        print(f"{row.planned.name} failed: {row.state.reason}", file=sys.stderr)
+    return console.FAILED if failed and not options.tables else console.DONE

@@ -1,0 +1,90 @@
+"""Which settings of a sweep's variants are searched, within which ranges, with which budget."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Union
+
+from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
+
+from lossbench.config.section import Items, Section, choice, known_name, rule
+
+
+class RangeSection(Section):
+    """What every kind has."""
+
+
+class _Between(RangeSection):
+    @model_validator(mode="after")
+    def _ordered(self) -> Any:
+        if self.high <= self.low:
+            raise rule(f"must be above low ({self.low:g}), got {self.high:g}. It is the upper end", "high")
+        return self
+
+
+class FloatRange(_Between):
+    """Numbers, each part of the range as likely as another."""
+
+    kind: Literal["float"] = Field(description="a number between low and high")
+    low: float = Field(description="lower end")
+    high: float = Field(description="upper end, > low")
+
+
+class LogRange(_Between):
+    """Numbers, each factor as likely as another."""
+
+    kind: Literal["log"] = Field(description="a number between low and high, by its logarithm")
+    low: float = Field(gt=0, description="lower end, > 0")
+    high: float = Field(gt=0, description="upper end, > low")
+
+
+class IntegerRange(_Between):
+    """Whole numbers."""
+
+    kind: Literal["integer"] = Field(description="a whole number from low to high")
+    low: int = Field(description="lower end")
+    high: int = Field(description="upper end, > low; included")
+
+
+class ChoiceRange(RangeSection):
+    """Listed values."""
+
+    kind: Literal["choice"] = Field(description="one of the listed values")
+    of: Items[Union[StrictBool, StrictInt, StrictFloat, StrictStr]] = Field(description="values, at least two")
+
+    @field_validator("of")
+    @classmethod
+    def _several(cls, values: tuple) -> tuple:
+        if len(values) < 2 or len(set(map(repr, values))) < len(values):
+            raise rule(f"must be different values, at least two, got {list(values)}. Name each once")
+        return values
+
+
+class UnknownRange(RangeSection):
+    """Only here to refuse a kind."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: str = Field(description="kind of range")
+
+    @field_validator("kind")
+    @classmethod
+    def _is_known(cls, kind: str) -> str:
+        return known_name(kind, "kind", KINDS)
+
+
+KINDS = {"float": FloatRange, "log": LogRange, "integer": IntegerRange, "choice": ChoiceRange}
+Range = choice("kind", KINDS, UnknownRange)
+
+
+class Tuning(Section):
+    """The search that comes before the comparison: as many trials for every variant, judged on validation images."""
+
+    trials: int = Field(ge=1, description="settings tried, the same number for every variant that is tuned, >= 1")
+    seed: int = Field(ge=0, lt=2**31, description="of the search and its trainings, in [0, 2^31); not one of seeds")
+    metric: str = Field("accuracy", description="key of metrics.json, of validation images, that is made large")
+    shared: dict[str, Range] = Field({}, description="ranges by dotted key, for every variant")
+    ranges: dict[str, dict[str, Range]] = Field({}, description="by variant: further ranges by dotted key")
+
+    def of(self, variant: str) -> dict[str, RangeSection]:
+        """What is searched for a variant."""
+        return {**self.shared, **self.ranges.get(variant, {})}

@@ -1,0 +1,19 @@
+"""Many runs: variants x data sets x seeds, paired by seed, with equal budgets, statistics and tables.
+
+What is read and computed here needs no MXNet; the runs train in processes of their own.
+
+>>> from lossbench import sweep
+>>> work = sweep.Work(sweep.load("configs/sweeps/digits.yaml"), "sweeps/digits")  # doctest: +SKIP
+>>> sweep.train(work)  # doctest: +SKIP
+>>> sweep.write(work.results(), work.out)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from lossbench.sweep.overview import overview, summary
+from lossbench.sweep.plan import load
+from lossbench.sweep.runner import Interrupted
+from lossbench.sweep.training import Work, train
+from lossbench.sweep.writing import publish, write
+
+__all__ = ["Interrupted", "Work", "load", "overview", "publish", "summary", "train", "write"]

@@ -1,0 +1,203 @@
+"""From the runs of a sweep to what is compared: per variant a summary, per pair of variants the difference by seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from lossbench import config
+from lossbench.sweep import state, statistics
+from lossbench.sweep.plan import Arm, Plan, Planned
+
+
+@dataclass(frozen=True)
+class Row:
+    """One planned run with what there is of it."""
+
+    planned: Planned
+    state: state.State
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state.kind == state.FINISHED
+
+
+@dataclass(frozen=True)
+class Side:
+    """One arm in a table."""
+
+    arm: Arm
+    values: dict
+    """Seed -> value, of the finished runs that have one."""
+
+    @property
+    def summary(self) -> Optional[statistics.Summary]:
+        return statistics.summarize(list(self.values.values())) if self.values else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A variant less a baseline, seed by seed."""
+
+    variant: str
+    baseline: str
+    differences: dict
+    """Seed -> difference."""
+    bootstrap: Optional[statistics.Interval]
+    """None where no per-image results were kept."""
+    p: Optional[float]
+    """None where so few pairs allow none below 0.05."""
+    adjusted: Optional[float]
+    """By Holm's method over the comparisons of the table; None where so few pairs allow none below 0.05."""
+    unpaired: tuple
+    """Keys of the data section that differ, so that a seed does not give both sides the same batches."""
+
+    @property
+    def summary(self) -> statistics.Summary:
+        return statistics.summarize(list(self.differences.values()))
+
+    @property
+    def interval(self) -> Optional[statistics.Interval]:
+        return statistics.t_interval(list(self.differences.values()))
+
+
+@dataclass(frozen=True)
+class Table:
+    """One metric of one split and checkpoint on one data set."""
+
+    data_set: Optional[str]
+    checkpoint: str
+    split: str
+    metric: str
+    sides: tuple
+    """The highest mean first."""
+    comparisons: tuple
+
+
+@dataclass(frozen=True)
+class Results:
+    """A sweep as far as it is trained."""
+
+    plan: Plan
+    rows: tuple
+    tables: tuple
+    searches: tuple = ()
+
+    @property
+    def is_complete(self) -> bool:
+        return all(row.is_finished for row in self.rows) and all(search.is_done for search in self.searches)
+
+
+def wanted(sweep) -> list:
+    """(checkpoint, split, metric) of every value that a run of the sweep has to have."""
+    return [(checkpoint, sweep.split, metric) for checkpoint in sweep.checkpoints for metric in sweep.metrics]
+
+
+def collect(plan: Plan, out, searches=()) -> Results:
+    """Read every run of a sweep and compare.
+
+    Parameters
+    ----------
+    plan : plan.Plan
+        With the arms that are compared; those whose search is not done have no runs yet.
+    out : path
+        The sweep's folder.
+    searches : iterable of tune.Search
+    """
+    asked = wanted(plan.sweep)
+    rows = tuple(Row(planned, state.look(planned, out, asked)) for planned in plan.runs())
+    tables = [
+        _table(plan, rows, data_set, checkpoint, metric)
+        for data_set in plan.data_sets
+        for metric in plan.sweep.metrics
+        for checkpoint in plan.sweep.checkpoints
+    ]
+    return Results(plan, rows, tuple(tables), tuple(searches))
+
+
+def _table(plan, rows, data_set, checkpoint, metric) -> Table:
+    place = (checkpoint, plan.sweep.split, metric)
+    runs = {
+        arm.variant: {row.planned.seed: row.state.run for row in rows if row.planned.arm == arm and row.is_finished}
+        for arm in plan.arms
+        if arm.data_set == data_set
+    }
+    arms = {arm.variant: arm for arm in plan.arms if arm.data_set == data_set}
+    sides = {}
+    for name, found in runs.items():
+        values = {seed: state.value(run, *place) for seed, run in found.items()}
+        sides[name] = Side(arms[name], {seed: value for seed, value in values.items() if value is not None})
+    pairs = [
+        (name, baseline)
+        for baseline in plan.sweep.baselines
+        for name in sides
+        if baseline in sides
+        and name != baseline
+        and not (name in plan.sweep.baselines and _before(plan, name, baseline))
+    ]
+    pairs = [pair for pair in pairs if sides[pair[0]].values.keys() & sides[pair[1]].values.keys()]
+    comparisons = [_comparison(*(sides[name] for name in pair), [runs[name] for name in pair], place) for pair in pairs]
+    ranked = sorted(sides.values(), key=lambda side: -side.summary.mean if side.summary else float("inf"))
+    return Table(data_set, checkpoint, plan.sweep.split, metric, tuple(ranked), tuple(_adjusted(comparisons)))
+
+
+def _before(plan, name, baseline) -> bool:
+    """Two baselines are compared once: the later less the earlier."""
+    order = plan.sweep.baselines
+    return order.index(name) < order.index(baseline)
+
+
+def _comparison(side, base, runs, place) -> Comparison:
+    seeds = [seed for seed in side.values if seed in base.values]
+    differences = {seed: side.values[seed] - base.values[seed] for seed in seeds}
+    p = (
+        statistics.sign_flip_p(list(differences.values()))
+        if statistics.smallest_p(len(seeds)) < statistics.ALPHA
+        else None
+    )
+    return Comparison(
+        side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None, _unpaired(side, base)
+    )  # fmt: skip
+
+
+def _adjusted(comparisons) -> list[Comparison]:
+    """With Holm's p values; a comparison without a p counts as one that shows nothing."""
+    adjusted = statistics.holm([1.0 if each.p is None else each.p for each in comparisons])
+    needed = statistics.pairs_needed(len(comparisons))
+    return [
+        Comparison(**{**vars(each), "adjusted": p if len(each.differences) >= needed else None})
+        for each, p in zip(comparisons, adjusted)
+    ]
+
+
+def _unpaired(side, base) -> tuple:
+    found = config.differences(side.arm.settings, base.arm.settings)
+    return tuple(key for key in found if key.startswith("data.") and config.on_resume(key) != "neutral")
+
+
+def _bootstrap(runs, seeds, place) -> Optional[statistics.Interval]:
+    """Over seeds, then test images; validation images differ from seed to seed and are no common sample."""
+    if place[1] == "validation" or len(seeds) < 2:
+        return None
+    right = [[_right(found[seed], *place) for seed in seeds] for found in runs]
+    if any(each is None for side in right for each in side):
+        return None
+    labels = [label for side in right for label, _ in side]
+    if not all(np.array_equal(label, labels[0]) for label in labels):
+        return None
+    ours, theirs = (np.array([correct for _, correct in side], np.float64) for side in right)
+    return statistics.bootstrap_interval(ours - theirs)
+
+
+def _right(run, checkpoint, split, metric):
+    """Labels, and whether each image was classified rightly; None where that was not kept."""
+    path = Path(run.path) / "evaluation" / f"{checkpoint}-{split}-{metric}.npz"
+    if not path.exists():
+        return None
+    with np.load(path) as arrays:
+        if not {"predicted", "label"} <= set(arrays.files):
+            return None
+        return arrays["label"], arrays["predicted"] == arrays["label"]

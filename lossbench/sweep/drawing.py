@@ -1,0 +1,109 @@
+"""The paired differences of a table as SVG: a point a seed, the interval, the baseline at 0.
+
+It carries its colors and a white ground in itself, so that it looks the same in a page and as a file of its own. Shapes
+tell points from means; the one color is Okabe and Ito's blue.
+"""
+
+from __future__ import annotations
+
+import math
+
+from lossbench.report.markup import Markup, element
+from lossbench.sweep import wording
+
+WIDTH, ROW, TOP, BOTTOM, SIDE = 360, 50, 30, 44, 20
+INK, QUIET, RULE, POINT = "#1b1f24", "#59616b", "#dde1e6", "#0072b2"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
+
+
+def differences(table) -> Markup:
+    """Return the drawing, 360 units wide, which a phone shows one to one.
+
+    Parameters
+    ----------
+    table : comparison.Table
+        With at least one comparison.
+    """
+    unit = wording.Unit(table.metric)
+    rows = table.comparisons
+    low, high = _range(rows, unit.factor)
+    height = TOP + ROW * len(rows) + BOTTOM
+
+    def across(value):
+        return f"{SIDE + (value - low) / (high - low) * (WIDTH - 2 * SIDE):.1f}"
+
+    drawn = [element("rect", width=WIDTH, height=height, fill="#ffffff")]
+    bottom = TOP + ROW * len(rows)
+    for value, text in _ticks(low, high):
+        drawn.append(_line(across(value), TOP - 6, bottom, INK if value == 0 else RULE, 1.5 if value == 0 else 1))
+        drawn.append(_text(text, across(value), bottom + 15, QUIET, 12, "middle"))
+    names = ", ".join(dict.fromkeys(each.baseline for each in rows))
+    drawn.append(_text(names, across(0), TOP - 12, INK, 12, _anchor(float(across(0)))))
+    for number, each in enumerate(rows):
+        drawn.append(_row(each, TOP + ROW * number, across, unit, several=", " in names))
+    points = f" ({unit.of_differences})" if unit.of_differences else ""
+    axis = f"difference by seed{points}; bar: 95 % interval of the mean"
+    drawn.append(_text(axis, WIDTH / 2, height - 8, QUIET, 12, "middle"))
+    spoken = "; ".join(f"{wording.pair(each)} {_spoken(each, unit)}" for each in rows)
+    return element(
+        "svg", drawn, xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {WIDTH} {height}", width=WIDTH, height=height,
+        font_family=FONT, role="img", aria_label=f"Paired differences, {wording.heading(table)}: {spoken}.",
+        class_="differences",
+    )  # fmt: skip
+
+
+def _row(each, top, across, unit, several):
+    y = top + 32
+    label = wording.pair(each) if several else each.variant
+    drawn = [_text(label, SIDE, top + 14, INK, 13, "start")]
+    drawn.append(_text(_spoken(each, unit), WIDTH - SIDE, top + 14, QUIET, 12, "end"))
+    if each.interval is not None:
+        left, right = (across(unit.factor * end) for end in (each.interval.low, each.interval.high))
+        drawn.append(element("line", x1=left, x2=right, y1=y, y2=y, stroke=INK, stroke_width=2))
+        for end in (left, right):
+            drawn.append(element("line", x1=end, x2=end, y1=y - 5, y2=y + 5, stroke=INK, stroke_width=2))
+    for seed, difference in each.differences.items():
+        named = element("title", f"seed {seed}: {unit.difference(difference)}")
+        look = {"fill": POINT, "fill_opacity": 0.45, "stroke": POINT, "stroke_width": 1.2}
+        drawn.append(element("circle", named, cx=across(unit.factor * difference), cy=y, r=4.5, **look))
+    if len(each.differences) > 1:
+        x = float(across(unit.factor * each.summary.mean))
+        corners = f"{x:.1f},{y - 7} {x + 6:.1f},{y} {x:.1f},{y + 7} {x - 6:.1f},{y}"
+        drawn.append(element("polygon", points=corners, fill=INK, stroke="#ffffff", stroke_width=1))
+    return element("g", drawn)
+
+
+def _spoken(each, unit):
+    return f"{unit.difference(each.summary.mean)}, n = {len(each.differences)}"
+
+
+def _range(rows, factor):
+    """From the lowest to the highest that is drawn, 0 among them, and a little more."""
+    values = [0.0]
+    for each in rows:
+        values += [factor * difference for difference in each.differences.values()]
+        if each.interval is not None:
+            values += [factor * each.interval.low, factor * each.interval.high]
+    margin = 0.06 * (max(values) - min(values)) or 1.0
+    return min(values) - margin, max(values) + margin
+
+
+def _ticks(low, high):
+    rough = (high - low) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * (1 - 1e-9))
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [(k * step, f"{k * step:.{decimals}f}".replace("-", wording.MINUS)) for k in numbers]
+
+
+def _anchor(x):
+    return "start" if x < 70 else "end" if x > WIDTH - 70 else "middle"
+
+
+def _line(x, top, bottom, stroke, width):
+    return element("line", x1=x, x2=x, y1=top, y2=bottom, stroke=stroke, stroke_width=width)
+
+
+def _text(text, x, y, fill, size, anchor):
+    return element("text", text, x=x, y=y, fill=fill, font_size=size, text_anchor=anchor)

@@ -1,0 +1,129 @@
+"""From a sweep file to the runs that it asks for, each with its config and its folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from lossbench import config
+from lossbench.config import sweep as schema
+from lossbench.errors import UserError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A variant on a data set: what is repeated with every seed."""
+
+    variant: str
+    base: str
+    """The variant's name in the file, where a grid makes several of it."""
+    data_set: Optional[str]
+    """None where the sweep names none."""
+    config_path: Path
+    overrides: tuple
+    """As the command line takes them."""
+    settings: config.Config
+    """With the config's own seed."""
+    stated: str
+    """Where the overrides stand."""
+
+    @property
+    def folder(self) -> Path:
+        """Within the sweep's."""
+        return Path(self.data_set or "") / self.variant
+
+    def run(self, seed: int) -> Planned:
+        return Planned(self, seed, self.folder / f"seed-{seed}")
+
+    def changed(self, parameters: dict) -> Arm:
+        """Return the arm with dotted keys and values over its own."""
+        overrides = (*self.overrides, *(config.as_override(key, value) for key, value in parameters.items()))
+        settings = config.load(self.config_path, overrides, overrides_from=self.stated)
+        return dataclasses.replace(self, overrides=overrides, settings=settings)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a sweep."""
+
+    arm: Arm
+    seed: int
+    folder: Path
+    """Within the sweep's."""
+
+    @property
+    def settings(self) -> config.Config:
+        return self.arm.settings.model_copy(update={"seed": self.seed})
+
+    @property
+    def name(self) -> str:
+        """`variant/seed-0`, below the data set where there are several: what `--only` is matched with."""
+        return self.folder.as_posix()
+
+    @property
+    def command(self) -> str:
+        """What trains the same run alone."""
+        words = ["python", "scripts/train.py", "--config", str(self.arm.config_path), *self.arm.overrides]
+        return shlex.join([*words, "--seed", str(self.seed)])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep file with the configs of its variants."""
+
+    path: Path
+    sweep: schema.Sweep
+    arms: tuple
+
+    def runs(self) -> list[Planned]:
+        """Every run, seed by seed, so that an unfinished sweep has whole pairs."""
+        return [arm.run(seed) for seed in self.sweep.seeds for arm in self.arms]
+
+    def with_arms(self, arms) -> Plan:
+        """Return the plan with other arms, such as those of the settings that a search chose."""
+        return dataclasses.replace(self, arms=tuple(arms))
+
+    @property
+    def data_sets(self) -> list:
+        """Names, or None alone."""
+        return list(self.sweep.data_sets) or [None]
+
+
+def load(path) -> Plan:
+    """Read a sweep file and the configs that it names.
+
+    Raises
+    ------
+    ConfigError
+        One line: file, key, rule, value, way out.
+    """
+    path, sweep = Path(path), schema.load(path)
+    arms = [
+        _arm(path, sweep, name, base, variant, data_set)
+        for data_set in list(sweep.data_sets) or [None]
+        for name, base, variant in sweep.expanded()
+    ]
+    return Plan(path, sweep, tuple(arms))
+
+
+def _arm(path, sweep, name, base, variant, data_set) -> Arm:
+    where = f"{path}: variants.{name}"
+    if "{data}" in variant.config and data_set is None:
+        raise UserError(
+            f"config {where}.config: must not hold {{data}} without data_sets, got {variant.config!r}. "
+            "Name data_sets, or the config itself."
+        )
+    named = Path(os.path.normpath(path.parent / variant.config.replace("{data}", data_set or "")))
+    keyed = {**sweep.overrides, **sweep.data_sets.get(data_set, {}), **variant.overrides}
+    overrides = tuple(config.as_override(key, value) for key, value in keyed.items())
+    settings = config.load(named, overrides, overrides_from=where)
+    if settings.data.validation_fraction == 0 and (sweep.split == "validation" or "best" in sweep.checkpoints):
+        raise UserError(
+            f"config {where}: data.validation_fraction must be above 0 where validation images decide, got 0. "
+            "Write data.validation_fraction: 0.1 below overrides."
+        )
+    return Arm(name, base, data_set, named, overrides, settings, where)

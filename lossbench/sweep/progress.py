@@ -1,0 +1,90 @@
+"""What a sweep shows: one bar for all of its runs on a terminal, a line a run elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from tqdm import tqdm
+
+from lossbench.report.details import duration
+from lossbench.runs import Run
+from lossbench.sweep import state, wording
+from lossbench.sweep.runner import log_of
+from lossbench.sweep.timing import epochs_done, training_seconds
+
+
+class Progress:
+    """Shows how far a number of runs is. A context manager.
+
+    Parameters
+    ----------
+    runner : runner.Runner
+    wanted : list of (checkpoint, split, metric)
+        The first one's value is shown of a run that is finished.
+    count, epochs : int
+        Of the runs that are to be done.
+    stream : file, default standard error
+    """
+
+    def __init__(self, runner, wanted, count: int, epochs: int, stream=None):
+        self._runner, self._place, self._count, self._epochs = runner, wanted[0], count, epochs
+        self._stream = stream or sys.stderr
+        self._ended, self._done, self._before = 0, 0, {}
+        self._began = time.monotonic()
+        self._bar = None
+
+    def __enter__(self):
+        if self._stream.isatty() and self._count:
+            shape = "{desc} {percentage:3.0f} %|{bar}| epoch {n_fmt}/{total_fmt}{postfix}"
+            self._bar = tqdm(total=self._epochs, bar_format=shape, leave=False, file=self._stream, dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *_):
+        if self._bar is not None:
+            self._bar.close()
+
+    def look(self, ended) -> None:
+        """Show what is new: a run that has ended, or None."""
+        under_way = self._under_way()
+        if ended is not None:
+            self._ended += 1
+            self._done += ended.planned.settings.trainer.epochs - self._before.pop(ended.planned.folder, 0)
+            under_way = self._under_way()
+            if self._bar is None or ended.status != state.FINISHED:
+                self._say(f"[{self._ended}/{self._count}] {self._line(ended)}{self._left(self._done + under_way)}")
+        if self._bar is not None:
+            self._bar.n = min(self._epochs, self._done + under_way)
+            self._bar.set_description_str(f"run {min(self._ended + 1, self._count)}/{self._count}", refresh=False)
+            self._bar.set_postfix_str(self._left(self._bar.n).lstrip("; "))
+
+    def _under_way(self) -> int:
+        """Epochs done in runs that have not ended, without those of an earlier call."""
+        total = 0
+        for planned in self._runner.busy.values():
+            done = epochs_done(planned, Run(self._runner.out / planned.folder))
+            total += max(0, done - self._before.setdefault(planned.folder, done))
+        return total
+
+    def _left(self, done) -> str:
+        if not 0 < done < self._epochs:
+            return ""
+        return f"; about {duration((time.monotonic() - self._began) / done * (self._epochs - done))} left"
+
+    def _line(self, ended) -> str:
+        run = Run(self._runner.out / ended.planned.folder)
+        if ended.status == state.FAILED:
+            return f"{ended.planned.name} failed: {ended.reason} (log: {log_of(self._runner.out, ended.planned)})"
+        if ended.status != state.FINISHED:
+            return f"{ended.planned.name} was stopped and is saved"
+        value, seconds = state.value(run, *self._place), training_seconds(run)
+        unit = wording.Unit(self._place[2])
+        shown = (
+            "" if value is None else f": {wording.metric(self._place[2])} {unit.value(value)} {unit.of_means}".rstrip()
+        )
+        return f"{ended.planned.name}{shown}" + (f", trained in {duration(seconds)}" if seconds else "")
+
+    def _say(self, text):
+        if self._bar is not None:
+            self._bar.clear()
+        print(text, file=self._stream, flush=True)

@@ -1,0 +1,127 @@
+"""What is kept of every run in one row, for CSV and JSON, and the JSON of the comparisons."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from lossbench import config
+from lossbench.sweep import state, timing
+
+VERSIONS = ("lossbench", "python", "mxnet", "numpy")
+
+
+def rows(results) -> list[dict]:
+    """Return a row a run: what it is, its values, its time, what tells the variants apart, what it ran on."""
+    sweep = results.plan.sweep
+    keys = _telling(results)
+    found = []
+    for row in results.rows:
+        planned, run = row.planned, row.state.run
+        recorded = config.values(planned.settings)
+        values = {
+            f"{checkpoint}.{sweep.split}.{metric}": state.value(run, checkpoint, sweep.split, metric)
+            for checkpoint in sweep.checkpoints
+            for metric in sweep.metrics
+        }
+        found.append({
+            **({"data_set": planned.arm.data_set} if planned.arm.data_set else {}),
+            "variant": planned.arm.variant,
+            "seed": planned.seed,
+            "state": row.state.kind,
+            "reason": row.state.reason,
+            **(values if row.is_finished else dict.fromkeys(values)),
+            "epochs": planned.settings.trainer.epochs,
+            "training_seconds": timing.training_seconds(run) if row.is_finished else None,
+            **{key: recorded.get(key) for key in keys},
+            **_environment(run.environment if row.is_finished else {}),
+        })  # fmt: skip
+    return found
+
+
+def _telling(results) -> list[str]:
+    """Every key of the heads, with their multipliers, and each other key in which the variants differ."""
+    every = [config.values(arm.settings) for arm in results.plan.arms]
+    keys = list(dict.fromkeys(key for values in every for key in values))
+    missing = object()
+    differing = [key for key in keys if len({str(values.get(key, missing)) for values in every}) > 1]
+    return [key for key in keys if key.startswith("head.") or (key in differing and key not in ("name", "seed"))]
+
+
+def _environment(environment) -> dict:
+    versions, git = (
+        environment.get(name) if isinstance(environment.get(name), dict) else {} for name in ("versions", "git")
+    )
+    return {
+        **{f"version_{name}": versions.get(name) for name in VERSIONS},
+        "commit": git.get("commit"),
+        "processor": environment.get("processor"),
+        "threads": environment.get("omp_num_threads") or environment.get("threads"),
+    }
+
+
+def as_csv(results) -> str:
+    """Return the rows as CSV; a list or mapping stands as in YAML's one-line form."""
+    found = rows(results)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in found for key in row)), lineterminator="\n")
+    writer.writeheader()
+    for row in found:
+        writer.writerow(
+            {
+                key: value if isinstance(value, (int, float, str, type(None))) else str(value)
+                for key, value in row.items()
+            }
+        )
+    return text.getvalue()
+
+
+def as_json(results) -> dict:
+    """Return rows, tables and trials as plain values."""
+    return {
+        "sweep": results.plan.sweep.name,
+        "runs": rows(results),
+        "tables": [_table(table) for table in results.tables],
+        "trials": [_search(search) for search in results.searches],
+    }
+
+
+def _table(table) -> dict:
+    return {
+        "data_set": table.data_set, "checkpoint": table.checkpoint, "split": table.split, "metric": table.metric,
+        "variants": [
+            {"variant": side.arm.variant, **(vars(side.summary) if side.summary else {"n": 0}),
+             "values": {str(seed): value for seed, value in side.values.items()}}
+            for side in table.sides
+        ],
+        "comparisons": [_comparison(each) for each in table.comparisons],
+    }  # fmt: skip
+
+
+def _comparison(each) -> dict:
+    return {
+        "variant": each.variant,
+        "baseline": each.baseline,
+        **vars(each.summary),
+        "differences": {str(seed): value for seed, value in each.differences.items()},
+        "t_interval": _ends(each.interval),
+        "bootstrap_interval": _ends(each.bootstrap),
+        "p": each.p,
+        "p_holm": each.adjusted,
+        "unpaired": list(each.unpaired),
+    }
+
+
+def _ends(interval):
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _search(search) -> dict:
+    return {
+        "data_set": search.arm.data_set,
+        "variant": search.arm.variant,
+        "trials": [
+            {"number": trial.number, "parameters": trial.parameters, "value": trial.value, "reason": trial.state.reason}
+            for trial in search.trials()
+        ],
+    }

@@ -1,0 +1,128 @@
+"""The tables of a sweep as headings and cells of text, for Markdown and the page alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lossbench.report.details import duration
+from lossbench.sweep import state, timing, wording
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts; the first cell of a row names it."""
+
+    title: str
+    heads: tuple
+    rows: tuple
+    remarks: tuple = ()
+
+
+def summaries(table) -> Grid:
+    """Of each variant n, mean and standard deviation."""
+    unit = wording.Unit(table.metric)
+    rows = [(side.arm.variant, str(len(side.values)), unit.mean(side.summary)) for side in table.sides]
+    return Grid(wording.heading(table), ("variant", "n", _with_unit("mean ± sd", unit.of_means)), tuple(rows))
+
+
+def comparisons(table) -> Grid:
+    """Of each pair the mean difference, its intervals and p values."""
+    unit = wording.Unit(table.metric)
+    several = len({each.baseline for each in table.comparisons}) > 1
+    with_bootstrap = any(each.bootstrap for each in table.comparisons)
+    heads = ["variant − baseline" if several else f"less {table.comparisons[0].baseline}", "n"]
+    heads += [_with_unit("mean difference", unit.of_differences), "95 % interval"]
+    heads += [*(["bootstrap"] if with_bootstrap else []), "p", "Holm", "reading"]
+    rows = []
+    for each in table.comparisons:
+        spread = f" ± {unit.value(each.summary.deviation)}" if each.summary.deviation is not None else ""
+        cells = [wording.pair(each) if several else each.variant, str(len(each.differences))]
+        cells += [unit.difference(each.summary.mean) + spread, unit.interval(each.interval)]
+        cells += [*([unit.interval(each.bootstrap)] if with_bootstrap else [])]
+        cells += [wording.p_value(each.p), wording.p_value(each.adjusted), wording.reading(each)]
+        rows.append(tuple(cells))
+    return Grid("Paired differences", tuple(heads), tuple(rows), tuple(wording.remarks(table)))
+
+
+def _with_unit(text, unit):
+    return f"{text} ({unit})" if unit else text
+
+
+def runs(results) -> Grid:
+    """A row a run: its values and its time, or what became of it."""
+    sweep = results.plan.sweep
+    places = [(checkpoint, sweep.split, metric) for checkpoint in sweep.checkpoints for metric in sweep.metrics]
+    heads = ["run"]
+    for checkpoint, _, metric in places:
+        text = wording.metric(metric) + (f", {checkpoint}" if len(sweep.checkpoints) > 1 else "")
+        heads.append(_with_unit(text, wording.Unit(metric).of_means))
+    rows = []
+    for row in results.rows:
+        run = row.state.run
+        if row.is_finished:
+            values = [(state.value(run, *place), wording.Unit(place[2])) for place in places]
+            seconds = timing.training_seconds(run)
+            cells = ["–" if value is None else unit.value(value) for value, unit in values]
+            cells.append("–" if seconds is None else duration(seconds))
+        else:
+            cells = ["–"] * len(places) + [
+                f"{row.state.kind}: {row.state.reason}" if row.state.reason else row.state.kind
+            ]
+        rows.append((row.planned.name, *cells))
+    return Grid("Runs", (*heads, "training time"), tuple(rows))
+
+
+def trials(search) -> Grid:
+    """A row a trial: the setting and its value on validation images."""
+    found = search.trials()
+    keys = list(dict.fromkeys(key for trial in found for key in trial.parameters))
+    unit = wording.Unit(search.metric)
+    values = [trial.value for trial in found if trial.value is not None]
+    rows = []
+    for trial in found:
+        cells = [_setting(trial.parameters.get(key)) for key in keys]
+        text = trial.state.kind if trial.value is None else unit.value(trial.value)
+        is_chosen = search.is_done and trial.number == search.best.number if values else False
+        rows.append((str(trial.number), *cells, f"{text}, chosen" if is_chosen else text))
+    where = f"{search.arm.data_set}: " if search.arm.data_set else ""
+    value = _with_unit(f"{wording.metric(search.metric)} on validation images", unit.of_means)
+    return Grid(f"{where}Trials of {search.arm.variant}", ("trial", *keys, value), tuple(rows))
+
+
+def _setting(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def settings(results) -> Grid:
+    """The overrides of every variant, with its config."""
+    rows = [
+        ("/".join(filter(None, (arm.data_set, arm.variant))), arm.config_path.stem, " ".join(arm.overrides) or "–")
+        for arm in results.plan.arms
+    ]
+    return Grid("Settings", ("variant", "config", "overrides"), tuple(rows))
+
+
+def facts(results) -> list[str]:
+    """What the runs were trained on and how long it took, in sentences."""
+    finished = [row for row in results.rows if row.is_finished]
+    sentences = [f"{len(finished)} of {len(results.rows)} runs are finished."]
+    seconds = [timing.training_seconds(row.state.run) for row in finished]
+    if finished and None not in seconds:
+        sentences.append(f"Training took {duration(sum(seconds))} in all.")
+    found = {}
+    for row in finished:
+        environment = row.state.run.environment
+        versions = environment.get("versions")
+        versions = versions if isinstance(versions, dict) else {}
+        git = environment.get("git")
+        commit = git.get("commit") if isinstance(git, dict) else None
+        text = (
+            f"{environment.get('processor', 'unknown processor')}, OMP_NUM_THREADS={environment.get('omp_num_threads')}"
+        )
+        text += "".join(
+            f", {name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions
+        )
+        found.setdefault(text + (f" ({commit[:12]})" if isinstance(commit, str) else ""), []).append(row)
+    for text, rows in found.items():
+        sentences.append(f"{len(rows)} runs on {text}." if len(found) > 1 else f"Trained on {text}.")
+    return sentences

@@ -1,0 +1,120 @@
+"""What there is of a planned run: finished, failed with a reason, begun, nothing, or a run of another config."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from lossbench import atomic, config
+from lossbench.errors import UserError
+from lossbench.runs import Run
+
+FINISHED, FAILED, BEGUN, ABSENT = "finished", "failed", "begun", "absent"
+STOPPED = "stopped"  # what became of a run that was saved and goes on later
+_FAILURE = "failed.json"
+
+
+@dataclass(frozen=True)
+class State:
+    """Of one planned run."""
+
+    kind: str
+    run: Run
+    reason: str = ""
+    """Why it failed."""
+
+
+def look(planned, out, wanted) -> State:
+    """Read what there is of a planned run.
+
+    Parameters
+    ----------
+    planned : plan.Planned
+    out : path
+        The sweep's folder.
+    wanted : iterable of (checkpoint, split, metric)
+        Values without which it is not finished.
+
+    Raises
+    ------
+    UserError
+        The folder holds a run of another config.
+    """
+    run = Run(Path(out) / planned.folder)
+    changed = _changed(run, planned) if run.config_file.exists() else []
+    if run.config_file.exists() and not changed and run.is_finished and not _lacking(run, wanted):
+        return State(FINISHED, run)
+    reason = failure(run.path)
+    if reason is not None:
+        return State(FAILED, run, reason)
+    return State(BEGUN if run.config_file.exists() else ABSENT, run)
+
+
+def _changed(run, planned) -> list[str]:
+    """Keys that `experiment.run` has to look at anew; `UserError` where they make another training."""
+    settings = planned.settings
+    try:
+        recorded = run.load_config()
+    except UserError as error:
+        raise UserError(
+            f"sweep: {run.path} must hold a run of this version, got a config that it does not read: {error}"
+        ) from None
+    differing = [key for key in config.differences(recorded, settings) if config.on_resume(key) != "neutral"]
+    other = [key for key in differing if config.on_resume(key) is None or key == "trainer.epochs"]
+    if other:
+        raise UserError(
+            f"sweep: {run.path} must hold a run of {planned.arm.variant}, got one whose config differs in "
+            f"{', '.join(other)}. Give the changed variant another name, or the sweep another folder with --out."
+        )
+    return [key for key in differing if config.on_resume(key) == "remeasures"]
+
+
+def _lacking(run, wanted) -> list:
+    """What is neither there nor said to be unavailable."""
+    return [each for each in wanted if value(run, *each) is None and unavailable(run, *each) is None]
+
+
+def value(run, checkpoint: str, split: str, metric: str) -> Optional[float]:
+    """Return one number of a run's metrics; `metric` may be nested, such as `retrieval.map_at_r`."""
+    found = _found(run, checkpoint, split, metric)
+    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
+    return float(found) if is_number else None
+
+
+def unavailable(run, checkpoint: str, split: str, metric: str) -> Optional[str]:
+    """Return why a run has no such number, None where nothing is said."""
+    place = run.metrics.get(checkpoint, {}).get(split, {})
+    for key in metric.split("."):
+        place = place.get(key) if isinstance(place, dict) else None
+        if isinstance(place, dict) and "unavailable" in place:
+            return str(place["unavailable"])
+    return None
+
+
+def _found(run, checkpoint, split, metric):
+    place = run.metrics.get(checkpoint, {}).get(split)
+    for key in metric.split("."):
+        place = place.get(key) if isinstance(place, dict) else None
+    return place
+
+
+def failure(folder) -> Optional[str]:
+    """Return why a run failed, None where it did not."""
+    with contextlib.suppress(OSError, ValueError):
+        return str(json.loads((Path(folder) / _FAILURE).read_text(encoding="utf-8"))["reason"])
+    return None
+
+
+def note_failure(folder, reason: str) -> None:
+    """Keep why a run failed."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic.write_json(folder / _FAILURE, {"reason": reason})
+
+
+def forget_failure(folder) -> None:
+    """Before a run is tried again."""
+    (Path(folder) / _FAILURE).unlink(missing_ok=True)

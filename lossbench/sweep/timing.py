@@ -1,0 +1,59 @@
+"""How long the runs of a sweep take, by those that have been trained."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Optional
+
+from lossbench.config import values
+from lossbench.runs import Run
+
+
+class Timing:
+    """Seconds that an epoch takes: of the same arm where one of its runs has been timed, else of one like it.
+
+    Alike are arms with the same data set, backbone, batch size and precision.
+    """
+
+    def __init__(self):
+        self._seconds = {}
+
+    def learn(self, planned, run: Run) -> None:
+        """Take in what a run's history says."""
+        seconds = [row["seconds"] for row in run.history if isinstance(row.get("seconds"), (int, float))]
+        for key in (_arm(planned), _kind(planned)) if seconds else ():
+            self._seconds.setdefault(key, {})[planned.folder] = statistics.fmean(seconds)
+
+    def seconds_per_epoch(self, planned) -> Optional[float]:
+        """None where nothing like it has been timed."""
+        found = self._seconds.get(_arm(planned)) or self._seconds.get(_kind(planned))
+        return statistics.fmean(found.values()) if found else None
+
+    def left(self, planned, run: Run) -> Optional[float]:
+        """Seconds that the training of a run still takes; None where nothing like it has been timed."""
+        each = self.seconds_per_epoch(planned)
+        return None if each is None else each * epochs_left(planned, run)
+
+
+def epochs_done(planned, run: Run) -> int:
+    return min(run.history[-1]["epoch"], planned.settings.trainer.epochs) if run.history else 0
+
+
+def epochs_left(planned, run: Run) -> int:
+    return planned.settings.trainer.epochs - epochs_done(planned, run)
+
+
+def training_seconds(run: Run) -> Optional[float]:
+    """Seconds of all epochs of a run, None where its history does not say."""
+    seconds = [row.get("seconds") for row in run.history]
+    return sum(seconds) if seconds and None not in seconds else None
+
+
+def _arm(planned):
+    return planned.arm.variant, planned.arm.data_set
+
+
+def _kind(planned):
+    found = values(planned.settings)
+    keys = [key for key in found if key.startswith(("backbone.", "data."))] + ["trainer.precision"]
+    return tuple((key, str(found[key])) for key in keys if key not in ("data.root", "data.workers"))

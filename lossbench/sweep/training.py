@@ -1,0 +1,115 @@
+"""A whole sweep: what is due of it, the search first, then the runs."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lossbench.errors import UserError
+from lossbench.sweep import comparison, state, tune
+from lossbench.sweep.plan import Plan, Planned
+from lossbench.sweep.progress import Progress
+from lossbench.sweep.runner import Runner
+from lossbench.sweep.timing import epochs_left
+
+
+@dataclass
+class Work:
+    """What is to be done of a sweep.
+
+    Parameters
+    ----------
+    plan : Plan
+    out : path
+    only : str
+        Pattern of names such as `lgm*` or `*/seed-0`; the trials of a search count by their variant.
+    retry : bool
+        Whether runs that failed are tried again.
+    """
+
+    plan: Plan
+    out: Path
+    only: str = "*"
+    retry: bool = False
+    searches: list = field(init=False)
+
+    def __post_init__(self):
+        self.out = Path(self.out)
+        self.searches = tune.searches(self.plan, self.out)
+        if not any(self._is_meant(planned) for planned in self.plan.runs()):
+            names = ", ".join(dict.fromkeys(arm.folder.as_posix() for arm in self.plan.arms))
+            raise UserError(f"sweep: --only must match a run, got {self.only!r}. Runs are those of {names}.")
+
+    def _is_meant(self, planned) -> bool:
+        variant = planned.arm.folder.as_posix()
+        return any(fnmatch.fnmatchcase(name, self.only) for name in (planned.name, variant))
+
+    def chosen_plan(self) -> Plan:
+        """The plan with what the searches chose; arms whose search is not done are not in it."""
+        found = []
+        for arm in self.plan.arms:
+            search = next((each for each in self.searches if each.arm == arm), None)
+            if search is None or search.is_done:
+                found.append(arm if search is None else search.chosen())
+        return self.plan.with_arms(found)
+
+    def searching(self) -> list:
+        """Searches that have trials to do."""
+        meant = {planned.arm.folder for planned in self.plan.runs() if self._is_meant(planned)}
+        return [search for search in self.searches if search.arm.folder in meant and not search.is_done]
+
+    def states(self) -> list[tuple[Planned, state.State]]:
+        """The runs that are meant, of arms that are settled, with what there is of each."""
+        plan = self.chosen_plan()
+        asked = comparison.wanted(plan.sweep)
+        return [(planned, state.look(planned, self.out, asked)) for planned in plan.runs() if self._is_meant(planned)]
+
+    def due(self) -> list[tuple[Planned, state.State]]:
+        """Those that are to be trained."""
+        done = (state.FINISHED,) if self.retry else (state.FINISHED, state.FAILED)
+        return [(planned, found) for planned, found in self.states() if found.kind not in done]
+
+    def results(self) -> comparison.Results:
+        """What there is of the whole sweep, whatever `only` says."""
+        return comparison.collect(self.chosen_plan(), self.out, self.searches)
+
+
+def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> None:
+    """Do what is due: first the trials of searches, then the runs.
+
+    Raises
+    ------
+    runner.Interrupted
+        By Ctrl-C or SIGTERM; what was under way is saved.
+    """
+    with Runner(work.out, jobs, device) as runner:
+        searching = work.searching()
+        if searching:
+            _search(runner, searching, stream)
+        due = work.due()
+        epochs = sum(epochs_left(planned, found.run) for planned, found in due)
+        with Progress(runner, comparison.wanted(work.plan.sweep), len(due), epochs, stream) as progress:
+            for ended in runner.run(planned for planned, _ in due):
+                progress.look(ended)
+
+
+def _search(runner, searching, stream):
+    owner = {}
+
+    def trials():
+        while not all(search.is_done for search in searching):
+            begun = [(planned, search) for search in searching for planned in [search.next()] if planned is not None]
+            for planned, search in begun:
+                owner[planned.folder] = search
+                yield planned
+            if not begun:
+                yield None
+
+    left = {search: search.trials_left for search in searching}
+    epochs = sum(count * search.arm.settings.trainer.epochs for search, count in left.items())
+    with Progress(runner, searching[0].wanted, sum(left.values()), epochs, stream) as progress:
+        for ended in runner.run(trials()):
+            if ended is not None:
+                owner[ended.planned.folder].ended()
+            progress.look(ended)

@@ -1,0 +1,170 @@
+"""The search for a variant's settings: as many trials for each, judged on validation images alone."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from lossbench import atomic
+from lossbench.errors import RunFailed, UserError
+from lossbench.sweep import state
+from lossbench.sweep.plan import Arm, Plan, Planned
+
+FOLDER = "trials"
+NO_TEST = {
+    "evaluation.splits": ["validation"],
+    "evaluation.test_every_epochs": None,
+    "evaluation.embeddings_every_epochs": None,
+}
+"""A trial has nothing to do with the test images."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried."""
+
+    number: int
+    parameters: dict
+    """Dotted key -> value."""
+    value: Optional[float]
+    """The metric on validation images; None where the run failed or is not finished."""
+    state: state.State
+
+    @property
+    def has_ended(self) -> bool:
+        return self.state.kind in (state.FINISHED, state.FAILED)
+
+
+class Search:
+    """The trials of one arm, one after the other; what was tried before is read from the sweep's folder.
+
+    Which setting comes next depends on the seed of the search, the number of the trial and the trials before, and on
+    nothing else: a search that was interrupted goes on as if it had not been.
+    """
+
+    def __init__(self, arm: Arm, plan: Plan, out):
+        self.arm, self.out = arm, Path(out)
+        self._tuning = plan.sweep.tune
+        self._ranges = self._tuning.of(arm.variant)
+        self._under_way = False
+
+    @property
+    def wanted(self) -> list:
+        """Values without which a trial is not finished."""
+        return [("last", "validation", self._tuning.metric)]
+
+    def trials(self) -> list[Trial]:
+        """What was tried so far."""
+        return [trial for trial in map(self._read, range(self._tuning.trials)) if trial is not None]
+
+    @property
+    def trials_left(self) -> int:
+        return self._tuning.trials - sum(trial.has_ended for trial in self.trials())
+
+    @property
+    def is_done(self) -> bool:
+        return self.trials_left == 0
+
+    def next(self) -> Optional[Planned]:
+        """The run of the next trial; None while one is under way, or where there is none left."""
+        if self._under_way or self.is_done:
+            return None
+        self._under_way = True
+        before = self.trials()
+        number = next((trial.number for trial in before if not trial.has_ended), len(before))
+        if number == len(before):
+            parameters = suggest(self._ranges, before, self._tuning.seed, number)
+            folder = self.out / self._folder(number)
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic.write_json(folder / "parameters.json", parameters)
+        return self._planned(number, self._parameters(number))
+
+    def ended(self) -> None:
+        """The run that `next` gave has ended."""
+        self._under_way = False
+
+    @property
+    def metric(self) -> str:
+        return self._tuning.metric
+
+    @property
+    def best(self) -> Trial:
+        """The trial with the highest value; of equal ones the first."""
+        values = [trial for trial in self.trials() if trial.value is not None]
+        if not values:
+            raise RunFailed(
+                f"sweep: a trial of {self.arm.variant} must end with a value of {self._tuning.metric}, but all "
+                f"{self._tuning.trials} failed. {FOLDER}/{self.arm.variant} holds the reasons."
+            )
+        return max(values, key=lambda trial: (trial.value, -trial.number))
+
+    def chosen(self) -> Arm:
+        """The arm with the setting of the best trial."""
+        return self.arm.changed(self.best.parameters)
+
+    def _folder(self, number) -> Path:
+        return Path(self.arm.data_set or "") / FOLDER / self.arm.variant / f"trial-{number:03d}"
+
+    def _parameters(self, number) -> Optional[dict]:
+        path = self.out / self._folder(number) / "parameters.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def _planned(self, number, parameters) -> Planned:
+        arm = self.arm.changed({**parameters, **NO_TEST})
+        return Planned(arm, self._tuning.seed, self._folder(number) / f"seed-{self._tuning.seed}")
+
+    def _read(self, number) -> Optional[Trial]:
+        parameters = self._parameters(number)
+        if parameters is None:
+            return None
+        found = state.look(self._planned(number, parameters), self.out, self.wanted)
+        value = state.value(found.run, *self.wanted[0]) if found.kind == state.FINISHED else None
+        return Trial(number, parameters, value, found)
+
+
+def suggest(ranges, before, seed: int, number: int) -> dict:
+    """Return the setting that Optuna's tree-structured Parzen estimator would try next.
+
+    Parameters
+    ----------
+    ranges : dict of str to config.tuning.RangeSection
+    before : sequence of Trial
+        Those that failed say nothing and are passed over.
+    seed, number : int
+        Of the search and of the trial.
+    """
+    optuna = _optuna()
+    distributions = {key: _distribution(optuna, section) for key, section in ranges.items()}
+    sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    for trial in before:
+        if trial.value is not None:
+            study.add_trial(
+                optuna.trial.create_trial(params=trial.parameters, distributions=distributions, value=trial.value)
+            )
+    return study.ask(distributions).params
+
+
+def _optuna():
+    try:
+        import optuna
+    except ImportError as error:
+        raise UserError(f"sweep: tune needs Optuna ({error}). Install it with: pip install 'lossbench[tune]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _distribution(optuna, section):
+    if section.kind == "choice":
+        return optuna.distributions.CategoricalDistribution(section.of)
+    if section.kind == "integer":
+        return optuna.distributions.IntDistribution(section.low, section.high)
+    return optuna.distributions.FloatDistribution(section.low, section.high, log=section.kind == "log")
+
+
+def searches(plan: Plan, out) -> list[Search]:
+    """One for every arm that is tuned."""
+    tuning = plan.sweep.tune
+    return [Search(arm, plan, out) for arm in plan.arms if tuning and tuning.of(arm.base)]

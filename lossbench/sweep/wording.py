@@ -1,0 +1,128 @@
+"""Numbers and sentences of a sweep as people read them; every output takes them from here."""
+
+from __future__ import annotations
+
+import math
+
+from lossbench.report import names
+from lossbench.sweep import statistics
+
+SPLITS = {"test": "test images", "validation": "validation images", "holdout": "classes never trained on"}
+CHECKPOINTS = {"last": "after the last epoch", "best": "at the epoch that was best on validation images"}
+MINUS = "−"
+
+
+class Unit:
+    """How values of a metric are written: fractions as percentages, their differences as points.
+
+    Examples
+    --------
+    >>> Unit("accuracy").mean(statistics.summarize([0.9861, 0.9889]))
+    '98.75 ± 0.20'
+    >>> Unit("accuracy").difference(0.0014)
+    '+0.14'
+    """
+
+    def __init__(self, metric: str):
+        self.is_fraction = names.value(metric.split(".")).is_fraction
+        self.factor = 100 if self.is_fraction else 1
+        self.of_means = "%" if self.is_fraction else ""
+        self.of_differences = "points" if self.is_fraction else ""
+
+    def value(self, value: float) -> str:
+        return f"{self.factor * value:.2f}" if self.is_fraction else f"{value:.4g}"
+
+    def mean(self, summary) -> str:
+        if summary is None:
+            return "–"
+        spread = f" ± {self.value(summary.deviation)}" if summary.deviation is not None else ""
+        return self.value(summary.mean) + spread
+
+    def difference(self, value: float) -> str:
+        text = self.value(abs(value))
+        is_zero = float(text) == 0
+        return text if is_zero else f"{'+' if value > 0 else MINUS}{text}"
+
+    def interval(self, interval) -> str:
+        return "–" if interval is None else f"{self.difference(interval.low)} to {self.difference(interval.high)}"
+
+
+def metric(name: str) -> str:
+    """A metric as people say it.
+
+    Examples
+    --------
+    >>> metric("accuracy"), metric("accuracy_knn"), metric("retrieval.map_at_r")
+    ('accuracy by logits', 'accuracy by k-NN', 'retrieval, MAP@R')
+    """
+    path = name.split(".")
+    return f"accuracy by {names.value(path).text}" if name.startswith("accuracy") else names.within(path, 0)
+
+
+def heading(table) -> str:
+    """What a table shows."""
+    where = f"{table.data_set}: " if table.data_set else ""
+    return f"{where}{metric(table.metric)} on {SPLITS[table.split]}, {CHECKPOINTS[table.checkpoint]}"
+
+
+def pair(comparison) -> str:
+    return f"{comparison.variant} {MINUS} {comparison.baseline}"
+
+
+def p_value(p) -> str:
+    """A p value with two digits.
+
+    Examples
+    --------
+    >>> p_value(0.03125), p_value(0.00012), p_value(None)
+    ('0.031', '0.00012', '–')
+    """
+    if p is None:
+        return "–"
+    return f"{p:.2g}" if p < 0.001 else f"{p:.{max(2, 1 - math.floor(math.log10(p)))}f}"
+
+
+def reading(comparison) -> str:
+    """What a comparison allows to say, in a few words."""
+    if comparison.interval is None:
+        return "one pair: no interval"
+    higher = "higher" if comparison.summary.mean > 0 else "lower"
+    if not comparison.interval.excludes_zero:
+        return "not told apart"
+    if comparison.adjusted is None:
+        return f"{higher} by the interval; too few seeds for a p"
+    return f"{higher}" if comparison.adjusted < statistics.ALPHA else f"{higher} by the interval, not by Holm's p"
+
+
+def remarks(table) -> list[str]:
+    """What a reader of a table has to know."""
+    if not table.comparisons:
+        return []
+    found = [
+        "The difference is taken seed by seed; ± is the sample standard deviation. The interval is Student's, 95 %."
+    ]
+    if any(each.bootstrap for each in table.comparisons):
+        found.append(
+            f"The bootstrap draws seeds and test images anew, {statistics.RESAMPLES:,} times, and takes the middle "
+            "95 %; with fewer than six seeds it is too narrow."
+        )
+    fewest = min(len(each.differences) for each in table.comparisons)
+    count = len(table.comparisons)
+    if any(each.p is not None for each in table.comparisons):
+        found.append(
+            "p: exact, over all signs of the differences, two-sided; Holm: adjusted for all rows of the table."
+        )
+    if fewest < statistics.pairs_needed(1):
+        found.append(
+            f"n = {fewest}: below {statistics.pairs_needed(1)} pairs no such p can be smaller than 0.05, "
+            "so none is given."
+        )
+    elif fewest < statistics.pairs_needed(count):
+        found.append(
+            f"n = {fewest}: with {count} comparisons Holm's p can be smaller than 0.05 from "
+            f"{statistics.pairs_needed(count)} pairs on, so none is given."
+        )
+    for each in table.comparisons:
+        if each.unpaired:
+            found.append(f"{pair(each)}: not the same batches, since the configs differ in {', '.join(each.unpaired)}.")
+    return found

@@ -1,0 +1,80 @@
+"""A process that trains the runs of a sweep one after the other.
+
+`python -m lossbench.sweep.worker` answers each JSON line of its input, a job, with one line: ``{"status": …}``. The
+runs share imports and the data in memory, and nothing else. What a run says goes to the job's log. When the input ends,
+because the sweep was stopped or its process is gone, the run under way saves and ends, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from lossbench import errors
+from lossbench.sweep.state import FAILED, FINISHED, STOPPED
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends the input
+    jobs = _requests()
+    while True:
+        line = jobs.get()
+        if not line:
+            return
+        answers.write(json.dumps(_answer(json.loads(line))) + "\n")
+        answers.flush()
+
+
+def _requests() -> queue.Queue:
+    """The lines of the input, read beside the training; its end stops the run under way."""
+    lines = queue.Queue()
+
+    def read():
+        for line in sys.stdin:
+            lines.put(line)
+        lines.put("")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
+def _answer(job) -> dict:
+    with open(job["log"], "a", encoding="utf-8", buffering=1) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+        try:
+            return {"status": STOPPED if _train(job) else FINISHED}
+        except Exception as error:
+            traceback.print_exc()
+            known = errors.exit_status(error) is not None
+            text = " ".join(str(error).split())
+            return {"status": FAILED, "reason": text if known else f"{type(error).__name__}: {text}"}
+
+
+def _train(job) -> bool:
+    """Train one run as `train.py` does; returns whether a signal interrupted it."""
+    from lossbench import config, experiment
+
+    settings = config.load(job["config"], [*job["overrides"], f"seed={job['seed']}"])
+    result = experiment.run(settings, Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
+    return result.signal is not None
+
+
+@functools.cache
+def _shared_data():
+    from lossbench import experiment
+
+    return experiment.SharedData()
+
+
+if __name__ == "__main__":
+    main()

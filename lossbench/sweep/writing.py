@@ -1,0 +1,62 @@
+"""From the runs of a sweep to its files of results, and the small files of its runs to another folder."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from lossbench import atomic
+from lossbench.sweep import drawing, markdown, page, records
+
+PUBLISHED = ("config.yaml", "metrics.json", "environment.json", "history.jsonl", "plan.json", "failed.json")
+
+
+def write(results, out) -> list[Path]:
+    """Write `README.md`, `runs.csv`, `results.json`, `report.html` and a drawing a table; returns their paths.
+
+    Parameters
+    ----------
+    results : comparison.Results
+    out : path
+        The sweep's folder.
+    """
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = {}
+    for number, table in enumerate(results.tables):
+        if table.comparisons:
+            pictures[number] = f"differences-{number + 1}.svg"
+            atomic.write_atomically(out / pictures[number], drawing.differences(table) + "\n")
+    atomic.write_atomically(out / "README.md", markdown.page(results, pictures))
+    atomic.write_atomically(out / "runs.csv", records.as_csv(results))
+    atomic.write_json(out / "results.json", records.as_json(results))
+    atomic.write_atomically(out / "report.html", page.page(results))
+    return [out / name for name in ("README.md", "runs.csv", "results.json", "report.html", *pictures.values())]
+
+
+def publish(results, out, target) -> int:
+    """Copy the small files from which tables are made, of every run and trial; returns how many bytes they hold.
+
+    Checkpoints, plots and logs stay behind. What `target` holds of other runs is left alone.
+    """
+    out, target, size = Path(out), Path(target), 0
+    for source in _small_files(results, out):
+        copy = target / source.relative_to(out)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, copy)
+        size += copy.stat().st_size
+    return size
+
+
+def _small_files(results, out):
+    sweep = results.plan.sweep
+    arrays = [f"evaluation/{c}-{sweep.split}-{m}.npz" for c in sweep.checkpoints for m in sweep.metrics]
+    runs = [row.state.run.path for row in results.rows]
+    for search in results.searches:
+        for trial in search.trials():
+            runs.append(trial.state.run.path)
+            yield trial.state.run.path.parent / "parameters.json"
+    for run in runs:
+        for name in (*PUBLISHED, *arrays):
+            if (run / name).is_file():
+                yield run / name

@@ -1,0 +1,245 @@
+"""Tables of made-up runs, against the differences computed here, and what is written of them."""
+
+import csv
+import json
+import statistics as python_statistics
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from lossbench import sweep
+from lossbench.errors import UserError
+from tests.sweep import made
+
+SWEEP = """\
+seeds: {seeds}
+baselines: [softmax, normface]
+variants:
+  softmax: {{config: softmax.yaml}}
+  lgm: {{config: lgm.yaml}}
+  normface: {{config: normface.yaml}}
+"""
+IMAGES = 400
+
+
+def trained(folder, rng, seeds, *, arrays=True):
+    """A sweep of three variants whose runs classify images that are hard for all, each variant a few more."""
+    plan = made.plan(folder, SWEEP.format(seeds=list(seeds)))
+    label = rng.integers(4, size=IMAGES)
+    hard = rng.random(IMAGES)
+    chance = {"softmax": 0.9, "lgm": 0.93, "normface": 0.9}
+    values = {}
+    for planned in plan.runs():
+        right = hard + 0.05 * rng.standard_normal(IMAGES) < chance[planned.arm.variant]
+        predicted = np.where(right, label, (label + 1) % 4)
+        accuracy = float(right.mean())
+        kept = {"last-test-accuracy": (predicted, label)} if arrays else None
+        made.finish(folder / "out", planned, {"test": {"accuracy": accuracy}}, arrays=kept)
+        values.setdefault(planned.arm.variant, {})[planned.seed] = accuracy
+    return sweep.Work(plan, folder / "out"), values
+
+
+def test_differences_are_taken_seed_by_seed_against_every_baseline(tmp_path, rng):
+    work, values = trained(tmp_path, rng, range(8))
+    (table,) = work.results().tables
+    assert [side.arm.variant for side in table.sides] == sorted(
+        values, key=lambda name: -python_statistics.fmean(values[name].values())
+    )
+    for side in table.sides:
+        found = list(values[side.arm.variant].values())
+        assert side.summary.mean == pytest.approx(python_statistics.fmean(found))
+        assert side.summary.deviation == pytest.approx(python_statistics.stdev(found))
+    pairs = {(each.variant, each.baseline): each for each in table.comparisons}
+    assert set(pairs) == {("lgm", "softmax"), ("lgm", "normface"), ("normface", "softmax")}
+    for (variant, baseline), each in pairs.items():
+        differences = [values[variant][seed] - values[baseline][seed] for seed in range(8)]
+        assert list(each.differences.values()) == pytest.approx(differences)
+        expected = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+        assert (each.interval.low, each.interval.high) == pytest.approx((expected.low, expected.high))
+        assert each.bootstrap.low < python_statistics.fmean(differences) < each.bootstrap.high
+    ordered = sorted(pairs.values(), key=lambda each: each.p)
+    assert ordered[0].adjusted == pytest.approx(min(1, 3 * ordered[0].p))
+    assert pairs["lgm", "softmax"].interval.excludes_zero
+
+
+def test_seeds_that_one_side_lacks_are_no_pairs(tmp_path, rng):
+    work, values = trained(tmp_path, rng, range(4))
+    (tmp_path / "out" / "lgm" / "seed-1" / "metrics.json").unlink()
+    (table,) = work.results().tables
+    found = {(each.variant, each.baseline): list(each.differences) for each in table.comparisons}
+    assert found["lgm", "softmax"] == [0, 2, 3]
+    assert found["normface", "softmax"] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("n", "has_p", "has_adjusted", "said"),
+    [
+        (2, False, False, "n = 2: below 6 pairs no such p can be smaller than 0.05, so none is given."),
+        (6, True, False, "with 3 comparisons Holm's p can be smaller than 0.05 from 7 pairs on, so none is given."),
+        (7, True, True, ""),
+    ],
+)
+def test_too_few_seeds_get_a_sentence_in_place_of_a_p(tmp_path, rng, n, has_p, has_adjusted, said):
+    work, _ = trained(tmp_path, rng, range(n))
+    results = work.results()
+    for each in results.tables[0].comparisons:
+        assert (each.p is not None) == has_p
+        assert (each.adjusted is not None) == has_adjusted
+    sweep.write(results, work.out)
+    page = (work.out / "README.md").read_text()
+    assert said in page
+    assert ("so none is given" in page) == bool(said)
+
+
+def test_without_kept_images_there_is_no_bootstrap(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(3), arrays=False)
+    results = work.results()
+    assert not any(each.bootstrap for each in results.tables[0].comparisons)
+    sweep.write(results, work.out)
+    assert "bootstrap" not in (work.out / "README.md").read_text()
+
+
+def test_other_test_images_are_not_compared_image_by_image(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(3))
+    path = tmp_path / "out" / "lgm" / "seed-2" / "evaluation" / "last-test-accuracy.npz"
+    with np.load(path) as arrays:
+        np.savez(path, predicted=arrays["predicted"], label=arrays["label"][::-1])
+    found = {(each.variant, each.baseline): each.bootstrap for each in work.results().tables[0].comparisons}
+    assert found["lgm", "softmax"] is None
+    assert found["normface", "softmax"] is not None
+
+
+def test_what_makes_other_batches_is_said(tmp_path):
+    text = SWEEP.format(seeds="[0, 1]").replace("lgm.yaml}", "lgm.yaml, overrides: {data.batch_size: 32}}")
+    plan = made.plan(tmp_path, text)
+    for planned in plan.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    work = sweep.Work(plan, tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "lgm − softmax: not the same batches, since the configs differ in data.batch_size." in page
+    assert page.count("not the same batches") == 2  # and with normface
+
+
+def test_every_output_holds_the_numbers(tmp_path, rng):
+    work, values = trained(tmp_path, rng, range(3))
+    results = work.results()
+    written = sweep.write(results, work.out)
+    assert {path.name for path in written} == {
+        "README.md",
+        "runs.csv",
+        "results.json",
+        "report.html",
+        "differences-1.svg",
+    }
+    with open(work.out / "runs.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 9
+    for row in rows:
+        assert float(row["last.test.accuracy"]) == values[row["variant"]][int(row["seed"])]
+        assert float(row["training_seconds"]) == 20
+        assert (row["version_mxnet"], row["processor"], row["threads"]) == ("1.9.1", "a processor", "2")
+    assert {row["head.margin"] for row in rows} == {"", "0.5"}
+    assert {row["head.mean_lr_mult"] for row in rows if row["variant"] == "lgm"} != {""}
+    kept = json.loads((work.out / "results.json").read_text())
+    comparison = next(each for each in kept["tables"][0]["comparisons"] if each["variant"] == "lgm")
+    assert comparison["differences"]["1"] == values["lgm"][1] - values["softmax"][1]
+    page = (work.out / "report.html").read_text()
+    drawing = (work.out / "differences-1.svg").read_text()
+    assert drawing.strip() in page
+    assert drawing.count("<circle") == 9
+    assert drawing.count("<polygon") == 3
+    lgm = python_statistics.fmean(values["lgm"].values())
+    for text in (page, (work.out / "README.md").read_text()):
+        assert f"{100 * lgm:.2f} ± " in text
+
+
+def test_published_small_files_give_the_same_tables(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(3))
+    results = work.results()
+    (work.out / "softmax" / "seed-0" / "checkpoints").mkdir()
+    (work.out / "softmax" / "seed-0" / "checkpoints" / "large").write_bytes(b"0" * 100_000)
+    sweep.publish(results, work.out, tmp_path / "kept")
+    assert not list((tmp_path / "kept").glob("**/checkpoints"))
+    again = sweep.Work(work.plan, tmp_path / "kept")
+    for folder, found in ((work.out, results), (again.out, again.results())):
+        sweep.write(found, folder)
+    for name in ("README.md", "runs.csv", "results.json", "report.html", "differences-1.svg"):
+        assert (work.out / name).read_bytes() == (again.out / name).read_bytes(), name
+
+
+def test_several_metrics_data_sets_and_checkpoints_have_a_table_each(tmp_path):
+    plan = made.plan(
+        tmp_path,
+        """\
+seeds: [3, 4]
+baselines: [softmax]
+metrics: [accuracy, retrieval.map_at_r]
+checkpoints: [last, best]
+data_sets: {few: {data.num_classes: 4}, many: {data.num_classes: 8}}
+variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
+""",
+    )
+    for planned in plan.runs():
+        value = 0.5 + 0.1 * (planned.arm.data_set == "many") + 0.01 * (planned.arm.variant == "lgm")
+        measured = {"test": {"accuracy": value, "retrieval": {"map_at_r": value / 2}}}
+        made.finish(tmp_path / "out", planned, measured, checkpoints=("last", "best"))
+    results = sweep.Work(plan, tmp_path / "out").results()
+    assert results.is_complete
+    assert (tmp_path / "out" / "many" / "lgm" / "seed-3").is_dir()
+    places = [(table.data_set, table.metric, table.checkpoint) for table in results.tables]
+    assert len(set(places)) == 8
+    for table in results.tables:
+        (comparison,) = table.comparisons
+        assert comparison.summary.mean == pytest.approx(0.01 if table.metric == "accuracy" else 0.005)
+
+
+def test_a_value_that_is_unavailable_is_none_and_the_run_finished(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]"))
+    for planned in plan.runs():
+        value = {"unavailable": "why"} if planned.name == "lgm/seed-1" else 0.5
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": value}})
+    results = sweep.Work(plan, tmp_path / "out").results()
+    assert results.is_complete
+    assert {side.arm.variant: len(side.values) for side in results.tables[0].sides} == {
+        "softmax": 2, "lgm": 1, "normface": 2,
+    }  # fmt: skip
+
+
+def test_a_run_of_another_config_is_refused_by_name(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    for planned in plan.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    (tmp_path / "lgm.yaml").write_text((tmp_path / "lgm.yaml").read_text().replace("0.5", "0.25"))
+    work = sweep.Work(sweep.load(tmp_path / "sweep.yaml"), tmp_path / "out")
+    with pytest.raises(
+        UserError, match=r"lgm/seed-0 must hold a run of lgm, .* differs in head\.margin\. Give the changed"
+    ):
+        work.results()
+
+
+def test_what_moves_no_number_may_differ(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    for planned in plan.runs():
+        folder = made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        path = folder / "config.yaml"
+        path.write_text(path.read_text().replace("keep_checkpoints: 2", "keep_checkpoints: 1"))
+    assert sweep.Work(plan, tmp_path / "out").results().is_complete
+
+
+def test_a_sweep_that_grows_trains_what_is_new(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]"))
+    for planned in plan.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    grown = SWEEP.format(seeds="[0, 1, 2]") + "  margin: {config: lgm.yaml, grid: {head.margin: [0.1, 0.2]}}\n"
+    work = sweep.Work(made.plan(tmp_path, grown), tmp_path / "out")
+    due = [planned.name for planned, _ in work.due()]
+    new = [f"margin-margin{value}/seed-{seed}" for seed in (0, 1) for value in (0.1, 0.2)]
+    assert due == [*new, "softmax/seed-2", "lgm/seed-2", "normface/seed-2",
+                   "margin-margin0.1/seed-2", "margin-margin0.2/seed-2"]  # fmt: skip
+    rows = {row[0]: row[-1] for row in sweep.overview(work, 1)}
+    assert rows["softmax/seed-0"] == "-"
+    assert rows["softmax/seed-2"] == rows["margin-margin0.1/seed-0"] == "about 20 s"  # ten seconds an epoch
+    assert rows["9 of 15 runs to train"] == "about 3 min 0 s"
+    assert sweep.overview(work, 3)[-1][-1] == "about 1 min 0 s"

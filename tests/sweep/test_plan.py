@@ -1,0 +1,126 @@
+"""Sweep files: what they expand to, and what is said of mistakes in them."""
+
+from pathlib import Path
+
+import pytest
+
+from lossbench import config, sweep
+from lossbench.config import sweep as schema
+from lossbench.errors import UserError
+from tests.sweep import made
+
+SHIPPED = sorted((Path(__file__).parents[2] / "configs" / "sweeps").glob("*.yaml"))
+GOOD = """\
+seeds: [0, 1]
+baselines: [softmax]
+overrides: {trainer.epochs: 5}
+variants:
+  softmax: {config: softmax.yaml}
+  lgm: {config: lgm.yaml, overrides: {head.margin: 0.1}}
+"""
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_sweep_loads_and_says_how_long_it_takes(path):
+    plan = sweep.load(path)
+    assert plan.sweep.name == path.stem
+    comment = path.read_text(encoding="utf-8").split("\n\n")[0]
+    assert comment.startswith("# ")
+    assert any(word in comment for word in ("minute", "hour"))
+
+
+def test_a_run_is_what_its_command_trains(tmp_path):
+    plan = made.plan(tmp_path, GOOD)
+    planned = {run.name: run for run in plan.runs()}
+    assert list(planned) == ["softmax/seed-0", "lgm/seed-0", "softmax/seed-1", "lgm/seed-1"]
+    run = planned["lgm/seed-1"]
+    assert (run.settings.head.margin, run.settings.seed, run.settings.trainer.epochs) == (0.1, 1, 5)
+    words = run.command.split()
+    assert words[:4] == ["python", "scripts/train.py", "--config", str(tmp_path / "lgm.yaml")]
+    assert words[-2:] == ["--seed", "1"]
+    assert config.load(words[3], [*words[4:-2], "seed=1"]) == run.settings
+
+
+def test_a_grid_is_a_variant_for_every_combination(tmp_path):
+    text = (
+        GOOD
+        + "  grid:\n    config: lgm.yaml\n    grid: {head.margin: [0, 0.3], trainer.precision: [float32, bfloat16]}\n"
+    )
+    plan = made.plan(tmp_path, text)
+    found = {arm.variant: arm.settings for arm in plan.arms if arm.base == "grid"}
+    assert {name: (each.head.margin, each.trainer.precision) for name, each in found.items()} == {
+        "grid-margin0-precisionfloat32": (0, "float32"),
+        "grid-margin0-precisionbfloat16": (0, "bfloat16"),
+        "grid-margin0.3-precisionfloat32": (0.3, "float32"),
+        "grid-margin0.3-precisionbfloat16": (0.3, "bfloat16"),
+    }
+
+
+def test_data_sets_change_configs_by_name_and_by_overrides(tmp_path):
+    text = GOOD.replace("config: lgm", "config: '{data}'").replace("'{data}'.yaml", "'{data}.yaml'")
+    text = text.replace(", overrides: {head.margin: 0.1}", "")
+    plan = made.plan(tmp_path, text + "data_sets: {lgm: {}, normface: {data.batch_size: 32}}\n")
+    found = {(arm.data_set, arm.variant): (arm.settings.head.name, arm.settings.data.batch_size) for arm in plan.arms}
+    assert found == {
+        ("lgm", "softmax"): ("softmax", 128), ("lgm", "lgm"): ("lgm", 128),
+        ("normface", "softmax"): ("softmax", 32), ("normface", "lgm"): ("normface", 32),
+    }  # fmt: skip
+    assert plan.runs()[0].name == "lgm/softmax/seed-0"
+
+
+LOG = "{kind: log, low: 0.01, high: 1}"
+TUNED = GOOD + f"tune: {{trials: 3, seed: 9, ranges: {{softmax: {{optimizer.learning_rate: {LOG}}}}}}}\n"
+MISTAKES = [
+    (GOOD, "seeds: [0, 1]", "seed: [0, 1]", "seed: unknown key; did you mean `seeds`?"),
+    (GOOD, "[0, 1]", "[0, 0]", "seeds: must be different, at least one, got [0, 0]. Name each once"),
+    (GOOD, "[0, 1]", "[-1]", "seeds.0: must be >= 0, got -1"),
+    (GOOD, "config: softmax", "confg: softmax", "variants.softmax.confg: unknown key; did you mean `config`?"),
+    (GOOD, "baselines: [softmax]", "baselines: [sotfmax]", "baselines: must name variants, got 'sotfmax'; did you"),
+    (GOOD, "  lgm:", "  trials:", "variants: must have other names than trials, logs, got 'trials'"),
+    (GOOD, "  lgm:", "  a/b:", "variants: must have names of letters, digits, `_`, `-` and `.`, got 'a/b'"),
+    (GOOD, "lgm.yaml", "'{data}.yaml'", "variants.lgm.config: must not hold {data} without data_sets"),
+    (GOOD, "head.margin", "head.margn", "sweep.yaml: variants.lgm: head.margn: unknown key; did you mean `margin`?"),
+    (GOOD, "lgm.yaml", "lgn.yaml", "file must exist. Did you mean"),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "split: validation\noverrides: {data.validation_fraction: 0, trainer",
+        "variants.softmax: data.validation_fraction must be above 0 where validation images decide, got 0.",
+    ),
+    (GOOD, "baselines", "split: train\nbaselines", "split: must be one of test, validation, holdout, got 'train'"),
+    (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
+    (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),
+    (
+        TUNED,
+        "{softmax: {opt",
+        "{sofmax: {opt",
+        "tune.ranges: must name variants, got 'sofmax'; did you mean",
+    ),
+    (TUNED, "low: 0.01", "low: 0", "low: must be > 0, got 0 (lower end, > 0)"),
+    (TUNED, "high: 1", "high: 0.001", "high: must be above low (0.01), got 0.001. It is the upper end"),
+    (TUNED, "kind: log", "kind: lgo", "kind: must name a kind (float, log, integer, choice), got 'lgo'; did you mean"),
+    (TUNED, LOG, "{kind: choice, of: [1]}", "of: must be different values, at least two, got [1]. Name each once"),
+    (TUNED, "trials: 3", "trials: 0", "tune.trials: must be >= 1, got 0"),
+]
+
+
+@pytest.mark.parametrize(("text", "good", "bad", "said"), MISTAKES, ids=[said[:40] for *_, said in MISTAKES])
+def test_a_mistake_is_said_in_one_line(tmp_path, text, good, bad, said):
+    assert made.plan(tmp_path, text)
+    with pytest.raises(UserError) as caught:
+        made.plan(tmp_path, text.replace(good, bad))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"config {tmp_path}")
+
+
+def test_a_grid_that_makes_a_name_twice_is_refused(tmp_path):
+    text = GOOD + "  a-margin0.1: {config: lgm.yaml}\n  a: {config: lgm.yaml, grid: {head.margin: [0.1, 0.2]}}\n"
+    with pytest.raises(UserError, match=r"variants: must have names of their own, but a grid makes a-margin0\.1 too"):
+        made.plan(tmp_path, text)
+
+
+def test_every_key_of_the_schema_is_described():
+    for section in (schema.Sweep, schema.Variant, schema.Tuning):
+        for name, field in section.model_fields.items():
+            assert field.description, name

@@ -1,0 +1,226 @@
+"""Sweeps trained for real, by the command: what they leave, after kills and failures too."""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lossbench import sweep
+from lossbench._mxnet import mx
+from lossbench.data import load
+from lossbench.experiment import Model, new_batches
+from lossbench.runs import Run
+from lossbench.sweep.runner import Runner
+
+ROOT = Path(__file__).parents[2]
+# Two jobs have a thread each where one job has two, and sums of other parts have other last bits.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+QUICK = "trainer.epochs: 1, evaluation.methods: [softmax]"
+
+
+def command(*arguments, script="sweep"):
+    return [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, arguments)]
+
+
+def run(*arguments, status=0, script="sweep"):
+    done = subprocess.run(
+        command(*arguments, script=script), capture_output=True, text=True, env=ENVIRONMENT, timeout=600
+    )
+    assert done.returncode == status, done.stderr
+    return done.stdout, done.stderr
+
+
+def digits(folder, changes=(), overrides=QUICK):
+    """The shipped sweep of the digits in another folder, shorter, with changes of its text."""
+    text = (ROOT / "configs" / "sweeps" / "digits.yaml").read_text()
+    for old, new in [("trainer.epochs: 6", overrides), ("config: ../", f"config: {ROOT}/configs/"), *changes]:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / "digits.yaml").write_text(text)
+    return folder / "digits.yaml"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The shipped variants with two seeds and one epoch; what the command said."""
+    folder = tmp_path_factory.mktemp("sweep")
+    path = digits(folder, [("[0, 1, 2]", "[0, 1]")])
+    return path, folder / "out", *run(path, "--out", folder / "out")
+
+
+def parameters(folder):
+    """Bytes of the newest checkpoint's arrays."""
+    (newest,) = Run(folder).steps()[-1:]
+    return {path.name: path.read_bytes() for path in newest.glob("*.params")}
+
+
+def history(folder):
+    return [
+        {key: value for key, value in row.items() if key not in ("seconds", "images_per_second")}
+        for row in Run(folder).history
+    ]
+
+
+def test_a_sweep_trains_every_variant_with_every_seed(trained):
+    path, out, said, progress = trained
+    work = sweep.Work(sweep.load(path), out)
+    assert work.results().is_complete
+    assert len(work.results().rows) == 8
+    lines = progress.splitlines()
+    assert [line.split()[0] for line in lines] == [f"[{k}/8]" for k in range(1, 9)]
+    assert all(" accuracy " in line and " trained in " in line for line in lines)
+    assert all("left" in line for line in lines[:-1])
+    table = said.split("accuracy by logits on test images, after the last epoch")[1]
+    for variant in ("softmax", "lgm", "arcface", "center"):
+        values = [Run(out / variant / f"seed-{seed}").metrics["last"]["test"]["accuracy"] for seed in (0, 1)]
+        assert f"{variant:<7}  2  {100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}" in table
+    assert "n = 2: below 6 pairs" in said
+    assert "bootstrap" in said
+    assert (out / "report.html").exists()
+
+
+def test_the_same_command_again_trains_nothing(trained):
+    path, out, said, _ = trained
+    before = {file: file.stat().st_mtime_ns for file in out.glob("*/*/*") if file.is_file()}
+    began = time.monotonic()
+    again, progress = run(path, "--out", out)
+    assert (again, progress) == (said, "")
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert time.monotonic() - began < 30
+    table, _ = run(path, "--out", out, "--dry-run")
+    assert table.splitlines()[-1].split()[:3] == ["0", "of", "8"]
+
+
+def test_a_run_of_a_sweep_is_the_same_run_alone(trained, tmp_path):
+    """The last one, trained after seven others in the same process."""
+    path, out, *_ = trained
+    planned = sweep.load(path).runs()[-1]
+    alone = shlex.split(planned.command)[2:]
+    run(*alone, "--run-dir", tmp_path / "alone", script="train")
+    assert parameters(out / planned.folder) == parameters(tmp_path / "alone")
+    assert history(out / planned.folder) == history(tmp_path / "alone")
+    for name in ("config.yaml", "metrics.json"):
+        assert (out / planned.folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_variants_of_a_seed_see_the_same_images_in_the_same_order(tmp_path):
+    """Split, order and augmentation, for the first two epochs; another seed has others."""
+    path = digits(tmp_path, overrides=f"{QUICK}, data.augment.pad: 1, data.augment.cutout: 2")
+    seen = {}
+    for planned in sweep.load(path).runs():
+        if planned.seed == 2:
+            continue
+        settings = planned.settings
+        model = Model(settings, load(settings.data, settings.seed), [mx.cpu()])
+        batches = new_batches(model)
+        seen[planned.arm.variant, planned.seed] = [
+            model.dataset.validation.images,
+            *(array for epoch in (1, 2) for batch in batches.epoch(epoch) for array in batch),
+        ]
+    for seed in (0, 1):
+        for variant in ("lgm", "arcface", "center"):
+            pairs = list(zip(seen["softmax", seed], seen[variant, seed]))
+            assert len(pairs) > 40
+            assert all(np.array_equal(one, other) for one, other in pairs)
+    assert not np.array_equal(seen["softmax", 0][0], seen["softmax", 1][0])
+    assert not np.array_equal(seen["softmax", 0][1], seen["softmax", 1][1])
+
+
+def test_only_some_runs_and_two_at_a_time(trained, tmp_path):
+    path, out, *_ = trained
+    said, progress = run(path, "--out", tmp_path / "out", "--only", "softmax*", "--jobs", "2")
+    assert len(progress.splitlines()) == 2
+    assert "Not trained yet: lgm/seed-0, arcface/seed-0, center/seed-0, lgm/seed-1" in said
+    for seed in (0, 1):
+        assert parameters(tmp_path / "out" / "softmax" / f"seed-{seed}") == parameters(out / "softmax" / f"seed-{seed}")
+    _, said = run(path, "--out", tmp_path / "out", "--only", "nothing*", status=2)
+    assert said == (
+        "sweep: --only must match a run, got 'nothing*'. Runs are those of softmax, lgm, arcface, center.\n"
+    )
+
+
+ONE = [("[0, 1, 2]", "[0]")]
+LONG = "trainer.epochs: 8, evaluation.methods: [softmax], trainer.checkpoint_every_steps: 5"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+def test_a_sweep_that_was_killed_goes_on(tmp_path, number, status):
+    path = digits(tmp_path, ONE, LONG)
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        command(path, "--out", out, "--only", "softmax"), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    folder = out / "softmax" / "seed-0"
+    wait(lambda: (folder / "history.jsonl").exists() and len(Run(folder).history) >= 2)
+    process.send_signal(number)
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == status
+    wait(lambda: not is_locked(folder))
+    assert not Run(folder).is_finished
+    if number != signal.SIGKILL:
+        assert said.endswith("Interrupted; what was under way is saved. Go on with the same command.\n")
+    run(path, "--out", out, "--only", "softmax")
+    assert "Resumed from" in (out / "logs" / "softmax-seed-0.txt").read_text()
+    assert [row["epoch"] for row in Run(folder).history] == list(range(1, 9))
+
+
+def wait(condition, patience=120):
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < patience
+        time.sleep(0.05)
+
+
+def is_locked(folder):
+    try:
+        with Run(folder).locked():
+            return False
+    except ValueError:
+        return True
+
+
+def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
+    bad = "  bad: {config: ../softmax_digits.yaml, overrides: {optimizer.learning_rate: 1e9}}\n"
+    path = digits(tmp_path, [*ONE, ("  lgm:\n", f"{bad}  lgm:\n".replace("../", f"{ROOT}/configs/"))])
+    out = tmp_path / "out"
+    said, progress = run(path, "--out", out, "--only", "[bs]*", status=1)
+    lines = progress.splitlines()
+    assert [line.split()[1] for line in lines[:2]] == ["softmax/seed-0:", "bad/seed-0"]
+    reason = json.loads((out / "bad" / "seed-0" / "failed.json").read_text())["reason"]
+    assert reason.startswith("trainer: loss is nan at epoch 1")
+    assert f"bad/seed-0 failed: {reason}" in lines[-1]
+    assert reason in (out / "report.html").read_text()
+    _, progress = run(path, "--out", out, "--only", "[bs]*", status=1)
+    assert len(progress.splitlines()) == 1  # said again, not tried again
+    text = path.read_text().replace("optimizer.learning_rate: 1e9", "optimizer.learning_rate: 0.02")
+    path.write_text(text)
+    _, said = run(path, "--out", out, "--only", "[bs]*", "--retry-failed", status=2)
+    assert "differs in optimizer.learning_rate" in said
+
+
+def test_a_worker_that_dies_costs_its_run_alone(tmp_path):
+    path = digits(tmp_path, ONE, LONG)
+    work = sweep.Work(sweep.load(path), tmp_path / "out", "[sl]*")
+    ended = []
+    with Runner(work.out) as runner:
+        killed = False
+        for each in runner.run(planned for planned, _ in work.due()):
+            if each is not None:
+                ended.append(each)
+            elif not killed and (work.out / "softmax" / "seed-0" / "history.jsonl").exists():
+                os.kill(runner.processes()[0], signal.SIGKILL)
+                killed = True
+    assert [(each.planned.name, each.status) for each in ended] == [
+        ("softmax/seed-0", "failed"), ("lgm/seed-0", "finished"),
+    ]  # fmt: skip
+    assert ended[0].reason == "Its process ended by signal SIGKILL."
+    assert not work.due()
+    again = sweep.Work(work.plan, work.out, "[sl]*", retry=True)
+    assert [planned.name for planned, _ in again.due()] == ["softmax/seed-0"]

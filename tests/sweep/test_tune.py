@@ -1,0 +1,176 @@
+"""The search: as many trials for every variant, on validation images alone, then fresh seeds."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench import sweep
+from lossbench.config.tuning import ChoiceRange, FloatRange, IntegerRange, LogRange
+from lossbench.errors import RunFailed
+from lossbench.runs import Run
+from lossbench.sweep import tune
+from tests.sweep import made
+
+ROOT = Path(__file__).parents[2]
+needs_optuna = pytest.mark.skipif(
+    importlib.util.find_spec("optuna") is None, reason="needs Optuna (pip install 'lossbench[tune]')"
+)
+SWEEP = f"""\
+seeds: [0, 1]
+baselines: [softmax]
+overrides: {{trainer.epochs: 1, evaluation.methods: [softmax]}}
+variants:
+  softmax: {{config: {ROOT}/configs/softmax_digits.yaml}}
+  center:
+    config: {ROOT}/configs/softmax_digits.yaml
+    overrides: {{regularizers: [{{name: center, loss_weight: 0.01}}]}}
+tune:
+  trials: 3
+  seed: 7
+  shared: {{optimizer.learning_rate: {{kind: log, low: 0.003, high: 0.03}}}}
+  ranges:
+    center: {{regularizers.center.loss_weight: {{kind: choice, of: [0.001, 0.01]}}}}
+"""
+RANGES = {
+    "optimizer.learning_rate": LogRange(kind="log", low=1e-3, high=0.1),
+    "head.margin": FloatRange(kind="float", low=0, high=0.5),
+    "data.batch_size": IntegerRange(kind="integer", low=16, high=64),
+    "backbone.initializer": ChoiceRange(kind="choice", of=("msra", "xavier")),
+}
+
+
+@needs_optuna
+def test_a_suggestion_lies_in_its_ranges_and_repeats():
+    before = []
+    for number in range(15):
+        found = tune.suggest(RANGES, before, 3, number)
+        assert found == tune.suggest(RANGES, before, 3, number)
+        assert list(found) == list(RANGES)
+        assert 1e-3 <= found["optimizer.learning_rate"] <= 0.1
+        assert 0 <= found["head.margin"] <= 0.5
+        assert found["data.batch_size"] in range(16, 65)
+        assert found["backbone.initializer"] in ("msra", "xavier")
+        value = None if number == 4 else -abs(found["head.margin"] - 0.2)
+        before.append(tune.Trial(number, found, value, None))
+    assert len({trial.parameters["head.margin"] for trial in before}) == 15
+    assert tune.suggest(RANGES, before, 4, 15) != tune.suggest(RANGES, before, 3, 15)
+
+
+@needs_optuna
+def test_the_search_comes_to_what_is_good():
+    """Better than chance: after 30 trials the best margin is nearer to the optimum than the ten random first ones."""
+    before = []
+    for number in range(30):
+        found = tune.suggest(RANGES, before, 0, number)
+        before.append(tune.Trial(number, found, -abs(found["head.margin"] - 0.2), None))
+    late = [abs(trial.parameters["head.margin"] - 0.2) for trial in before[20:]]
+    early = [abs(trial.parameters["head.margin"] - 0.2) for trial in before[:10]]
+    assert sum(late) < sum(early)
+
+
+@needs_optuna
+def test_a_tuned_sweep_by_the_command(tmp_path):
+    (tmp_path / "tuned.yaml").write_text(SWEEP)
+    command = [sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "tuned.yaml", "--out", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stderr.splitlines()] == [
+        *(f"[{k}/6]" for k in range(1, 7)), *(f"[{k}/4]" for k in range(1, 5)),
+    ]  # fmt: skip
+    out = tmp_path / "out"
+    for variant in ("softmax", "center"):
+        trials = sorted((out / "trials" / variant).iterdir())
+        assert [path.name for path in trials] == ["trial-000", "trial-001", "trial-002"]
+        values = []
+        for path in trials:
+            run = Run(path / "seed-7")
+            assert set(run.metrics["last"]) == {"epoch", "step", "validation"}  # the test images were not scored
+            assert not run.pictures
+            parameters = json.loads((path / "parameters.json").read_text())
+            assert run.value("optimizer.learning_rate") == parameters["optimizer.learning_rate"]
+            values.append((run.metrics["last"]["validation"]["accuracy"], parameters))
+        chosen = max(values, key=lambda pair: pair[0])[1]
+        for seed in (0, 1):
+            run = Run(out / variant / f"seed-{seed}")
+            assert run.value("optimizer.learning_rate") == chosen["optimizer.learning_rate"]
+            assert "accuracy" in run.metrics["last"]["test"]
+    page = (out / "README.md").read_text()
+    assert "3 trials a variant, seed 7; the test images were not looked at." in page
+    assert page.count(", chosen |") == 2
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert (again.stderr, again.stdout) == ("", done.stdout)
+
+
+TUNED = """\
+seeds: [0]
+baselines: [softmax]
+variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
+tune: {trials: 3, seed: 7, shared: {optimizer.learning_rate: {kind: log, low: 0.001, high: 1}}}
+"""
+
+
+def tried(search, out, values):
+    """Trials made by hand; a value of None is a run that failed."""
+    for number, value in enumerate(values):
+        parameters = {"optimizer.learning_rate": 0.01 * (number + 1)}
+        planned = search._planned(number, parameters)
+        if value is None:
+            (out / planned.folder).mkdir(parents=True)
+            (out / planned.folder / "failed.json").write_text(json.dumps({"reason": "loss is nan"}))
+        else:
+            made.finish(out, planned, {"validation": {"accuracy": value}})
+        (out / planned.folder.parent / "parameters.json").write_text(json.dumps(parameters))
+
+
+def test_the_best_trial_is_chosen_and_a_failed_one_counts(tmp_path):
+    plan = made.plan(tmp_path, TUNED)
+    work = sweep.Work(plan, tmp_path / "out")
+    assert [search.arm.variant for search in work.searching()] == ["softmax", "lgm"]
+    assert work.due() == []  # nothing is trained before its setting is chosen
+    assert len(work.results().rows) == 0
+    tried(work.searches[0], work.out, [0.5, 0.7, 0.7])
+    tried(work.searches[1], work.out, [None, 0.4, 0.3])
+    assert work.searching() == []
+    rates = {planned.arm.variant: planned.settings.optimizer.learning_rate for planned, _ in work.due()}
+    assert rates == {"softmax": 0.02, "lgm": 0.02}
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "| 1 | 0.02 | 70.00, chosen |" in page
+    assert "| 0 | 0.01 | failed |" in page
+
+
+def test_an_unfinished_search_goes_on_where_it_was(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    search = work.searches[0]
+    tried(search, work.out, [0.5, 0.7])
+    (work.out / search._folder(1) / "seed-7" / "metrics.json").unlink()
+    assert search.trials_left == 2
+    planned = search.next()
+    assert planned.name == "trials/softmax/trial-001/seed-7"
+    assert planned.settings.optimizer.learning_rate == 0.02
+    assert search.next() is None  # while one is under way
+
+
+def test_a_search_of_which_every_trial_failed_is_an_error(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    tried(work.searches[0], work.out, [None, None, None])
+    with pytest.raises(RunFailed, match=r"a trial of softmax must end with a value of accuracy, but all 3 failed\."):
+        work.due()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("optuna") is not None, reason="Optuna is installed")
+def test_without_optuna_the_way_out_is_said(tmp_path):
+    (tmp_path / "tuned.yaml").write_text(SWEEP)
+    command = [sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "tuned.yaml", "--out", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "sweep: tune needs Optuna (No module named 'optuna'). Install it with: pip install 'lossbench[tune]'\n"
+    )
