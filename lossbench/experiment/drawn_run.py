@@ -7,11 +7,12 @@ import functools
 import numpy as np
 
 from lossbench import checkpoint
+from lossbench.errors import UserError
 from lossbench.evaluation import geometry
 from lossbench.experiment.opened import open_run
 from lossbench.heads import curves
 from lossbench.plots import CannotDraw
-from lossbench.runs import Run
+from lossbench.runs import Run, reading
 
 MAX_TRAINING_IMAGES = 10_000
 """So many training images, the same in every run, stand for all."""
@@ -79,6 +80,13 @@ class DrawnRun:
         """Embeddings and labels of a split."""
         outputs = self.outputs(split)
         return outputs["embedding"], outputs["label"]
+
+    def arrays(self, path) -> dict:
+        """The arrays of a file that the run kept."""
+        try:
+            return reading.arrays(path)
+        except UserError as error:
+            raise CannotDraw(str(error)) from error
 
     @functools.cached_property
     def description(self) -> dict:

@@ -12,11 +12,10 @@ from lossbench import _mxnet, checkpoint, data, evaluation
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
 from lossbench.experiment.subject import measure
-from lossbench.runs import Run
-from lossbench.runs.run import write_arrays
+from lossbench.runs import Run, write_arrays
 from lossbench.training.position import Position
 
-ATTEMPTS = 5
+ATTEMPTS = 20
 
 
 @dataclass

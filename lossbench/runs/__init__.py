@@ -11,6 +11,6 @@ True
 from __future__ import annotations
 
 from lossbench.runs.finding import find, shown
-from lossbench.runs.run import Evaluation, Run
+from lossbench.runs.run import Evaluation, Run, write_arrays
 
-__all__ = ["Evaluation", "Run", "find", "shown"]
+__all__ = ["Evaluation", "Run", "find", "shown", "write_arrays"]

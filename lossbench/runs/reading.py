@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,23 @@ def metrics(path: Path, findings: Findings) -> dict[str, dict]:
         else:
             findings.add("", f"{name[:40]} must be a mapping with epoch and step, got {_brief(entry)}")
     return found
+
+
+def arrays(path: Path) -> dict:
+    """Return the arrays of a NumPy archive; a `UserError` names a file that is none, or a damaged one."""
+    import zipfile
+    import zlib
+
+    import numpy as np
+
+    try:
+        with paths.open_regular(path) as file:
+            archive = np.load(file)
+            if not isinstance(archive, Mapping):
+                raise ValueError("a single array")
+            return dict(archive)
+    except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} must be a NumPy archive, got: {_brief(error)}. Make it anew.") from error
 
 
 def usable(value: Any, findings: Findings, place: tuple = ()) -> Any:

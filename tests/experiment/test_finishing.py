@@ -6,10 +6,12 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 
+from lossbench import cli, config, experiment
 from lossbench.runs import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -74,7 +76,7 @@ def written(path):
     return {file: file.stat().st_mtime_ns for file in found if any(file.name in record for record in records)}
 
 
-def test_an_evaluation_that_is_interrupted_again_and_again_ends_like_an_undisturbed_one(tmp_path):
+def test_an_evaluation_that_is_interrupted_again_and_again_ends_like_an_undisturbed_one(tmp_path, capsys):
     (tmp_path / "tiny.yaml").write_text(CONFIG)
     train = ["--config", "tiny.yaml", "--run-dir"]
     run(tmp_path, ROOT / "scripts" / "train.py", *train, "whole")
@@ -87,10 +89,10 @@ def test_an_evaluation_that_is_interrupted_again_and_again_ends_like_an_undistur
         assert status < 0 or "--resume" in done.stderr
         if not resume:
             assert list(path.glob(".metrics.json.*")), "the killed writer's file"
-            run(tmp_path, ROOT / "scripts" / "eval.py", "--run", "broken", "--method", "knn")
+            assert cli.main(["eval", "--run", str(path), "--method", "knn"]) == 0
             assert not Run(path).is_finished
-            done = run(tmp_path, ROOT / "scripts" / "train.py", *train, "broken", status=2)
-            assert "holds an unfinished run. Go on with it: --resume" in done.stderr
+            assert cli.main(["train", "--config", str(tmp_path / "tiny.yaml"), "--run-dir", str(path)]) == 2
+            assert "holds an unfinished run. Go on with it: --resume" in capsys.readouterr().err
             assert not list(path.glob(".metrics.json.*"))
         resume = ["--resume"]
     before = written(path)
@@ -103,8 +105,6 @@ def test_an_evaluation_that_is_interrupted_again_and_again_ends_like_an_undistur
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run, made in this process."""
-    from lossbench import config, experiment
-
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(CONFIG)
     experiment.run(config.load(folder / "tiny.yaml", ["trainer.epochs=1"]), folder / "run", device="cpu")
@@ -112,8 +112,6 @@ def finished(tmp_path_factory):
 
 
 def resume(folder, *overrides, **options):
-    from lossbench import config, experiment
-
     settings = config.load(folder / "tiny.yaml", ["trainer.epochs=1", *overrides])
     return experiment.run(settings, folder / "run", resume=True, device="cpu", **options)
 
@@ -156,8 +154,6 @@ DAMAGES = [
 def test_a_damaged_file_is_named_by_every_command_and_a_resume_does_what_is_missing(
     finished, tmp_path, capsys, name, content
 ):
-    from lossbench import cli
-
     path = tmp_path / "run"
     shutil.copytree(finished / "run", path)
     (path / name).write_text(content)
@@ -179,3 +175,24 @@ def test_a_damaged_file_is_named_by_every_command_and_a_resume_does_what_is_miss
     assert after.is_finished
     assert set(after.metrics["last"]["test"]) >= {"accuracy", "accuracy_knn", "confusion", "geometry"}
     assert name in ("history.jsonl", "environment.json") or after.problems == []
+
+
+def test_a_run_is_opened_while_it_trains_and_prunes(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    quick = ["trainer.keep_checkpoints=1", "trainer.checkpoint_every_steps=1", "trainer.epochs=1000"]
+    command = [sys.executable, ROOT / "scripts" / "train.py", "--config", "tiny.yaml", "--run-dir", "run", *quick]
+    training = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    try:
+        run, seen = Run(tmp_path / "run"), set()
+        while not run.steps():
+            assert training.poll() is None
+            time.sleep(0.01)
+        deadline = time.monotonic() + 120
+        while len(seen) < 5 and time.monotonic() < deadline:
+            seen.add(experiment.open_run(run.path, device="cpu").step)
+        assert len(seen) == 5
+        assert len(run.steps()) <= 3
+        assert training.poll() is None
+    finally:
+        training.kill()
+        training.wait()

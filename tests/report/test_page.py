@@ -181,6 +181,17 @@ def test_no_file_of_a_run_breaks_the_page(tmp_path, file, content):
     assert "50.00" in written(tmp_path, tmp_path / "runs").text
 
 
+def test_a_run_whose_evaluation_was_interrupted_shows_no_metrics_and_says_what_is_missing(tmp_path):
+    folder = made.run(tmp_path / "run", metrics={"accuracy": 0.875})
+    Run(folder).write_plan({"test": ["accuracy", "accuracy_knn"]}, ["norms"])
+    page = written(tmp_path, folder)
+    assert "87.50" not in page.text
+    assert (
+        "Not evaluated in full after the last epoch (last test: accuracy_knn; pictures: norms); its curves are shown, "
+        "its metrics are not."
+    ) in page.text
+
+
 def test_no_run_at_all_is_the_users_mistake(tmp_path, capsys):
     assert main([str(tmp_path / "nowhere")], "report.py") == 2
     assert main([str(tmp_path), "--out", str(tmp_path / "r.html")], "report.py") == 2

@@ -5,9 +5,11 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from lossbench.runs import Run
+from lossbench.errors import UserError
+from lossbench.runs import Run, reading, write_arrays
 from tests.report import made
 
 
@@ -50,7 +52,8 @@ def test_finished_is_what_was_planned_and_nothing_less(tmp_path):
     [
         (lambda run: run.write_drawn(20, DRAWN), "pictures: training, norms"),
         (lambda run: run.write_drawn(30, {"training": ["embedding-test.png"]}), "pictures: norms"),
-        (lambda run: run.evaluation_of("last", 3, 31).values("test", {"new": 1}), "last test: accuracy, confusion"),
+        (lambda run: run.evaluation_of("last", 3, 31).values("test", {"accuracy": 1, "confusion": 1}),
+         "last test: accuracy, confusion"),
         (lambda run: run.write_history(run.history[:2]), "2 of 3 epochs are done"),
         (lambda run: (run.path / "plan.json").write_text("{"), "plan.json does not say what was to be measured"),
         (lambda run: run.write_history([{**row, "validation_accuracy": 0.5} for row in run.history]),
@@ -166,3 +169,24 @@ def test_files_of_killed_writers_are_removed_and_those_of_living_ones_kept(tmp_p
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
     assert list(run.pictures) == ["embedding-test"]
+
+
+def test_arrays_are_read_whole_or_named(tmp_path):
+    path = tmp_path / "a.npz"
+    write_arrays(path, {"x": np.arange(5), "name": np.array(["a", "b"])})
+    assert reading.arrays(path)["x"].tolist() == [0, 1, 2, 3, 4]
+    whole = path.read_bytes()
+    single = tmp_path / "single.npy"
+    np.save(single, np.arange(3))
+    torn = [whole[:size] for size in range(0, len(whole), 37)]
+    changed = [whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :] for place in range(0, len(whole), 5)]
+    for content in [*torn, single.read_bytes(), b"PK\x03\x04", b"text"]:
+        path.write_bytes(content)
+        with pytest.raises(UserError, match=r"a\.npz must be a NumPy archive, got: .* Make it anew\."):
+            reading.arrays(path)
+    for content in changed:  # some bytes of a zip file mean nothing
+        path.write_bytes(content)
+        try:
+            reading.arrays(path)
+        except UserError as error:
+            assert "a.npz" in str(error)

@@ -140,7 +140,7 @@ def animation(run, **_) -> dict:
             "animation needs the embeddings of each epoch, which training keeps where they have 2 or 3 dimensions and "
             "evaluation.embeddings_every_epochs is set; this run has none."
         )
-    frames = [_frame(path) for path in found]
+    frames = [_frame(run.arrays(path)) for path in found]
     kind = frames[-1].pop("prototype_kind", None) or run.prototype_kind
     directions = kind == "weight"
     size = frames[-1]["embedding"].shape[1]
@@ -171,11 +171,10 @@ def _epoch(path):
     return int(path.stem.partition("-")[2])
 
 
-def _frame(path):
-    with np.load(path) as arrays:
-        frame = {name: arrays[f"test_{name}"] for name in ("embedding", "label")}
-        kind = {"prototype_kind": str(arrays["prototype_kind"])} if "prototype_kind" in arrays else {}
-        return {**frame, "prototypes": arrays["prototypes"], **kind}
+def _frame(arrays):
+    frame = {name: arrays[f"test_{name}"] for name in ("embedding", "label")}
+    kind = {"prototype_kind": str(arrays["prototype_kind"])} if "prototype_kind" in arrays else {}
+    return {**frame, "prototypes": arrays["prototypes"], **kind}
 
 
 def _projected(frame, plane, directions):

@@ -33,8 +33,7 @@ def roc(run, **_) -> dict:
     for path in sorted(run.evaluation.glob(f"{run.checkpoint}-*.npz")):
         split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
         if method in _ROC:
-            with np.load(path) as arrays:
-                drawn.update(_ROC[method](run, split, dict(arrays)))
+            drawn.update(_ROC[method](run, split, run.arrays(path)))
     if not drawn:
         raise CannotDraw(
             f"roc needs what eval.py --method {' or '.join(_ROC)} keeps; this run has none of it for its checkpoint "

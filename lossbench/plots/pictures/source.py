@@ -42,6 +42,9 @@ class Source(Protocol):
     def points(self, split: str) -> tuple:
         """`embedding` and `label`."""
 
+    def arrays(self, path) -> dict:
+        """The arrays of a file in `embeddings` or `evaluation`."""
+
     def target_logit(self) -> dict:
         """`x`, `curves` (name -> values) and `values`, the x of training images: the true class's logit by the head."""
 
