@@ -4,14 +4,17 @@ CONFIG ?= configs/lgm_digits.yaml
 ARGS ?=
 
 VENV := .venv/bin/python
+NUMERIC := tests/backbones tests/training tests/heads/test_contract.py tests/test_attacks.py tests/test_inference.py
 SETUP := PYTHON="$(PYTHON)" sh .ci/setup.sh
 
-.PHONY: help train test floors results lint requirements clean
+.PHONY: help train test test-avx2 package floors results lint requirements clean
 
 help:
 	@echo "make train         build .venv and train L-GM on the embedded digits"
 	@echo "                   (another experiment: make train CONFIG=configs/lgm_mnist.yaml ARGS=\"trainer.epochs=3\")"
 	@echo "make test          lint, format check and all tests (a part of them: make test ARGS=\"-m 'not slow'\")"
+	@echo "make test-avx2     the numeric tests once more, as on a processor without AVX-512"
+	@echo "make package       sdist and wheel, installed into a clean environment and tried"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
 	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
 	@echo "make lint          lint and format check alone"
@@ -25,6 +28,15 @@ train:
 
 test: lint
 	$(VENV) -m pytest $(ARGS)
+
+# Without AVX-512 oneDNN has other kernels, which round otherwise.
+test-avx2:
+	@$(SETUP) test
+	DNNL_MAX_CPU_ISA=AVX2 $(VENV) -m pytest -q -m "not slow" $(NUMERIC)
+
+package:
+	@$(SETUP) test
+	sh .ci/package.sh $(VENV)
 
 floors:
 	@$(SETUP) test
