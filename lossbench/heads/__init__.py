@@ -5,6 +5,7 @@ from __future__ import annotations
 from lossbench import registry
 from lossbench.heads.a_softmax import ASoftmax as ASoftmax
 from lossbench.heads.a_softmax import SphereFace as SphereFace
+from lossbench.heads.adacos import AdaCos as AdaCos
 from lossbench.heads.am_softmax import AMSoftmax as AMSoftmax
 from lossbench.heads.am_softmax import CosFace as CosFace
 from lossbench.heads.arcface import ArcFace as ArcFace

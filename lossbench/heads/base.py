@@ -210,8 +210,9 @@ class ScaledHead(LinearHead):
     @classmethod
     def agree(cls, values):
         lowest = cls.LOWEST_LEARNED_SCALE
-        good = not values.get("learn_scale") or values["scale"] >= lowest
-        require(good, cls.__name__, "scale", f"be at least {lowest} if it is learned", values["scale"], COSINES)
+        if values.get("learn_scale"):
+            rule = f"be at least {lowest} if it is learned"
+            require(values["scale"] >= lowest, cls.__name__, "scale", rule, values["scale"], COSINES)
 
     @classmethod
     def schedulable(cls, values):
