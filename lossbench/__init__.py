@@ -5,12 +5,18 @@ regularizers are imported when they are first asked for: ``from lossbench import
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 from lossbench import _mxnet
 
 __version__ = "0.1.0"
 
 _ROOMS = ("lossbench.heads", "lossbench.regularizers")
+
+
+if TYPE_CHECKING:
+    from lossbench.heads import *  # noqa: F403
+    from lossbench.regularizers import *  # noqa: F403
 
 
 def _classes() -> dict:

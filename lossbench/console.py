@@ -9,7 +9,7 @@ import shutil
 import sys
 import textwrap
 
-from lossbench import __version__, errors, terminal
+from lossbench import __version__, errors, plugins, terminal
 
 DONE, FAILED = 0, 1
 LONG_TEXT, MOST_CLASSES = 60, 100  # beyond: wrapped below a table; left out of one
@@ -32,7 +32,21 @@ def parser(prog, description, examples="") -> argparse.ArgumentParser:
     parser = _Parser(prog=prog, description=description, epilog=examples, formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
+    parser.add_argument(
+        "--plugin",
+        action=_RequestPlugin,
+        metavar="FILE",
+        help="Python file that brings losses, backbones or data sources of your own; may be given several times "
+        f"(also: {plugins.VARIABLE}, and installed packages)",
+    )
     return parser
+
+
+class _RequestPlugin(argparse.Action):
+    """Has a plugin loaded once a command looks up a name, which is after its arguments were read."""
+
+    def __call__(self, parser, namespace, value, option_string=None):
+        plugins.request(value)
 
 
 def add_device(parser):
@@ -108,6 +122,7 @@ def guarded(command):
         arguments = sys.argv[1:] if arguments is None else arguments
         with terminal.streams():
             try:
+                plugins.request_from_surroundings()
                 status = command(arguments, prog) or DONE
                 sys.stdout.flush()
                 return status

@@ -66,6 +66,14 @@ def loaded() -> list[Plugin]:
     return list(_loaded.values())
 
 
+def used_by(settings) -> dict:
+    """Name -> checksum of the plugins whose parts a config names."""
+    named = {f"{registry.HEADS.kind} {settings.head.name}", f"{registry.BACKBONES.kind} {settings.backbone.name}"}
+    named.add(f"{registry.SOURCES.kind} {settings.data.source}")
+    named.update(f"{registry.REGULARIZERS.kind} {regularizer.name}" for regularizer in settings.regularizers)
+    return {plugin.name: plugin.checksum for plugin in loaded() if named & set(plugin.parts)}
+
+
 def _load_file(path: Path) -> None:
     content = path.read_bytes()
     checksum = hashlib.sha256(content).hexdigest()

@@ -14,9 +14,23 @@ PACKAGE = Path(lossbench.__file__).parent
 # what any stage may import; they import no stage
 SHARED = {
     *("_mxnet", "_numpy", "_waiting", "_gluon", "_cores"),
-    *("errors", "options", "registry", "block", "ops", "atomic", "paths", "params", "terminal", "locking"),
+    *(
+        "errors",
+        "options",
+        "registry",
+        "plugins",
+        "block",
+        "contract",
+        "ops",
+        "atomic",
+        "paths",
+        "params",
+        "terminal",
+        "locking",
+    ),
 }
 COMPOSERS = {
+    "__init__": {"heads", "regularizers"},  # what `from lossbench import ...` offers
     "experiment": "every stage",
     "benchmarks": "every stage",
     "sweep": {"config", "runs", "report", "experiment"},
@@ -30,8 +44,8 @@ TABLES = {  # (room, room whose one table it reads): why
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
 READERS = {"runs": {"config"}}  # stages that read what another one wrote
-WITHOUT_MXNET = {"config", "evaluation", "plots", "plugins", "report", "runs"} | SHARED - {
-    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "ops",
+WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
+    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "contract", "ops",
 }  # fmt: skip
 
 

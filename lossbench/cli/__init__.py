@@ -18,6 +18,8 @@ from lossbench.cli import (
     configs,
     embed,
     eval,
+    losses,
+    new_loss,
     plot,
     predict,
     report,
@@ -29,10 +31,10 @@ from lossbench.errors import UserError
 
 # In the order in which a beginner meets them.
 COMMANDS = {
-    module.__name__.rpartition(".")[2]: module
+    module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         *(train, eval, predict, embed, plot, report, sweep),
-        *(runs, compare, clean, configs, benchmark, completion),
+        *(losses, new_loss, runs, compare, clean, configs, benchmark, completion),
     )
 }
 DESCRIPTION = "Train, evaluate and compare classification losses that shape the embedding space, in MXNet."

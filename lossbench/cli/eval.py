@@ -103,7 +103,7 @@ def main(arguments, prog):
     opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
     for sentence in opened.damage:
         print(f"Passed over: {sentence}", file=sys.stderr)
-    for sentence in opened.run.read_all().problems:
+    for sentence in [*opened.run.changed_plugins(), *opened.run.read_all().problems]:
         print(f"{options.run}: {sentence}", file=sys.stderr)
     methods = options.method or list(opened.model.settings.evaluation.methods)
     split = options.split or opened.split_for(methods)

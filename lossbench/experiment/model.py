@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _cores, _gluon, _mxnet, backbones, heads, inference, regularizers
+from lossbench import _cores, _gluon, _mxnet, backbones, contract, heads, inference, regularizers
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 from lossbench.training import optimizers
@@ -72,6 +72,9 @@ class Model:
         """
         backbone, head = self._build()
         _initialize(backbone, head, self.settings, self.devices)
+        contract.require_outputs(
+            head, backbone.embedding_size, self.dataset.num_classes, self.settings.head.name, self.devices[0]
+        )
         for device in self.devices:
             head.predict(backbone(mx.nd.zeros((1, *self.dataset.image_shape), ctx=device))).wait_to_read()
         self._compile(backbone)

@@ -8,7 +8,7 @@ import threading
 from dataclasses import dataclass
 from typing import Optional
 
-from lossbench import _mxnet, config, data
+from lossbench import _mxnet, config, data, plugins
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
 from lossbench.experiment.training import Training
@@ -75,6 +75,8 @@ def run(
             changed = _changed(folder, folder.load_config(), settings, resume)
             if folder.is_finished and {config.on_resume(key) for key in changed} <= {"neutral"}:
                 return Result(folder, finished_before=True)
+            for sentence in folder.changed_plugins():
+                raise UserError(f"run: {folder.path} must go on as it began. {sentence} Choose another --run-dir.")
             if not resume:
                 raise UserError(
                     f"run: {folder.path} holds an unfinished run. Go on with it: --resume; or start another: --run-dir."
@@ -93,6 +95,7 @@ def run(
             cores=_mxnet.thread_count(),
             threads=_mxnet.threads(),
             precision=model.precision,
+            plugins=plugins.used_by(settings),
             data={
                 "checksums": dataset.checksums,
                 "former_checksums": folder.former_checksums(dataset.checksums),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossbench import registry
+from lossbench import contract, registry
 from lossbench.heads.a_softmax import ASoftmax as ASoftmax
 from lossbench.heads.a_softmax import SphereFace as SphereFace
 from lossbench.heads.adacos import AdaCos as AdaCos
@@ -37,4 +37,6 @@ def build(config, num_classes: int, embedding_size: int):
     options = dict(config) if isinstance(config, dict) else config.model_dump()
     name = options.pop("name")
     options.pop("loss_weight", None)
-    return registry.HEADS.get(name)(num_classes, embedding_size, **options)
+    head = registry.HEADS.get(name)(num_classes, embedding_size, **options)
+    contract.require_methods(head, Head, name)
+    return head

@@ -60,6 +60,8 @@ class Head(LossBlock):
 
     metric = "euclidean"
     figure: tuple = ({},)
+    must_write = ("logits", "loss", "prototypes")
+    asked_for = ("predict", "prototypes", "describe", "metric", "scheduled", "set_scheduled", "check_labels")
     changes_one_logit = True
 
     options = {

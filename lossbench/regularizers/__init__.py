@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossbench import registry
+from lossbench import contract, registry
 from lossbench.regularizers.base import Regularizer as Regularizer
 from lossbench.regularizers.center import CenterLoss as CenterLoss
 from lossbench.regularizers.ring import RingLoss as RingLoss
@@ -28,7 +28,9 @@ def build(configs, num_classes: int, embedding_size: int) -> list:
     built = []
     for config in configs:
         options = dict(config) if isinstance(config, dict) else config.model_dump()
-        chosen = registry.REGULARIZERS.get(options.pop("name"))
+        name = options.pop("name")
+        chosen = registry.REGULARIZERS.get(name)
         create = getattr(chosen, "create", None)  # a plain block of the user's own has none
         built.append(create(num_classes, embedding_size, **options) if create else chosen(**options))
+        contract.require_methods(built[-1], Regularizer, name)
     return built

@@ -30,6 +30,11 @@ class Regularizer(LossBlock):
     options = {"loss_weight": loss_weight_of(0.01, "the penalty")}
     figure: tuple = ({},)
     needs_calibration = False
+    must_write = ("hybrid_forward",)
+    asked_for = (
+        *("scheduled", "set_scheduled", "default_groups", "row_weights"),
+        *("calibrate", "needs_calibration", "prototypes"),
+    )
 
     def __init__(self, *, prefix=None, params=None, **options):
         super().__init__(options, prefix=prefix, params=params)

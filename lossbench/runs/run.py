@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from lossbench import config, locking
+from lossbench import config, locking, plugins
 from lossbench.atomic import write_atomically, write_json
 from lossbench.config import plain, yaml_file
 from lossbench.errors import UserError
@@ -74,9 +74,36 @@ class Run:
         return self.value("seed", 0)
 
     def load_config(self, overrides=()):
-        """Return the validated config, for those who build models from it."""
+        """Return the validated config, for those who build models from it.
+
+        Raises
+        ------
+        UserError
+            This is no run folder, its config is not valid, or a plugin that it needs was not loaded.
+        """
         self.require()
+        loaded = {plugin.name for plugin in plugins.loaded()}
+        for name in self.plugins:
+            if name not in loaded:
+                raise UserError(
+                    f"run: {self.path} needs the plugin {name}, which was not loaded. Name its file: --plugin {name}.py."
+                )
         return config.load(self.config_file, overrides)
+
+    @property
+    def plugins(self) -> dict:
+        """Name -> SHA-256 of the plugins that the run was trained with."""
+        found = self.environment.get("plugins")
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+    def changed_plugins(self) -> list[str]:
+        """A sentence for each plugin that is not the one that the run was trained with."""
+        return [
+            f"The plugin {plugin.name} has changed since the run was trained (SHA-256 {self.plugins[plugin.name][:12]}, "
+            f"now {plugin.checksum[:12]})."
+            for plugin in plugins.loaded()
+            if self.plugins.get(plugin.name, plugin.checksum) != plugin.checksum
+        ]
 
     @functools.cached_property
     def history(self) -> list[dict]:

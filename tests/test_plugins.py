@@ -1,0 +1,195 @@
+"""Losses, backbones and data of one's own, by the real command line."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lossbench import contract, heads, plugins, registry
+from lossbench._mxnet import mx
+
+ROOT = Path(__file__).parents[1]
+BROUGHT = """
+from lossbench import Softmax, backbones, data
+class Mine(Softmax):
+    "Softmax of my own."
+def photos(section, seed):
+    from types import SimpleNamespace
+    from lossbench.data import synthetic
+    return synthetic.load(SimpleNamespace(num_classes=3, image_size=8, channels=1, train_size=60, test_size=30), seed)
+def net(image_shape, embedding_size=None, *, width=4):
+    from lossbench.backbones.convnet import ConvNet
+    return ConvNet(image_shape=image_shape, embedding_size=embedding_size)
+HEADS = {"mine": Mine}
+BACKBONES = {"net": net}
+SOURCES = {"photos": photos}
+"""
+CONFIG = """
+data: {source: photos, batch_size: 20, validation_fraction: 0}
+backbone: {name: net, width: 8}
+head: {name: mine, use_bias: true}
+optimizer: {name: nag, learning_rate: 0.01}
+trainer: {epochs: 1, progress: none}
+evaluation: {methods: [softmax], embeddings_every_epochs: null}
+"""
+
+
+def run(*arguments, cwd, **environment):
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+    command = [sys.executable, "-c", "import sys; from lossbench.cli import main; sys.exit(main())", *arguments]
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a plugin, a config and a run of them."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "brought.py").write_text(BROUGHT)
+    (folder / "mine.yaml").write_text(CONFIG)
+    code, out, err = run("train", "--plugin", "brought.py", "--config", "mine.yaml", "--run-dir", "run", cwd=folder)
+    assert code == 0, err
+    return folder
+
+
+def test_a_run_of_a_plugin_is_evaluated_by_every_command_that_is_given_it(trained):
+    code, out, err = run("eval", "--run", "run", "--method", "knn", cwd=trained, LOSSBENCH_PLUGINS="brought.py")
+    assert (code, err) == (0, "")
+    assert "accuracy_knn" in out
+    assert run("embed", "--run", "run", "--out", "e.npz", "--plugin", "brought.py", cwd=trained)[0] == 0
+    assert run("plot", "run", "--kind", "norms", "--plugin", "brought.py", cwd=trained)[0] == 0
+    assert run("report", "run", cwd=trained)[0] == 0, "a report needs no code"
+
+
+def test_without_its_plugin_a_run_says_which_one_is_missing(trained):
+    for command in (["eval"], ["embed", "--out", "e.npz"]):
+        code, out, err = run(*command, "--run", "run", cwd=trained)
+        assert (code, err) == (
+            2,
+            "run: run needs the plugin brought, which was not loaded. Name its file: --plugin brought.py.\n",
+        )
+    environment = (trained / "run" / "environment.json").read_text()
+    assert str(trained) not in environment.partition('"plugins"')[2].partition("}")[0]
+
+
+def test_another_version_is_named_and_not_resumed(trained, tmp_path):
+    changed = tmp_path / "brought.py"
+    changed.write_text(BROUGHT + "\n# changed\n")
+    code, out, err = run("eval", "--run", "run", "--method", "softmax", "--plugin", str(changed), cwd=trained)
+    assert code == 0
+    assert "The plugin brought has changed since the run was trained" in err
+    arguments = ["--config", "mine.yaml", "trainer.epochs=2", "--run-dir", "run", "--resume"]
+    code, out, err = run("train", "--plugin", str(changed), *arguments, cwd=trained)
+    assert code == 2
+    assert "run: run must go on as it began. The plugin brought has changed" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("x = 1\n", "must have one of the tables HEADS, REGULARIZERS, BACKBONES, SOURCES, got none"),
+        ("HEADS = [1]\n", "HEADS must be a dict of names and classes, got [1]"),
+        ("HEADS = {'softmax': int}\n", "HEADS: name must not be one that there is already, got 'softmax'"),
+        ("import nothing_of_that_name\n", "must run as Python, got ModuleNotFoundError"),
+        (None, "must be a Python file, but there is none"),
+    ],
+)
+def test_a_bad_plugin_is_one_line(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "bad.py").write_text(content)
+    code, out, err = run("losses", "--plugin", "bad.py", cwd=tmp_path)
+    assert (code, err.count("\n")) == (2, 1)
+    assert message in err
+
+
+def test_an_installed_package_brings_its_losses(tmp_path):
+    (tmp_path / "brought.py").write_text(BROUGHT)
+    info = tmp_path / "brought-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: brought\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lossbench.plugins]\nbrought = brought\n")
+    code, out, err = run("losses", "mine", cwd=tmp_path, PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}")
+    assert (code, err) == (0, "")
+    assert out.startswith("mine (Mine)\n\nSoftmax of my own.\n\nParameters\n")
+
+
+def test_losses_are_listed():
+    code, out, err = run("losses", cwd=ROOT)
+    assert (code, err) == (0, "")
+    for name in registry.HEADS.built_in():
+        assert re.search(rf"^  .*\b{name}\b", out, re.MULTILINE), name
+    code, out, err = run("losses", "arcfase", cwd=ROOT)
+    assert code == 2
+    assert "Did you mean arcface?" in err
+
+
+class Plain(mx.gluon.HybridBlock):
+    """A block that is no head."""
+
+    def hybrid_forward(self, F, embedding, label):
+        return F.mean(embedding), embedding
+
+
+class Half(heads.Head):
+    """A head without a loss."""
+
+    names = ("half",)
+
+    def logits(self, F, embedding):
+        return embedding
+
+
+def test_what_a_loss_lacks_is_said_before_training():
+    with registry.added(heads={"plain": lambda classes, size: Plain(), "half": Half, "no block": lambda *_: 3}):
+        for name, message in [
+            (
+                "plain",
+                "head plain: `Plain` must have predict, prototypes, describe, metric, .*. Derive it",
+            ),
+            ("half", "head half: `Half` must have loss, prototypes, got none of its own. See the docstring"),
+            ("no block", "head no block: `int` must be a HybridBlock, got 3"),
+        ]:
+            with pytest.raises(ValueError, match=message):
+                heads.build({"name": name}, 3, 2)
+    block = Plain()
+    block.initialize()
+    with pytest.raises(ValueError, match=r"must return a loss \(2,\) and logits \(2, 3\) for 2 embeddings, got \(1,\)"):
+        contract.require_outputs(block, 2, 3, "plain", mx.cpu())
+
+
+def test_a_plugins_name_is_its_own(tmp_path):
+    one, other = tmp_path / "a" / "twin.py", tmp_path / "b" / "twin.py"
+    for path, text in ((one, "HEADS = {'one': object}\n"), (other, "HEADS = {'two': object}\n")):
+        path.parent.mkdir()
+        path.write_text(text.replace("object", "type('T', (), {})"))
+        plugins.request(path)
+    with registry.added(), pytest.raises(ValueError, match="must have a name of its own, but another twin is loaded"):
+        registry.HEADS.table()
+
+
+@pytest.mark.slow
+def test_the_page_on_a_loss_of_ones_own(tmp_path):
+    """Every command of docs/own_loss.md, in its order."""
+    page = (ROOT / "docs" / "own_loss.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^\$ (.*)$", page, re.MULTILINE)
+    assert len(commands) == 8
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    main = "import sys; from lossbench.cli import main; sys.exit(main())"
+    (bin_folder / "lossbench").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{main}' \"$@\"\n")
+    (bin_folder / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    for script in bin_folder.iterdir():
+        script.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+    assert (tmp_path / "runs/my_loss/plots/target-logit.png").stat().st_size > 10_000
+    assert "my_loss" in (tmp_path / "report.html").read_text()
