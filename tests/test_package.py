@@ -1,6 +1,7 @@
 """The package as others meet it: its names, what an installation ships, the pinned requirements, the set-up script."""
 
 import ast
+import json
 import os
 import re
 import shutil
@@ -133,6 +134,34 @@ def test_the_sets_agree(file, python):
         assert other.get(name) == version or (name, file) == ("mxnet", "requirements-gpu.txt")
 
 
+def test_the_container_is_built_from_what_is_there():
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert {"requirements.txt", "requirements-gpu.txt"} == set(re.findall(r"requirements[-\w]*\.txt", text))
+    command = json.loads(re.search(r"^ENTRYPOINT (.*)$", text, re.MULTILINE)[1])
+    assert command == ["lossbench"]
+    stages = re.findall(r"^FROM \S+ AS (\w+)$", text, re.MULTILINE)
+    container = json.loads((ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert container["build"]["target"] in stages
+    assert (ROOT / ".devcontainer" / container["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    needed = {"setup.py", "README.md", "LICENSE", "pyproject.toml", "requirements.txt", "lossbench", "configs"}
+    assert not needed & set(ignored)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="needs a shell")
+def test_the_containers_steps_are_a_shells(tmp_path):
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    steps = [step.replace("\\\n", " ") for step in re.findall(r"^RUN ((?:.*\\\n)*.*)", text, re.MULTILINE)]
+    assert len(steps) == 2
+    for step in steps:
+        subprocess.run(["sh", "-n", "-c", step], check=True, timeout=60)
+    refused = steps[1].replace("/opt/lossbench", str(tmp_path))
+    done = subprocess.run(
+        ["sh", "-c", refused], env={**os.environ, "MXNET": "cu90"}, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (1, "MXNET must be cpu or cu112, got cu90\n")
+
+
 def test_setup_requires_no_mxnet_itself(setup_arguments):
     assert not [line for line in setup_arguments["install_requires"] if line.startswith("mxnet")]
     assert setup_arguments["python_requires"] == ">=3.10,<3.15"
@@ -221,7 +250,9 @@ def test_setup_installs_mxnet_without_its_dependencies_where_they_are_not_to_be_
 
 
 def test_mxnet_is_the_same_release_everywhere(setup_arguments):
-    script = (ROOT / ".ci" / "setup.sh").read_text(encoding="utf-8")
+    files = (".ci/setup.sh", ".ci/package.sh", "Dockerfile", "docs/install.md", "README.md")
+    script = " ".join((ROOT / name).read_text(encoding="utf-8") for name in files)
+    assert all("mxnet" in (ROOT / name).read_text(encoding="utf-8") for name in files)
     extras = [str(Requirement(setup_arguments["extras_require"][name][0]).specifier) for name in ("cpu", "cu112")]
     said = re.findall(r"mxnet(?:-cu112)?(==[\d.]+)", f"{script} {_mxnet.CPU_INSTALL} {_mxnet.GPU_INSTALL}")
     assert {*extras, *said} == {"==1.9.1"}
