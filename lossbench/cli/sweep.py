@@ -18,7 +18,7 @@ The folder gets README.md, runs.csv, results.json, report.html and a drawing of 
 EXAMPLES = """\
 examples:
   sweep.py configs/sweeps/digits.yaml --dry-run               (the runs, what there is of each, how long they take)
-  sweep.py configs/sweeps/digits.yaml
+  sweep.py digits                                             (by name, as lossbench has it)
   sweep.py configs/sweeps/digits.yaml --only "lgm*" --jobs 2
   sweep.py configs/sweeps/digits.yaml --publish docs/results/digits
   sweep.py configs/sweeps/digits.yaml --out docs/results/digits --tables
@@ -28,7 +28,7 @@ examples:
 @console.guarded
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
-    parser.add_argument("sweep", metavar="FILE", help="sweep file, such as configs/sweeps/digits.yaml")
+    parser.add_argument("sweep", metavar="FILE", help="sweep file, or the name of one that lossbench has")
     parser.add_argument("--out", metavar="DIR", help="the sweep's folder (default: sweeps/<name>)")
     parser.add_argument("--only", default="*", metavar="PATTERN", help='variants or runs, such as "lgm*" or "*/seed-0"')
     parser.add_argument(

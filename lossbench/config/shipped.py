@@ -16,11 +16,12 @@ def folder() -> Path:
     return installed if installed.is_dir() else package.parent / "configs"
 
 
-def names() -> list[str]:
-    return sorted(path.stem for path in folder().glob("*.yaml"))
+def names(below: str = "") -> list[str]:
+    """Those of experiments, or those in a folder below, such as `sweeps`."""
+    return sorted(path.stem for path in (folder() / below).glob("*.yaml"))
 
 
-def find(named: Union[str, Path]) -> Path:
+def find(named: Union[str, Path], below: str = "") -> Path:
     """Return the file that is meant: a path, or the name of a shipped config where no such file is there.
 
     Raises
@@ -31,8 +32,10 @@ def find(named: Union[str, Path]) -> Path:
     path = Path(named)
     if path.suffix or len(path.parts) != 1 or path.exists():
         return path
-    if str(path) in names():
-        return folder() / f"{path}.yaml"
-    close = difflib.get_close_matches(str(path), names(), 1)
-    way_out = f"Did you mean {close[0]}?" if close else "`lossbench configs` lists them"
+    known = names(below)
+    if str(path) in known:
+        return folder() / below / f"{path}.yaml"
+    close = difflib.get_close_matches(str(path), known, 1)
+    lists = f"There are: {', '.join(known)}" if below else "`lossbench configs` lists them"
+    way_out = f"Did you mean {close[0]}?" if close else lists
     raise ConfigError(f"config {path}: must be a file, or the name of a config that lossbench has. {way_out}")

@@ -154,12 +154,11 @@ def _text(value: Plain) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", text)
 
 
-def load(path: Union[str, Path]) -> Sweep:
+def load(path: Path) -> Sweep:
     """Read and validate a sweep file; `ConfigError` says in one line what is wrong where.
 
     The variants' own configs are not read here.
     """
-    path = Path(path)
     settings = {"name": path.stem, **yaml_file.read(path)}
     try:
         return Sweep.model_validate(settings)

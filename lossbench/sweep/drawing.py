@@ -37,10 +37,11 @@ def differences(table) -> Markup:
     for value, text in _ticks(low, high):
         drawn.append(_line(across(value), TOP - 6, bottom, INK if value == 0 else RULE, 1.5 if value == 0 else 1))
         drawn.append(_text(text, across(value), bottom + 15, QUIET, 12, "middle"))
-    names = ", ".join(dict.fromkeys(each.baseline for each in rows))
-    drawn.append(_text(names, across(0), TOP - 12, INK, 12, _anchor(float(across(0)))))
+    baselines = {each.baseline for each in rows}
+    named = "baseline" if len(baselines) > 1 else rows[0].baseline
+    drawn.append(_text(named, across(0), TOP - 12, INK, 12, _anchor(float(across(0)))))
     for number, each in enumerate(rows):
-        drawn.append(_row(each, TOP + ROW * number, across, unit, several=", " in names))
+        drawn.append(_row(each, TOP + ROW * number, across, unit, several=len(baselines) > 1))
     points = f" ({unit.of_differences})" if unit.of_differences else ""
     axis = f"difference by seed{points}; bar: 95 % interval of the mean"
     drawn.append(_text(axis, WIDTH / 2, height - 8, QUIET, 12, "middle"))
@@ -106,4 +107,6 @@ def _line(x, top, bottom, stroke, width):
 
 
 def _text(text, x, y, fill, size, anchor):
-    return element("text", text, x=x, y=y, fill=fill, font_size=size, text_anchor=anchor)
+    """Text that lines do not cross."""
+    halo = {"stroke": "#ffffff", "stroke_width": 4, "paint_order": "stroke"}
+    return element("text", text, x=x, y=y, fill=fill, font_size=size, text_anchor=anchor, **halo)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from lossbench import config
+from lossbench.config import shipped
 from lossbench.config import sweep as schema
 from lossbench.errors import UserError
 
@@ -94,14 +95,15 @@ class Plan:
 
 
 def load(path) -> Plan:
-    """Read a sweep file and the configs that it names.
+    """Read a sweep file, or the one that comes with lossbench under a name, and the configs that it names.
 
     Raises
     ------
     ConfigError
         One line: file, key, rule, value, way out.
     """
-    path, sweep = Path(path), schema.load(path)
+    path = shipped.find(path, "sweeps")
+    sweep = schema.load(path)
     arms = [
         _arm(path, sweep, name, base, variant, data_set)
         for data_set in list(sweep.data_sets) or [None]

@@ -62,7 +62,9 @@ def metric(name: str) -> str:
 def heading(table) -> str:
     """What a table shows."""
     where = f"{table.data_set}: " if table.data_set else ""
-    return f"{where}{metric(table.metric)} on {SPLITS[table.split]}, {CHECKPOINTS[table.checkpoint]}"
+    name = metric(table.metric)
+    name = name if where else name[:1].upper() + name[1:]
+    return f"{where}{name} on {SPLITS[table.split]}, {CHECKPOINTS[table.checkpoint]}"
 
 
 def pair(comparison) -> str:

@@ -29,6 +29,13 @@ def test_a_shipped_sweep_loads_and_says_how_long_it_takes(path):
     assert any(word in comment for word in ("minute", "hour"))
 
 
+def test_a_shipped_sweep_is_found_by_name_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert sweep.load("digits").sweep == sweep.load(SHIPPED[0].with_name("digits.yaml")).sweep
+    with pytest.raises(UserError, match=r"config digit: must be a file, or the name .* Did you mean digits\?"):
+        sweep.load("digit")
+
+
 def test_a_run_is_what_its_command_trains(tmp_path):
     plan = made.plan(tmp_path, GOOD)
     planned = {run.name: run for run in plan.runs()}

@@ -77,7 +77,7 @@ def test_a_sweep_trains_every_variant_with_every_seed(trained):
     assert [line.split()[0] for line in lines] == [f"[{k}/8]" for k in range(1, 9)]
     assert all(" accuracy " in line and " trained in " in line for line in lines)
     assert all("left" in line for line in lines[:-1])
-    table = said.split("accuracy by logits on test images, after the last epoch")[1]
+    table = said.split("Accuracy by logits on test images, after the last epoch")[1]
     for variant in ("softmax", "lgm", "arcface", "center"):
         values = [Run(out / variant / f"seed-{seed}").metrics["last"]["test"]["accuracy"] for seed in (0, 1)]
         assert f"{variant:<7}  2  {100 * np.mean(values):.2f} ± {100 * np.std(values, ddof=1):.2f}" in table
