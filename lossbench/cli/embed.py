@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from lossbench import console
+from lossbench.cli.opening import open_run
 
 SPLITS = ("test", "validation", "train", "holdout")
 DESCRIPTION = """\
@@ -35,11 +36,11 @@ def main(arguments, prog):
     show = sys.stderr.isatty()
     if options.images:
         paths = experiment.image_files(options.images)
-        opened = experiment.open_run(options.run, options.checkpoint, needs_data=False, **console.opening(options))
+        opened = open_run(options, needs_data=False)
         experiment.embed_files(opened, paths, options.out, show=show)
         print(f"{len(paths):,} embeddings of images: {options.out}")
         return
     split = options.split or "test"
-    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
+    opened = open_run(options)
     count = experiment.write_embeddings(opened, split, options.out, show=show)
     print(f"{count:,} embeddings of the {split} split: {options.out}")

@@ -6,6 +6,7 @@ import sys
 from fractions import Fraction
 
 from lossbench import console
+from lossbench.cli.opening import open_run
 
 DESCRIPTION = """\
 Evaluate a trained run. No label reaches the network. Values are printed, and merged into the run's metrics.json; what
@@ -98,13 +99,9 @@ def main(arguments, prog):
         if key != "data.root" or not options.data_root:
             parser.error(f"data.root=DIR is all that may change of the config, got {options.moved}")
 
-    from lossbench import atomic, experiment
+    from lossbench import atomic
 
-    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
-    for sentence in opened.damage:
-        print(f"Passed over: {sentence}", file=sys.stderr)
-    for sentence in [*opened.run.changed_plugins(), *opened.run.read_all().problems]:
-        print(f"{options.run}: {sentence}", file=sys.stderr)
+    opened = open_run(options)
     methods = options.method or list(opened.model.settings.evaluation.methods)
     split = options.split or opened.split_for(methods)
     methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from lossbench import console
+from lossbench.cli.opening import open_run
 
 DESCRIPTION = """\
 Name the class of images with a trained run.
@@ -36,7 +37,7 @@ def main(arguments, prog):
     from lossbench import experiment
 
     paths = experiment.image_files(options.images)
-    opened = experiment.open_run(options.run, options.checkpoint, needs_data=False, **console.opening(options))
+    opened = open_run(options, needs_data=False)
     rows = experiment.predict(opened, paths, top=options.top, show=sys.stderr.isatty())
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]

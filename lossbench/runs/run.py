@@ -203,7 +203,7 @@ class Run:
 
     def read_all(self) -> Run:
         """Read every file, so that `problems` is complete; returns the run."""
-        _ = self.values, self.history, self.environment, self.metrics, self.plan, self.drawn
+        _ = self.values, self.history, self.environment, self.metrics, self.data, self.plan, self.drawn
         return self
 
     def _read(self, name, reader, *, required=False):

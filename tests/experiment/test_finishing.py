@@ -146,6 +146,7 @@ DAMAGES = [
     ("environment.json", "[" * 100_000),
     ("environment.json", '{"data": 3, "versions": [1]}'),
     ("drawn.json", "null"),
+    ("data.json", "{"),
     ("plan.json", "{"),
 ]
 
@@ -163,6 +164,8 @@ def test_a_damaged_file_is_named_by_every_command_and_a_resume_does_what_is_miss
         assert cli.main([command, *map(str, arguments)]) == 0
         return capsys.readouterr().err
 
+    said = call("embed", "--run", path, "--out", tmp_path / "test.npz")
+    assert is_harmless or name in said
     said = call("eval", "--run", path, "--method", "softmax")
     assert is_harmless or name in said
     call("plot", path, "--kinds", "training", "confusion")
@@ -174,7 +177,7 @@ def test_a_damaged_file_is_named_by_every_command_and_a_resume_does_what_is_miss
     assert [problem for problem in after.problems if problem not in said] == [], said
     assert after.is_finished
     assert set(after.metrics["last"]["test"]) >= {"accuracy", "accuracy_knn", "confusion", "geometry"}
-    assert name in ("history.jsonl", "environment.json") or after.problems == []
+    assert name in ("history.jsonl", "environment.json", "data.json") or after.problems == []
 
 
 def test_a_run_is_opened_while_it_trains_and_prunes(tmp_path):

@@ -1,0 +1,19 @@
+"""How the commands that use one trained run open it."""
+
+from __future__ import annotations
+
+import sys
+
+from lossbench import console
+
+
+def open_run(options, **more):
+    """Return the run that the arguments of `console.add_run` name; says what of it is damaged and was passed over."""
+    from lossbench import experiment
+
+    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options), **more)
+    for sentence in opened.damage:
+        print(f"Passed over: {sentence}", file=sys.stderr)
+    for sentence in [*opened.run.changed_plugins(), *opened.run.read_all().problems]:
+        print(f"{options.run}: {sentence}", file=sys.stderr)
+    return opened
