@@ -26,7 +26,7 @@ class ArcFace(CosineHead):
     -----
     Learns ``weight`` (C, D). The gradient is that of the formula (some implementations hold the margin constant).
     Beyond pi - m, cos(theta + m) would rise again, so that the straight line takes over; the logit drops there by
-    s (1 - cos m - m sin m), at most.
+    s (cos m + m sin m - 1).
 
     References
     ----------

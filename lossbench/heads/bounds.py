@@ -33,7 +33,9 @@ def lowest_loss(num_classes: int, embedding_size: int, scale: float, margin: flo
 
     .. math:: \log\left(1 + (C - 1) e^{-s (C / (C - 1) - m)}\right)
 
-    It is reached where D >= C - 1. In two dimensions the bound is that of evenly spread directions, which is tighter.
+    It is reached where D >= C - 1. In two dimensions the bound is that of evenly spread directions, which is tighter,
+    as long as these meet the margin: beyond it, directions that leave some classes alone together do better than even
+    ones, and the simplex, which no directions in the plane reach, bounds them.
 
     Parameters
     ----------
@@ -53,7 +55,8 @@ def lowest_loss(num_classes: int, embedding_size: int, scale: float, margin: flo
     """
     if num_classes == 1:
         return 0.0
-    if embedding_size == 2 and num_classes > 3:
+    evenly_spread = embedding_size == 2 and num_classes > 3 and margin <= 1 - math.cos(2 * math.pi / num_classes)
+    if evenly_spread:
         cosines = [math.cos(2 * math.pi * j / num_classes) for j in range(1, num_classes)]
     else:
         cosines = [-1 / (num_classes - 1)] * (num_classes - 1)

@@ -1,9 +1,11 @@
 """Heads on angles: published values, what earlier implementations got wrong, reductions to one another, bounds."""
 
 import math
+import re
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 from lossbench import heads
 from lossbench._mxnet import mx
@@ -289,7 +291,7 @@ def test_bounds_of_the_formulas():
     assert limits.lowest_loss(10, 100, 16, 0.35) == pytest.approx(math.log1p(9 * math.exp(-16 * (10 / 9 - 0.35))))
     assert limits.lowest_loss(10, 2, 10) == pytest.approx(0.261, abs=5e-4)
     assert limits.lowest_loss(1, 2, 10) == 0
-    assert limits.lowest_loss(10, 2, 1e4, 1.9) == pytest.approx(1e4 * (math.cos(2 * math.pi / 10) + 0.9) + math.log(2))
+    assert limits.lowest_loss(10, 2, 1e4, 1.9) == pytest.approx(1e4 * (1.9 - 10 / 9) + math.log(9)), "no longer even"
     assert 1 - math.cos(limits.separation(10, 2)) == pytest.approx(0.191, abs=5e-4)
     assert limits.separation(10, 5) is None
     assert limits.separation(2, 1) == limits.separation(2, 64) == pytest.approx(math.pi)
@@ -317,3 +319,36 @@ def test_a_head_that_can_succeed_does_not_warn():
     assert Softmax(10, 2).bounds() is None
     AMSoftmax(10, 2, margin=0.19)
     ArcFace(10, 2, margin=0.6)
+
+
+def mean_loss_in_the_plane(angles, scale, margined):
+    """Mean loss of embeddings that lie on their class's weight, at these angles, with a margin on the true cosine."""
+    logits = scale * np.cos(angles[:, None] - angles)
+    np.fill_diagonal(logits, scale * margined)
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(shifted).sum(axis=1)) - np.diag(shifted)).mean())
+
+
+@pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
+@pytest.mark.parametrize(
+    ("head_class", "options", "margined"),
+    [
+        (AMSoftmax, {"scale": 30, "margin": 0.35}, 1 - 0.35),
+        (AMSoftmax, {"scale": 10, "margin": 0.1}, 1 - 0.1),
+        (AMSoftmax, {"scale": 30, "margin": 0.19}, 1 - 0.19),
+        (ArcFace, {"scale": 30, "margin": 1.2}, math.cos(1.2)),
+        (ArcFace, {"scale": 16, "margin": 0.3}, math.cos(0.3)),
+        (NormFace, {"scale": 4}, 1.0),
+    ],
+)
+def test_no_directions_in_the_plane_beat_the_bound(head_class, options, margined, rng):
+    head = head_class(10, 2, **options)
+    bound = float(re.search(r"below (\S+)\.$", head.bounds())[1])
+    together = np.array([2 * math.pi * k / 7 for k in range(6)] + [12 * math.pi / 7] * 4)
+    even = np.arange(10) * 2 * math.pi / 10
+    starts = [even, together, *(even + rng.normal(size=10) * spread for spread in (0.1, 0.5, 2))]
+    reached = [mean_loss_in_the_plane(angles, options["scale"], margined) for angles in starts]
+    for start in starts:
+        found = minimize(mean_loss_in_the_plane, start, args=(options["scale"], margined), options={"maxiter": 100})
+        reached.append(found.fun)
+    assert bound <= min(reached) * 1.005, "a bound is rounded to three digits"
