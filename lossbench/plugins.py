@@ -36,6 +36,7 @@ class Plugin:
 
 
 _loaded: dict[str, Plugin] = {}
+_requested: list[Path] = []
 
 
 def request(path) -> None:
@@ -49,7 +50,13 @@ def request(path) -> None:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"plugin: {path} must be a Python file, but there is none. Name one such as my_losses.py.")
+    _requested.append(path.resolve())
     registry.when_needed(functools.partial(_load_file, path))
+
+
+def surroundings() -> dict[str, str]:
+    """What another process finds in its environment so that it requests the same files."""
+    return {VARIABLE: os.pathsep.join(map(str, dict.fromkeys(_requested)))} if _requested else {}
 
 
 def request_from_surroundings() -> None:

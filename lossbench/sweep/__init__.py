@@ -1,6 +1,6 @@
 """Many runs: variants x data sets x seeds, paired by seed, with equal budgets, statistics and tables.
 
-What is read and computed here needs no MXNet; the runs train in processes of their own.
+Nothing is trained here: the runs train in processes of their own.
 
 >>> from lossbench import sweep
 >>> work = sweep.Work(sweep.load("configs/sweeps/digits.yaml"), "sweeps/digits")  # doctest: +SKIP

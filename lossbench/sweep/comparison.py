@@ -32,6 +32,8 @@ class Side:
     arm: Arm
     values: dict
     """Seed -> value, of the finished runs that have one."""
+    failed: int
+    """How many runs failed."""
 
     @property
     def summary(self) -> Optional[statistics.Summary]:
@@ -129,7 +131,8 @@ def _table(plan, rows, data_set, checkpoint, metric) -> Table:
     sides = {}
     for name, found in runs.items():
         values = {seed: state.value(run, *place) for seed, run in found.items()}
-        sides[name] = Side(arms[name], {seed: value for seed, value in values.items() if value is not None})
+        failed = sum(row.state.kind == state.FAILED for row in rows if row.planned.arm == arms[name])
+        sides[name] = Side(arms[name], {seed: value for seed, value in values.items() if value is not None}, failed)
     pairs = [
         (name, baseline)
         for baseline in plan.sweep.baselines

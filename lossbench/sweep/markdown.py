@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lossbench.runs import shown
 from lossbench.sweep import sections, wording
 
 
@@ -38,7 +39,7 @@ def page(results, pictures) -> str:
     blocks += [
         "## Repeat",
         "All of it, or the first run alone:",
-        f"    lossbench sweep {results.plan.path.as_posix()}\n    {first.command}",
+        f"    lossbench sweep {shown(results.plan.path)}\n    {first.command}",
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -41,4 +41,5 @@ def _plain(grid, title="") -> Markup:
 def _settings(grid) -> Markup:
     """The overrides are long, and wrap; the name of the config does not."""
     rows = [(name, element("span", config, class_="end"), overrides) for name, config, overrides in grid.rows]
-    return plain_table("Config and overrides of every variant", grid.heads, rows)
+    remarks = [element("p", remark, class_="remark") for remark in grid.remarks]
+    return together(plain_table("Config and overrides of every variant", grid.heads, rows), remarks)

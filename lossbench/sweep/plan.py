@@ -13,6 +13,7 @@ from lossbench import config
 from lossbench.config import shipped
 from lossbench.config import sweep as schema
 from lossbench.errors import UserError
+from lossbench.runs import shown
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Planned:
     @property
     def command(self) -> str:
         """What trains the same run alone."""
-        words = ["python", "scripts/train.py", "--config", str(self.arm.config_path), *self.arm.overrides]
+        words = ["python", "scripts/train.py", "--config", shown(self.arm.config_path), *self.arm.overrides]
         return shlex.join([*words, "--seed", str(self.seed)])
 
 

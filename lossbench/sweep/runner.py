@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from lossbench import _cores
+from lossbench import _cores, plugins
 from lossbench.sweep import state
 
 LOOK_EVERY_SECONDS = 1.0
@@ -152,6 +152,7 @@ class _Worker:
         environment = dict(os.environ)
         path = [str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+        environment.update(plugins.surroundings())
         cores = _cores.thread_count()
         if environment.get("OMP_NUM_THREADS") == str(cores):
             environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))

@@ -19,10 +19,16 @@ class Grid:
 
 
 def summaries(table) -> Grid:
-    """Of each variant n, mean and standard deviation."""
+    """Of each variant n, mean and standard deviation, and how many runs failed where any did."""
     unit = wording.Unit(table.metric)
-    rows = [(side.arm.variant, str(len(side.values)), unit.mean(side.summary)) for side in table.sides]
-    return Grid(wording.heading(table), ("variant", "n", _with_unit("mean ± sd", unit.of_means)), tuple(rows))
+    sides = [side for side in table.sides if side.values or side.failed]
+    with_failed = any(side.failed for side in sides)
+    heads = ["variant", "n", *(["failed"] if with_failed else []), _with_unit("mean ± sd", unit.of_means)]
+    rows = []
+    for side in sides:
+        failed = [str(side.failed)] if with_failed else []
+        rows.append((side.arm.variant, str(len(side.values)), *failed, unit.mean(side.summary)))
+    return Grid(wording.heading(table), tuple(heads), tuple(rows), tuple(wording.remarks_on_means(table)))
 
 
 def comparisons(table) -> Grid:
@@ -94,12 +100,15 @@ def _setting(value) -> str:
 
 
 def settings(results) -> Grid:
-    """The overrides of every variant, with its config."""
-    rows = [
-        ("/".join(filter(None, (arm.data_set, arm.variant))), arm.config_path.stem, " ".join(arm.overrides) or "–")
-        for arm in results.plan.arms
-    ]
-    return Grid("Settings", ("variant", "config", "overrides"), tuple(rows))
+    """Config and overrides of every variant; what all share is said once."""
+    arms = results.plan.arms
+    shared = [each for each in arms[0].overrides if all(each in arm.overrides for arm in arms)] if len(arms) > 1 else []
+    rows = []
+    for arm in arms:
+        own = " ".join(each for each in arm.overrides if each not in shared)
+        rows.append(("/".join(filter(None, (arm.data_set, arm.variant))), arm.config_path.stem, own or "–"))
+    remarks = (f"For every variant: {' '.join(shared)}.",) if shared else ()
+    return Grid("Settings", ("variant", "config", "overrides"), tuple(rows), remarks)
 
 
 def facts(results) -> list[str]:

@@ -96,6 +96,13 @@ def reading(comparison) -> str:
     return f"{higher}" if comparison.adjusted < statistics.ALPHA else f"{higher} by the interval, not by Holm's p"
 
 
+def remarks_on_means(table) -> list[str]:
+    """What a reader of the means has to know."""
+    if max((len(side.values) for side in table.sides), default=0) == 1:
+        return ["One seed a variant: this ranks what to try further, and is no evidence of a difference."]
+    return []
+
+
 def remarks(table) -> list[str]:
     """What a reader of a table has to know."""
     if not table.comparisons:

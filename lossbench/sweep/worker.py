@@ -17,12 +17,13 @@ import threading
 import traceback
 from pathlib import Path
 
-from lossbench import errors
+from lossbench import errors, plugins
 from lossbench.sweep.state import FAILED, FINISHED, STOPPED
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    plugins.request_from_surroundings()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the sweep, which ends the input
     jobs = _requests()
     while True:

@@ -207,6 +207,25 @@ def test_a_value_that_is_unavailable_is_none_and_the_run_finished(tmp_path):
     }  # fmt: skip
 
 
+def test_failed_runs_are_counted_and_one_seed_is_called_what_it_is(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    for planned in plan.runs():
+        if planned.arm.variant == "softmax":
+            made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        elif planned.arm.variant == "lgm":
+            (tmp_path / "out" / planned.folder).mkdir(parents=True)
+            (tmp_path / "out" / planned.folder / "failed.json").write_text('{"reason": "loss is nan"}')
+    work = sweep.Work(plan, tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "| variant | n | failed | mean ± sd (%) |" in page
+    assert "| softmax | 1 | 0 | 50.00 |" in page
+    assert "| lgm | 0 | 1 | – |" in page
+    assert "| normface | 0" not in page  # not trained yet
+    assert "is no evidence of a difference" in page
+    assert "| lgm/seed-0 | – | failed: loss is nan |" in page
+
+
 def test_a_run_of_another_config_is_refused_by_name(tmp_path):
     plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
     for planned in plan.runs():

@@ -147,6 +147,7 @@ def test_only_some_runs_and_two_at_a_time(trained, tmp_path):
 
 
 ONE = [("[0, 1, 2]", "[0]")]
+RAMP = ("      anneal.head.margin: {kind: linear, start: 0, end: 0.2, epochs: 0.6}\n", "")
 LONG = "trainer.epochs: 8, evaluation.methods: [softmax], trainer.checkpoint_every_steps: 5"
 
 
@@ -203,6 +204,23 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     path.write_text(text)
     _, said = run(path, "--out", out, "--only", "[bs]*", "--retry-failed", status=2)
     assert "differs in optimizer.learning_rate" in said
+
+
+PLUGIN = """\
+from lossbench.heads import Softmax
+
+class Mine(Softmax):
+    pass
+
+HEADS = {"mine": Mine}
+"""
+
+
+def test_a_plugin_reaches_the_workers(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    path = digits(tmp_path, [*ONE, ("head: {name: arcface, scale: 16, margin: 0.2}", "head: {name: mine}"), RAMP])
+    run("--plugin", tmp_path / "mine.py", path, "--out", tmp_path / "out", "--only", "arcface")
+    assert Run(tmp_path / "out" / "arcface" / "seed-0").value("head.name") == "mine"
 
 
 def test_a_worker_that_dies_costs_its_run_alone(tmp_path):
