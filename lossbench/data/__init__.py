@@ -11,6 +11,7 @@ from lossbench.data.dataset import Dataset, Split
 from lossbench.data.description import Description, rebuilt
 from lossbench.data.holdout import hold_out
 from lossbench.data.images import read_images
+from lossbench.data.inspection import inspect, mean_image
 from lossbench.data.split import stratified_ids
 from lossbench.data.tree import image_files
 from lossbench.errors import UserError
@@ -22,7 +23,9 @@ __all__ = [
     "Description",
     "Split",
     "image_files",
+    "inspect",
     "load",
+    "mean_image",
     "pixel_statistics",
     "read_images",
     "rebuilt",

@@ -131,10 +131,7 @@ class Batches:
                 f"Batches: `epoch` must be 0 or more and `start` 0 to {len(self)}, got {epoch} and {start}. "
                 "A run resumed with other data or another batch size has another number of steps."
             )
-        order = np.arange(len(self._split))
-        if self._shuffle:
-            order = np.random.default_rng([self._seed, epoch, _ORDER]).permutation(order)
-        return self._prefetch(epoch, order, range(start, len(self)))
+        return self._prefetch(epoch, self._order(epoch), range(start, len(self)))
 
     def _prefetch(self, epoch, order, steps):
         if not self._workers:
@@ -153,8 +150,22 @@ class Batches:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def pictures(self, epoch, count):
+        """The first images of an epoch as the network sees them but for their normalization: uint8, and labels."""
+        images, labels = self._augmented(epoch, self._order(epoch), 0)
+        return images[:count], labels[:count]
+
+    def _order(self, epoch):
+        order = np.arange(len(self._split))
+        if self._shuffle:
+            order = np.random.default_rng([self._seed, epoch, _ORDER]).permutation(order)
+        return order
+
     def _batch(self, epoch, order, step):
+        images, labels = self._augmented(epoch, order, step)
+        return transforms.normalize(images, self._mean, self._std), labels
+
+    def _augmented(self, epoch, order, step):
         ids = order[step * self._batch_size : (step + 1) * self._batch_size]
         rng = np.random.default_rng([self._seed, epoch, step])
-        images = transforms.augment(self._split.images[ids], rng, **self._augment)
-        return transforms.normalize(images, self._mean, self._std), self._split.labels[ids]
+        return transforms.augment(self._split.images[ids], rng, **self._augment), self._split.labels[ids]

@@ -8,12 +8,13 @@ import sys
 
 import numpy as np
 
-from lossbench import checkpoint, data
+from lossbench import atomic, checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, suiting
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import pictures
+from lossbench.plots.contact_sheet import contact_sheet
 from lossbench.runs import ending
 from lossbench.training import schedules
 from lossbench.training.loop import Hooks, fit
@@ -22,6 +23,7 @@ from lossbench.training.position import Position
 from lossbench.training.step import Trainer
 
 MAX_SAVED_EMBEDDINGS = 10_000
+SHOWN_IMAGES = 63
 
 
 def new_batches(model) -> data.Batches:
@@ -87,6 +89,7 @@ class Training:
             for regularizer in calibrated:
                 regularizer.calibrate(embedding)
         self._introduce()
+        self._show_data()
         self.run.write_history([])
         self.scalars.begin([])
 
@@ -112,8 +115,27 @@ class Training:
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
             f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.run.path}"
         )
-        for note in [*dataset.notes, *self.batches.notes, *self.model.notes]:
+        for note in [*dataset.notes, *data.inspect(dataset), *self.batches.notes, *self.model.notes]:
             self.progress.say(note)
+
+    def _show_data(self):
+        """Write `data.png`: the mean training image, then images as the first step sees them."""
+        dataset = self.model.dataset
+        images, labels = self.batches.pictures(1, SHOWN_IMAGES)
+        texts = ["mean", *(dataset.class_names[label] for label in labels)]
+        sheet = contact_sheet(np.concatenate([data.mean_image(dataset.train)[None], images]), texts)
+        with atomic.writing(self.run.path / "data.png") as file:
+            sheet.save(file, "PNG")
+
+    def _advanced(self, position, fresh):
+        """The bar; and how far the first loss is from that of a guess, where a mistake of scale shows."""
+        self.progress.advanced(position, fresh)
+        if self.trainer.step == 1:
+            loss = self.trainer.read_sums(position.epoch, position.epoch_step)[0] / position.images
+            classes = self.model.dataset.num_classes
+            self.progress.say(
+                f"loss of the first step {loss:.3f}; a guess among {classes:,} classes has {np.log(classes):.3f}"
+            )
 
     def resume(self) -> bool:
         """Go on from the newest usable checkpoint; False where there is none, `UserError` where none is usable."""
@@ -147,7 +169,7 @@ class Training:
         options = self.settings.trainer
         hooks = Hooks(
             epoch_started=self.progress.epoch_started,
-            advanced=self.progress.advanced,
+            advanced=self._advanced,
             epoch_ended=self._epoch_ended,
             validate=self._validate,
             checkpoint=self._checkpoint,

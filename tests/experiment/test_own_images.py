@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -22,8 +23,8 @@ evaluation: {methods: [softmax]}
 """
 
 
-def call(command, *arguments, cwd, status=0, given=""):
-    """Run a command in this process, as `lossbench` does; returns its output and its last line of errors."""
+def call(command, *arguments, cwd, status=0, given="", lines=slice(-1, None)):
+    """Run a command in this process, as `lossbench` does; returns its output and the last of its lines of errors."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
@@ -34,7 +35,7 @@ def call(command, *arguments, cwd, status=0, given=""):
             except SystemExit as stopped:  # argparse
                 ended = stopped.code
     assert ended == status, err.getvalue()
-    return out.getvalue(), (err.getvalue().strip().splitlines() or [""])[-1]
+    return out.getvalue(), "\n".join(err.getvalue().strip().splitlines()[lines])
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +154,16 @@ def test_a_first_try(trained, tmp_path):
     notes = json.loads((run / "environment.json").read_text())["data"]["notes"]
     assert notes == ["data.limit 8: 8 of 16 train images, 8 of 16 test images"]
     call("train", "--config", "own.yaml", "--quick", "trainer.max_steps=6", "data.limit=8", cwd=tmp_path)  # finished
+
+
+def test_the_data_are_shown_before_they_are_trained_on(trained, tmp_path):
+    (tmp_path / "own.yaml").write_text(CONFIG.replace("root: images", f"root: {trained / 'images'}"))
+    call("train", "--config", "own.yaml", "--run-dir", "run", "trainer.epochs=1", cwd=tmp_path)
+    with Image.open(tmp_path / "run/data.png") as sheet:
+        assert sheet.format == "PNG"
+        middle = np.asarray(sheet)[6 : 6 + 48, 6 : 6 + 64]  # the mean image, enlarged four times
+    assert abs(middle.mean() - 125) < 5
+    said = call("train", "--config", "own.yaml", "trainer.progress=lines", cwd=tmp_path, lines=slice(None))[1]
+    assert "\n2 classes of 8 training images each\n" in said
+    first = re.search(r"\nloss of the first step ([\d.]+); a guess among 2 classes has 0.693\n", said)
+    assert 0.1 < float(first[1]) < 10
