@@ -202,6 +202,21 @@ class LinearHead(Head):
         return self.weight.list_data()[0].copy()
 
 
+class BiasedHead(LinearHead):
+    """A head whose logits are those of a linear layer, where asked for with a bias."""
+
+    options = {"use_bias": Flag(False, "add a bias per class, started at 0")}
+
+    def setup(self):
+        super().setup()
+        if self.use_bias:
+            with self.name_scope():
+                self.bias = self.params.get("bias", shape=(self.num_classes,), init=mx.init.Zero())
+
+    def logits(self, F, embedding, weight, bias=None):
+        return ops.inner_product(F, embedding, weight, self.num_classes, bias)
+
+
 class ScaledHead(LinearHead):
     """A head with a factor ``scale`` on unit embeddings: scheduled, or learned where that is asked for."""
 

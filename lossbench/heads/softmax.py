@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from lossbench import ops
 from lossbench._mxnet import mx
-from lossbench.heads.base import LinearHead
+from lossbench.heads.base import BiasedHead
 from lossbench.options import Flag, require
 
 
-class Softmax(LinearHead):
+class Softmax(BiasedHead):
     r"""Softmax cross-entropy on a linear layer.
 
     .. math:: z_j = w_j \cdot x + b_j, \qquad L = -\log \frac{e^{z_y}}{\sum_j e^{z_j}}
@@ -32,7 +32,7 @@ class Softmax(LinearHead):
     figure = ({"length": 1}, {"length": 4}, {"length": 10})
 
     options = {
-        "use_bias": Flag(False, "add a bias per class, started at 0"),
+        "use_bias": BiasedHead.options["use_bias"],
         "normalize_weight": Flag(False, "divide each class's weight by its norm", "excludes use_bias"),
     }
 
@@ -45,14 +45,11 @@ class Softmax(LinearHead):
     def setup(self):
         super().setup()
         self.metric = "cosine" if self.normalize_weight else "euclidean"
-        if self.use_bias:
-            with self.name_scope():
-                self.bias = self.params.get("bias", shape=(self.num_classes,), init=mx.init.Zero())
 
     def logits(self, F, embedding, weight, bias=None):
         if self.normalize_weight:
             return ops.product_with_unit_rows(F, embedding, weight, self.num_classes)
-        return ops.inner_product(F, embedding, weight, self.num_classes, bias)
+        return super().logits(F, embedding, weight, bias)
 
     def loss(self, F, embedding, label, weight, bias=None):
         logits = self.logits(F, embedding, weight, bias)
