@@ -45,6 +45,10 @@ CUDA_LIBRARIES = (
 )
 
 
+# Read before `prepare` sets it.
+_chosen_threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
+
+
 def __getattr__(name):
     if name != "mx":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -66,7 +70,7 @@ def prepare() -> None:
     of which keeps a team of OpenMP threads; once there are more of those than cores, every team sleeps between
     operators instead of waiting awake, which makes a training step a quarter slower.
     """
-    chosen = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
+    chosen = _chosen_threads
     if "mxnet" in sys.modules:
         if not chosen:
             warnings.warn(
@@ -82,6 +86,12 @@ def prepare() -> None:
     if _installed("mxnet") and not _installed("mxnet_cu*"):
         os.environ.setdefault("MXNET_ENGINE_TYPE", "NaiveEngine")
     _load_cuda_libraries()
+
+
+def share_threads(share) -> None:
+    """Use ``share(number of cores)`` threads, unless the user chose a number; call it before MXNet is imported."""
+    if not _chosen_threads:
+        os.environ["OMP_NUM_THREADS"] = str(share(thread_count()))
 
 
 def devices(device: str = "auto") -> list:

@@ -22,6 +22,7 @@ examples:
   train.py --config configs/lgm_mnist.yaml head.margin=0.5 --run-dir runs/margin-0.5
   train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
   train.py --config configs/lgm_cifar10.yaml --resume        (go on after an interruption)
+  mpiexec -n 2 python -m mpi4py scripts/train.py --config configs/lgm_cifar10.yaml --distributed
 """
 QUICK = ("data.limit=1000", "trainer.max_steps=50")
 
@@ -41,6 +42,16 @@ def main(arguments, prog):
     parser.add_argument(
         "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
     )
+    parser.add_argument(
+        "--distributed", action="store_true", help="this is one of several processes that mpiexec started; needs mpi4py"
+    )
+    parser.add_argument(
+        "--exchange-timeout",
+        type=float,
+        default=300,
+        metavar="S",
+        help="seconds after which an exchange between processes that does not return ends them all (default: 300)",
+    )
     console.add_data(parser, "--resume")
     console.add_device(parser)
     parser.add_argument(
@@ -55,6 +66,21 @@ def main(arguments, prog):
             parser.error("a config must be named: lossbench train lgm_digits, or --config FILE")
         options.config = options.overrides.pop(0)
 
+    if not options.distributed:
+        return _train(options)
+
+    from lossbench import _mxnet
+    from lossbench.training import communication
+
+    with communication.MPI(options.exchange_timeout) as communicator:
+        if options.threads is None:
+            _mxnet.share_threads(communicator.threads)
+        return _train(options, communicator)
+
+
+def _train(options, communicator=None):
+    is_first = communicator is None or communicator.rank == 0
+
     from lossbench import config
 
     overrides = [*(QUICK if options.quick else ()), *options.overrides]
@@ -64,7 +90,7 @@ def main(arguments, prog):
         overrides.append(f"data.root={json.dumps(options.data_root)}")
     settings = config.load(options.config, overrides)
     if options.show:
-        return _show(settings, options.device)
+        return _show(settings, options.device) if is_first else console.DONE
     run_dir = options.run_dir or f"runs/{settings.name}/{'quick' if options.quick else 'seed'}-{settings.seed}"
 
     from lossbench import experiment
@@ -75,8 +101,11 @@ def main(arguments, prog):
         resume=options.resume,
         accept_changed_data=options.accept_changed_data,
         device=options.device,
+        **({} if communicator is None else {"communicator": communicator}),
         hint=_shorter_config(config.shipped.find(options.config)),
     )
+    if not is_first:
+        return 128 + result.signal if result.signal else console.DONE
     if result.finished_before:
         for sentence in result.run.read_all().problems:
             print(f"{run_dir}: {sentence}", file=sys.stderr)

@@ -10,9 +10,11 @@ from typing import Optional
 
 from lossbench import _mxnet, config, data, plugins
 from lossbench.errors import UserError
+from lossbench.experiment import distributed
 from lossbench.experiment.model import Model
-from lossbench.experiment.training import Training
+from lossbench.experiment.training import Training, new_batches, new_trainer
 from lossbench.runs import Run
+from lossbench.training.communication import ALONE
 from lossbench.training.progress import Progress
 from lossbench.training.scalars import Scalars
 
@@ -33,6 +35,7 @@ def run(
     resume=False,
     accept_changed_data=False,
     device="auto",
+    communicator=ALONE,
     hint="",
     load=data.load,
 ) -> Result:
@@ -50,6 +53,8 @@ def run(
         Go on although the data have other checksums than those that the run was started with; both are kept.
     device : str
         `auto`, `cpu`, `gpu`, `gpu:0,1`, …
+    communicator : communication.Alone or communication.MPI
+        The processes that train together, each of which calls this function. Rank 0 alone has the run folder.
     hint : str
         Said where the estimated time exceeds an hour.
     load : callable
@@ -68,12 +73,16 @@ def run(
         A non-finite loss or a disk that cannot be written; the message names the last good checkpoint.
     """
     folder = Run(run_dir)
+    communicator.if_lost(lambda: distributed.way_on(folder))
+    if communicator.rank:
+        return _follow(folder, settings, communicator, device, load)
     with folder.locked():
         folder.remove_temporary()
         changed = []
         if folder.config_file.exists():
             changed = _changed(folder, folder.load_config(), settings, resume)
             if folder.is_finished and {config.on_resume(key) for key in changed} <= {"neutral"}:
+                communicator.broadcast({"trains": False})
                 return Result(folder, finished_before=True)
             for sentence in folder.changed_plugins():
                 raise UserError(f"run: {folder.path} must go on as it began. {sentence} Choose another --run-dir.")
@@ -83,17 +92,20 @@ def run(
                 )
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
-        devices = _mxnet.devices(device)
+        communicator.broadcast({"trains": True})
+        devices = distributed.devices(communicator, device)
         dataset = load(settings.data, settings.seed)
         folder.require_data(dataset.checksums, accept=accept_changed_data)
+        hosts = distributed.require_alike(communicator, settings, dataset)
         model = Model(settings, dataset, devices, for_training=True)
-        training = Training(folder, model, progress, scalars)
+        training = Training(folder, model, progress, scalars, communicator)
         resumed = training.resume()
         folder.write_plan(*training.plan())
         folder.write_environment(
             device=[str(d) for d in devices],
             cores=_mxnet.thread_count(),
             threads=_mxnet.threads(),
+            hosts=hosts,
             precision=model.precision,
             plugins=plugins.used_by(settings),
             data={
@@ -107,17 +119,34 @@ def run(
         if any(config.on_resume(key) == "remeasures" for key in changed):
             folder.forget_measured()  # before the config says so: a kill in between must not leave old values
         folder.write_config(config.dump(settings))
+        if communicator.size > 1:
+            progress.say(f"{communicator.size} ranks on {', '.join(dict.fromkeys(hosts))}; a batch is split over them.")
         if not resumed:
             training.start_fresh()
         with contextlib.closing(scalars):
             with _interruption() as interruption:
                 training.fit(interruption)
+                interruption.signal = interruption.signal or communicator.stop(0) or None
                 if training.is_complete and not interruption.signal:
                     with interruption.at_once():
                         training.evaluate()
-                if interruption.signal or not training.is_complete:
-                    return Result(folder, signal=interruption.signal or signal.SIGINT)
-        return Result(folder)
+                if not training.is_complete:
+                    interruption.signal = interruption.signal or signal.SIGINT
+            return Result(folder, signal=communicator.broadcast(interruption.signal))
+
+
+def _follow(folder, settings, communicator, device, load) -> Result:
+    """`run` on every rank but the first."""
+    if not communicator.broadcast(None)["trains"]:
+        return Result(folder, finished_before=True)
+    devices = distributed.devices(communicator, device)
+    dataset = load(settings.data, settings.seed)
+    distributed.require_alike(communicator, settings, dataset)
+    model = Model(settings, dataset, devices, for_training=True)
+    batches = new_batches(model)
+    trainer = new_trainer(model, len(batches), communicator)
+    with _interruption() as interruption:
+        return Result(folder, signal=distributed.follow(communicator, settings, trainer, batches, interruption))
 
 
 def describe_groups(settings, device="auto") -> list[str]:

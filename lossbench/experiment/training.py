@@ -11,12 +11,14 @@ import numpy as np
 from lossbench import atomic, checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, suiting
+from lossbench.experiment import distributed
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import pictures
 from lossbench.plots.contact_sheet import contact_sheet
 from lossbench.runs import ending
 from lossbench.training import schedules
+from lossbench.training.communication import ALONE
 from lossbench.training.loop import Hooks, fit
 from lossbench.training.optimizers import Optimizers
 from lossbench.training.position import Position
@@ -43,7 +45,7 @@ def new_batches(model) -> data.Batches:
     )
 
 
-def new_trainer(model, batches_per_epoch: int) -> Trainer:
+def new_trainer(model, batches_per_epoch: int, communicator=ALONE) -> Trainer:
     """A trainer at step 0 with the groups and schedules that a model's config asks for; the model is for training."""
     assert model.is_for_training, "the model would train in kernels that its config does not ask for"
     settings = model.settings
@@ -59,19 +61,21 @@ def new_trainer(model, batches_per_epoch: int) -> Trainer:
         scheduled={path: schedules.annealed(steps, **course.model_dump()) for path, course in settings.anneal.items()},
         accumulate_steps=settings.trainer.accumulate_steps,
         seed=settings.seed,
+        communicator=communicator,
     )
 
 
 class Training:
-    """One call of `run`: the trainer with its hooks into the run folder."""
+    """One call of `run` on rank 0: the trainer with its hooks into the run folder."""
 
-    def __init__(self, run, model, progress, scalars):
+    def __init__(self, run, model, progress, scalars, communicator=ALONE):
         self.run, self.model, self.progress, self.scalars = run, model, progress, scalars
+        self.communicator = communicator
         self.settings = model.settings
         model.head.check_labels(model.dataset.train.labels)
         self.position = Position()
         self.batches = new_batches(model)
-        self.trainer = new_trainer(model, len(self.batches))
+        self.trainer = new_trainer(model, len(self.batches), communicator)
         self.optimizers = self.trainer.optimizers
         self.history = []
 
@@ -150,7 +154,7 @@ class Training:
         if path is not None:
             for sentence in self.run.read_all().problems:
                 self.progress.say(sentence)
-            self.progress.say(f"Resumed from {path}.")
+            self.progress.say(f"Resumed from {path}.{self._other_parts}")
         return path is not None
 
     def _restore(self, path, arrays, state):
@@ -160,32 +164,27 @@ class Training:
         position = Position.from_dict(state.get("position"), f"checkpoint {path}")
         self.optimizers.load_state(optimizer, state.get("optimizer_counts"))
         self.position, self.trainer.step = position, state["step"]
+        before, now = state.get("parts", self.trainer.parts), self.trainer.parts
+        said = f" Its batches were computed in {before} parts, now in {now}: last bits differ from here on."
+        self._other_parts = said if before != now else ""
         self.history = [row for row in self.run.history if row["epoch"] < self.position.epoch]
         self.run.write_history(self.history)
         self.scalars.begin(self.history)
         self.trainer.apply_schedules()
 
     def fit(self, interruption):
-        options = self.settings.trainer
+        self.position = distributed.share(self.communicator, self.trainer, self.position)
         hooks = Hooks(
             epoch_started=self.progress.epoch_started,
             advanced=self._advanced,
             epoch_ended=self._epoch_ended,
-            validate=self._validate,
+            validate=lambda epoch: self.communicator.broadcast(self._validate(epoch)),
             checkpoint=self._checkpoint,
-            interrupted=lambda: interruption.signal is not None,
+            interrupted=lambda: bool(self.communicator.stop(interruption.signal or 0)),
         )
         try:
             self.position = fit(
-                self.trainer,
-                self.batches,
-                self.position,
-                epochs=options.epochs,
-                hooks=hooks,
-                checkpoint_every_epochs=options.checkpoint_every_epochs,
-                checkpoint_every_steps=options.checkpoint_every_steps,
-                patience=options.early_stopping_epochs,
-                max_steps=options.max_steps,
+                self.trainer, self.batches, self.position, hooks=hooks, **distributed.fitting(self.settings.trainer)
             )
         except FloatingPointError as error:
             raise RunFailed(f"{error} {self._last_good()} {self._way_on()}") from error
@@ -260,7 +259,7 @@ class Training:
     def _checkpoint(self, position):
         optimizer, counts = self.optimizers.state()
         arrays = dict(self.model.arrays(), optimizer=optimizer)
-        state = {"position": position.as_dict(), "optimizer_counts": counts}
+        state = {"position": position.as_dict(), "optimizer_counts": counts, "parts": self.trainer.parts}
         checkpoint.save(self.run.checkpoints, self.trainer.step, arrays, state)
         best = position.best["step"] if position.best else None
         checkpoint.prune(self.run.checkpoints, self.settings.trainer.keep_checkpoints, best, self.trainer.step)

@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 import traceback
+from typing import Callable
 
 import numpy as np
 
@@ -28,6 +29,9 @@ class Alone:
 
     def at(self, place: str) -> None:
         """Say where the training is, for the message of an exchange that does not return."""
+
+    def if_lost(self, way_on: Callable[[], str]) -> None:
+        """Say how to go on, in a sentence that is asked for when a rank was lost."""
 
     def sum(self, array: np.ndarray) -> np.ndarray:
         """The sum over the ranks of a flat array, in their order: the same bits on each."""
@@ -79,7 +83,7 @@ class MPI:
             raise UserError(f"distributed: mpi4py must be installed, got {reason}. Run: {INSTALL}") from error
         self._library, self._world = library, library.COMM_WORLD.Dup()
         self.rank, self.size = self._world.Get_rank(), self._world.Get_size()
-        self._patience, self._place, self.way_on = patience, "the start", ""
+        self._patience, self._place, self._way_on = patience, "the start", str
         self.asked = self.agreed = 0
         if self.size == 1 and "PMI_SIZE" not in os.environ and "OMPI_COMM_WORLD_SIZE" not in os.environ:
             raise UserError(f"distributed: must be started by mpiexec, got one process without it. Run: {LAUNCH}")
@@ -106,6 +110,9 @@ class MPI:
 
     def at(self, place):
         self._place = place
+
+    def if_lost(self, way_on):
+        self._way_on = way_on
 
     def sum(self, array):
         # Each rank adds up one part for all, in the order of the ranks, as MXNet adds up its devices.
@@ -173,7 +180,7 @@ class MPI:
             if limited and waited > self._patience + 0.5 * self.rank:  # rank 0 speaks first
                 self._end(
                     f"distributed: the exchange of {self._place} must return, got nothing for {self._patience:g} s: a "
-                    f"rank was stopped or cannot be reached. {self.way_on}".strip(),
+                    f"rank was stopped or cannot be reached. {self._way_on()}".strip(),
                     errors.RunFailed.exit_status,
                 )
             time.sleep(pause)

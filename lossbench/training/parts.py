@@ -25,11 +25,11 @@ class Parts:
     def __init__(self, objective, devices, communicator):
         assert len(devices) == 1 or communicator.size == 1
         self._devices, self._communicator = devices, communicator
-        self._count = max(len(devices), communicator.size)
+        self.count = max(len(devices), communicator.size)
         named = objective.named_parameters().values()
         self._trainable = [parameter for parameter in named if parameter.grad_req != "null"]
         self._states = [parameter for parameter in named if _gluon.is_state(parameter)]
-        self._weighed = _Weighed(objective.regularizers) if self._count > 1 else None
+        self._weighed = _Weighed(objective.regularizers) if self.count > 1 else None
 
     def begin(self, place: str) -> None:
         """Start an update; `place` says which."""
@@ -38,8 +38,8 @@ class Parts:
 
     def of(self, image, label) -> list:
         """Images and labels, as arrays on its device, of each part of this process that is not empty."""
-        self._labels = np.array_split(label, self._count)[self._communicator.rank :][: len(self._devices)]
-        images = np.array_split(image, self._count)[self._communicator.rank :][: len(self._devices)]
+        self._labels = np.array_split(label, self.count)[self._communicator.rank :][: len(self._devices)]
+        images = np.array_split(image, self.count)[self._communicator.rank :][: len(self._devices)]
         self._sizes = [size + len(part) for size, part in zip(self._sizes, self._labels)]
         return [
             (mx.nd.array(x, ctx=device, dtype=x.dtype), mx.nd.array(y, ctx=device, dtype=y.dtype))
@@ -58,7 +58,7 @@ class Parts:
 
         Gradients are summed over ranks; over devices, the optimizers do it.
         """
-        if self._count == 1:
+        if self.count == 1:
             return [pair for pairs in self._totals for pair in pairs]
         self._weighed.finish()
         for k, size in enumerate(self._sizes):

@@ -95,6 +95,8 @@ class Trainer:
     ----------
     step : int
         Updates done.
+    parts : int
+        Devices or ranks that a batch is split over.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Trainer:
             for parameter in self._trainable.values():
                 parameter.grad_req = "add"
         self._parts = Parts(objective, devices, communicator)
+        self.parts = self._parts.count
         self.reset_sums()
 
     def learning_rate(self, step: int) -> float:
