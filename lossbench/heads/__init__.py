@@ -12,6 +12,7 @@ from lossbench.heads.arcface import ArcFace as ArcFace
 from lossbench.heads.base import Head as Head
 from lossbench.heads.l2_softmax import L2Softmax as L2Softmax
 from lossbench.heads.l_softmax import LSoftmax as LSoftmax
+from lossbench.heads.large_margin_in_softmax import LargeMarginInSoftmax as LargeMarginInSoftmax
 from lossbench.heads.lgm import LGM as LGM
 from lossbench.heads.logit_norm import LogitNorm as LogitNorm
 from lossbench.heads.normface import NormFace as NormFace
