@@ -55,7 +55,7 @@ def of_head(block):
     ylabel = LOGIT if block.changes_one_logit else "training loss, ten classes"
     panel = Panel(found[0][0], drawn, xlabel=DISTANCE if block.metric == "density" else ANGLE, ylabel=ylabel)
     options = {name: value for name, value in variants[0].items() if name != "length"}
-    fixed = curves.built(block, **options).scheduled()
+    fixed = curves.built(block, curves.OTHER_CLASSES + 1, **options).scheduled()
     return plots.target_logit([panel], title=_title(block, fixed, variants, {"likelihood_weight"}))
 
 
