@@ -17,7 +17,7 @@ help:
 	@echo "make package       sdist and wheel, installed into a clean environment and tried"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
 	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
-	@echo "make lint          lint and format check alone"
+	@echo "make lint          lint, format and type check alone"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
 	@echo "make clean         remove .venv and what was built; runs/, sweeps/ and data/ stay"
 	@echo "PYTHON=python3.10 before or after the target chooses the interpreter."
@@ -52,6 +52,7 @@ lint:
 	@$(SETUP) test
 	$(VENV) -m ruff check .
 	$(VENV) -m ruff format --check .
+	$(VENV) -m mypy
 
 RESOLVE = uv pip compile --quiet --universal --python-version 3.10 --upgrade --no-annotate setup.py
 

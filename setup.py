@@ -25,7 +25,11 @@ setup(
     python_requires=">=3.10,<3.15",
     packages=[*find_packages(include=["lossbench", "lossbench.*"]), *CONFIGS],
     package_dir=CONFIGS,
-    package_data={"lossbench.report": ["page.css", "page.js"], **{name: ["*.yaml"] for name in CONFIGS}},
+    package_data={
+        "lossbench": ["py.typed"],
+        "lossbench.report": ["page.css", "page.js"],
+        **{name: ["*.yaml"] for name in CONFIGS},
+    },
     install_requires=[
         # MXNet 1.9.1 wants NumPy below 1.24, which no Python after 3.11 has; lossbench supplies what later ones lack.
         "numpy>=1.21,<1.24; python_version < '3.12'",
@@ -64,6 +68,7 @@ setup(
         "test": [
             "pytest>=8",
             "ruff",
+            "mypy",
             "onnxruntime",
         ],
         "docs": ["sphinx", "myst-parser"],

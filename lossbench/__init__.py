@@ -16,7 +16,7 @@ _ROOMS = ("lossbench.heads", "lossbench.regularizers")
 
 if TYPE_CHECKING:
     from lossbench.heads import *  # noqa: F403
-    from lossbench.regularizers import *  # noqa: F403
+    from lossbench.regularizers import *  # type: ignore[assignment]  # noqa: F403
 
 
 def _classes() -> dict:

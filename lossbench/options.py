@@ -33,12 +33,12 @@ class BadOption(UserError):
 def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
     """Whether ``value`` is a finite number in [low, high)."""
     is_real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return is_real and math.isfinite(value) and low <= value < high
+    return bool(is_real and math.isfinite(value) and low <= value < high)
 
 
 def is_count(value, low: int = 1) -> bool:
     """Whether ``value`` is an integer of at least ``low``."""
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= low
+    return bool(isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= low)
 
 
 NOT_IN_CONFIGS = ("weight_initializer", "prefix", "params")
@@ -194,7 +194,7 @@ class Choice(Option):
         return value
 
 
-def text(bound: float) -> str:
+def text(bound: Optional[float]) -> str:
     """A bound as people write it.
 
     Examples
@@ -202,7 +202,7 @@ def text(bound: float) -> str:
     >>> text(0.0), text(math.pi / 2), text(0.001)
     ('0', 'pi/2', '0.001')
     """
-    return {math.pi: "pi", math.pi / 2: "pi/2"}.get(bound, f"{bound:g}")
+    return {math.pi: "pi", math.pi / 2: "pi/2", None: ""}.get(bound) or f"{bound:g}"
 
 
 def options_of(block) -> dict:

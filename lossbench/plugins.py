@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.machinery
 import importlib.metadata
-import importlib.util
 import os
 import sys
+import types
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +90,12 @@ def _load_file(path: Path) -> None:
         if _loaded[name].checksum != checksum:
             raise UserError(f"plugin: {path} must have a name of its own, but another {name} is loaded. Rename one.")
         return
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
+    loader = importlib.machinery.SourceFileLoader(name, str(path))
+    module = types.ModuleType(name)
+    module.__file__ = str(path)
     sys.modules.setdefault(name, module)
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     except UserError:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from lossbench.errors import UserError, nearest
 
@@ -58,7 +59,7 @@ class Family:
             )
         return table[name]
 
-    def add(self, name: str, part) -> None:
+    def add(self, name: str, part: Any) -> None:
         """Make a part known by a name, which must be new."""
         if not isinstance(name, str) or not name:
             raise UserError(f"{self.table_name}: name must be text, got {name!r}. Write {{'my_{self.kind}': ...}}.")
@@ -69,14 +70,15 @@ class Family:
             )
         self._added[name] = part
         if isinstance(part, type) and not vars(part).get("names"):
-            part.names, part.config_name = (name,), name
+            setattr(part, "names", (name,))  # noqa: B010
+            setattr(part, "config_name", name)  # noqa: B010
         _changed()
 
 
-def named(found, base: type) -> dict:
+def named(found, base: Any) -> dict:
     """The table of a room: every class of `found` that is a `base` and has names, by each of them."""
-    classes = [one for one in found if isinstance(one, type) and issubclass(one, base) and one.names]
-    return {name: one for one in dict.fromkeys(classes) for name in one.names}
+    classes = [one for one in found if isinstance(one, type) and issubclass(one, base)]
+    return {name: one for one in dict.fromkeys(classes) for name in getattr(one, "names", ())}
 
 
 HEADS = Family("head", "lossbench.heads", "HEADS")
@@ -100,7 +102,7 @@ def pending() -> Iterator[Callable[[], None]]:
         yield _pending.pop(0)
 
 
-def watch(changed: Callable[[], None]) -> None:
+def watch(changed: Callable[[], Any]) -> None:
     """Call a function whenever a part is added or taken away."""
     _watchers.append(changed)
 

@@ -74,6 +74,7 @@ class Subject:
         return block
 
     def expected(self, parameters, embedding, label, fixed=None, **more):
+        assert self.reference is not None
         more = {**self.options, **more}
         if "fixed" in inspect.signature(self.reference).parameters:
             more["fixed"] = fixed or (embedding, parameters)

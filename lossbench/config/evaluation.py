@@ -14,7 +14,7 @@ from lossbench.evaluation import METHODS
 class EvaluationSection(Section):
     """What is measured."""
 
-    methods: Items[Literal[tuple(METHODS)]] = Field(
+    methods: Items[Literal[tuple(METHODS)]] = Field(  # type: ignore[valid-type]
         ("softmax", "knn", "centers", "class_means"),
         description="what is measured at the end of training",
         json_schema_extra=EXTENDS,

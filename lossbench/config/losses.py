@@ -120,9 +120,11 @@ def _check(key: str, option: Number) -> Any:
     return field_validator(key, mode="before")(check)
 
 
-def _sections(family: registry.Family, base: type[LossSection]) -> dict[str, type[LossSection]]:
+def _sections(family: registry.Family, base: type[LossSection]) -> dict[str, type[Section]]:
     return {name: section_of(block, name, base) for name, block in family.table().items()}
 
 
-Head = Choice("name", lambda: _sections(registry.HEADS, HeadSection), UnknownHead).type()
-Regularizer = Choice("name", lambda: _sections(registry.REGULARIZERS, LossSection), UnknownRegularizer).type()
+Head: Any = Choice("name", lambda: _sections(registry.HEADS, HeadSection), UnknownHead).annotation()
+Regularizer: Any = Choice(
+    "name", lambda: _sections(registry.REGULARIZERS, LossSection), UnknownRegularizer
+).annotation()

@@ -5,13 +5,13 @@ Every other option would make another training of it.
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
-NEUTRAL = {"resume": "neutral"}
+NEUTRAL: dict[str, Any] = {"resume": "neutral"}
 """Moves no number: a run may go on with another value, and runs that differ in it are repetitions."""
-EXTENDS = {"resume": "extends"}
+EXTENDS: dict[str, Any] = {"resume": "extends"}
 """Asks for more or for less; what is there stays right."""
-REMEASURES = {"resume": "remeasures"}
+REMEASURES: dict[str, Any] = {"resume": "remeasures"}
 """Moves what is measured, but not the training: what is there is measured anew."""
 
 
@@ -28,7 +28,7 @@ def on_resume(key: str) -> Optional[str]:
     from lossbench.config.training import TrainerSection
 
     section, _, option = key.partition(".")
-    sections = {"data": DataSection, "trainer": TrainerSection, "evaluation": EvaluationSection}
+    sections: dict[str, Any] = {"data": DataSection, "trainer": TrainerSection, "evaluation": EvaluationSection}
     fields = sections[section].model_fields if section in sections else {}
     extra = fields[option].json_schema_extra if option in fields else None
     return extra.get("resume") if isinstance(extra, dict) else None

@@ -64,7 +64,7 @@ class Choice:
     def table(self) -> dict[str, type[Section]]:
         return self.models()
 
-    def type(self) -> Any:
+    def annotation(self) -> Any:
         """The type of a field that holds such a section."""
         return Annotated[Any, self]
 
@@ -83,9 +83,9 @@ class Choice:
         return handler.generate_schema(Annotated[Union[tuple(members)], Discriminator(self.tag)])
 
 
-def choice(key: str, table: dict[str, type[Section]], other: type[Section]) -> Any:
+def choice(key: str, table: dict[str, Any], other: type[Section]) -> Any:
     """A type: the model that `table` names under the value of `key`; `other` judges every other value."""
-    return Choice(key, lambda: table, other).type()
+    return Choice(key, lambda: table, other).annotation()
 
 
 def known_name(value: str, kind: str, names: Any) -> str:

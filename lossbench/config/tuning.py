@@ -15,7 +15,7 @@ class RangeSection(Section):
 
 class _Between(RangeSection):
     @model_validator(mode="after")
-    def _ordered(self) -> Any:
+    def _ordered(self: Any) -> Any:
         if self.high <= self.low:
             raise rule(f"must be above low ({self.low:g}), got {self.high:g}. It is the upper end", "high")
         return self
@@ -73,7 +73,7 @@ class UnknownRange(RangeSection):
 
 
 KINDS = {"float": FloatRange, "log": LogRange, "integer": IntegerRange, "choice": ChoiceRange}
-Range = choice("kind", KINDS, UnknownRange)
+Range: Any = choice("kind", KINDS, UnknownRange)
 
 
 class Tuning(Section):

@@ -124,7 +124,7 @@ def read(path: Path) -> dict:
 
 
 def _kind_of(value: Any) -> str:
-    return {list: "a list", str: "text"}.get(type(value), repr(value))
+    return "a list" if isinstance(value, list) else "text" if isinstance(value, str) else repr(value)
 
 
 def _beside(path: Path) -> str:

@@ -7,7 +7,7 @@ files are compared, so that it does not matter at which moment a process died.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
+from typing import Any, Optional
 
 from lossbench.runs import reading
 
@@ -45,7 +45,9 @@ def end(run) -> Optional[End]:
 def _by_history(rows, epochs, patience, max_steps):
     if not rows or "step" not in rows[-1]:
         return None
-    last, best, better = rows[-1], None, None
+    last = rows[-1]
+    best: Any = None
+    better: Any = None
     for row in rows:
         accuracy = row.get("validation_accuracy")
         if accuracy is None or "step" not in row:

@@ -25,7 +25,7 @@ def find(paths) -> list[Path]:
     UserError
         If a path does not exist.
     """
-    found = {}
+    found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")

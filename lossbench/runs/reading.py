@@ -26,7 +26,8 @@ class Findings:
     """What is wrong with one file; more than a few sentences are counted."""
 
     def __init__(self, name: str):
-        self.name, self._sentences = name, []
+        self.name = name
+        self._sentences: list[str] = []
 
     def add(self, where: str, text: str) -> None:
         self._sentences.append(f"{self.name}{where}: {text}; it is left out.")
@@ -55,7 +56,8 @@ def mapping(path: Path, findings: Findings) -> dict[str, Any]:
 
 def rows(path: Path, findings: Findings) -> list[dict]:
     """Return the rows of a history: numbers by name, the epochs rising."""
-    found, last = [], 0
+    found: list[dict] = []
+    last: int = 0
     for number, line in enumerate(text(path).splitlines(), 1):
         where = f", line {number}"
         try:
@@ -63,7 +65,7 @@ def rows(path: Path, findings: Findings) -> list[dict]:
         except (ValueError, RecursionError) as error:
             findings.add(where, f"it must be JSON ({_brief(error)})")
             continue
-        epoch = row.get("epoch") if isinstance(row, dict) else None
+        epoch: Any = row.get("epoch") if isinstance(row, dict) else None
         if not is_count(epoch) or epoch <= last:
             findings.add(where, f"it must name an epoch above {last}")
             continue
