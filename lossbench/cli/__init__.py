@@ -19,6 +19,7 @@ from lossbench.cli import (
     embed,
     eval,
     losses,
+    new_config,
     new_loss,
     plot,
     predict,
@@ -34,7 +35,7 @@ COMMANDS = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         *(train, eval, predict, embed, plot, report, sweep),
-        *(losses, new_loss, runs, compare, clean, configs, benchmark, completion),
+        *(new_config, losses, new_loss, runs, compare, clean, configs, benchmark, completion),
     )
 }
 DESCRIPTION = "Train, evaluate and compare classification losses that shape the embedding space, in MXNet."

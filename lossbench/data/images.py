@@ -97,6 +97,23 @@ def size_of(content):
         raise UserError(f"{kind or 'no image'} ({reason(error)})") from error
 
 
+def is_grey(content):
+    """Whether an image in memory has no color, by its header.
+
+    Raises
+    ------
+    ValueError
+        If it is none of `FORMATS`, or its header is damaged.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+    except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
+        raise UserError(reason(error)) from error
+
+
 def _jpeg(content):
     """Go from marker to marker, over a thumbnail that has an end of its own, to the end of the image."""
     size, position = (0, 0), 2

@@ -1,6 +1,6 @@
 """The composition root: the only place that knows every stage and calls them in the order in which data flows."""
 
-from lossbench.data import image_files
+from lossbench.data import image_files, propose
 from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.model import Model
 from lossbench.experiment.opened import OpenedRun, embed_files, open_run, predict, write_embeddings
@@ -24,6 +24,7 @@ __all__ = [
     "new_trainer",
     "open_run",
     "predict",
+    "propose",
     "run",
     "write_embeddings",
 ]

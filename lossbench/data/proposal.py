@@ -1,0 +1,178 @@
+"""What lies in a folder of data, and the data section of a config that fits it."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lossbench.data import cifar, files, folder, idx, images, record, tree
+from lossbench.errors import UserError
+
+_LOOKED_AT = 200  # images whose sizes are read
+_SIDES = (32, 48, 64, 96, 128)
+_STEPS = 20  # an epoch should have so many, for the batch that is chosen
+_WAY_OUT = "Name a folder of images, of .rec files, of IDX files, of CIFAR's, or of tables."
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A data section, and what it was chosen by."""
+
+    section: dict
+    found: list
+    """Sentences on what is there."""
+    channels: int
+    side: int
+    """The longer side of an image in pixels."""
+
+
+def propose(root):
+    """Look at a folder and choose a data section for it.
+
+    Raises
+    ------
+    ValueError
+        If nothing is there that a source reads; or the data are not as the source wants them.
+    """
+    root = Path(root).expanduser().resolve()
+    if not root.is_dir():
+        raise files.invalid(root, "be a folder", "none", _WAY_OUT)
+    for look in (_idx, _cifar, _records, _tables, _folders):
+        proposal = look(root)
+        if proposal is not None:
+            return proposal
+    raise files.invalid(root, "hold data", "none that are known", _WAY_OUT)
+
+
+def batch_size(count):
+    """The power of two from 4 to 128 that gives an epoch some steps.
+
+    Examples
+    --------
+    >>> batch_size(60_000), batch_size(500), batch_size(30)
+    (128, 16, 4)
+    """
+    return int(2 ** np.clip(np.floor(np.log2(max(count, 1) / _STEPS)), 2, 7))
+
+
+def _idx(root):
+    for name, stems in idx._FILES.items():
+        paths = {stem: files.first(root, idx._names(stem)) for stem in stems}
+        if not all(paths.values()):
+            continue
+        path = paths["train-labels-idx1-ubyte"]
+        labels = hashlib.sha256(files.unpacked(path, files.contents(path), _WAY_OUT)).hexdigest()
+        is_published = labels == stems["train-labels-idx1-ubyte"][1]
+        if is_published or name == list(idx._FILES)[-1]:
+            known = name if is_published else "mnist"
+            text = f"IDX files of {known}" if is_published else "IDX files of unknown origin, read as MNIST's"
+            section = {"source": known.replace("-", "_"), "root": str(root), "batch_size": 128}
+            return Proposal(section, [text], 1, 28)
+    return None
+
+
+def _cifar(root):
+    for form in (cifar._CIFAR10, cifar._CIFAR100):
+        places = (root, root / form.inner, root / form.python)
+        if any(cifar._has_python(form, place) or all((place / n).is_file() for n in form.files) for place in places):
+            section = {"source": form.name, "root": str(root), "batch_size": 128}
+            return Proposal(section, [f"the files of {form.name}"], 3, 32)
+    return None
+
+
+def _records(root):
+    names = sorted(path.name for path in root.glob("*.rec"))
+    if not names:
+        return None
+    train = next((name for name in names if "train" in name), names[0])
+    rest = [name for name in names if name != train]
+    test = next((name for part in ("test", "val") for name in rest if part in name), rest[0] if rest else train)
+    sizes, labels, kinds, has_ranges = [], [], set(), False
+    for number, content in enumerate(record._records(root / train)):
+        flag, label, _, _ = record._header(root / train, number, content)
+        image = content[record._HEADER.size + 4 * flag :]
+        if flag == 2 and not image and (has_ranges or number == 0):
+            has_ranges = True
+            continue
+        labels.append(record._label(root / train, number, content, flag, label, 1 << 24, has_ranges))
+        if len(sizes) < _LOOKED_AT:
+            sizes.append(images.size_of(image)[0])
+            kinds.add(images.is_grey(image))
+    if not labels:
+        raise files.invalid(root / train, "hold images", "none", _WAY_OUT)
+    side, text = _size(sizes)
+    channels = 1 if kinds == {True} else 3
+    found = [f"{train} with {files.count(len(labels), 'image')} of {max(labels) + 1:,} classes, {text}"]
+    if test == train:
+        found.append(f"no other .rec file: {train} is named as test as well; give it one of its own")
+    section = {"source": "record", "root": str(root), "train": train, "test": test}
+    section.update(image_size=side, channels=channels, num_classes=max(max(labels) + 1, 2))
+    return Proposal({**section, "batch_size": batch_size(len(labels))}, found, channels, int(np.max(side)))
+
+
+def _tables(root):
+    names = sorted(path.name for path in root.iterdir() if path.name.lower().endswith((".csv", ".csv.gz", ".npz")))
+    if not names:
+        return None
+    train = next((name for name in names if "train" in name), names[0])
+    is_both = train.endswith(".npz")
+    test = train if is_both else next((name for name in names if "test" in name), train)
+    found = [f"table {train}" + ("" if test == train else f" and {test}")]
+    if test == train and not is_both:
+        found.append(f"no other table: {train} is named as test as well; give it one of its own")
+    section = {"source": "table", "root": str(root), "train": train, "test": test, "batch_size": 128}
+    return Proposal(section, found, 1, 28)
+
+
+def _folders(root):
+    inside = tree.subfolders(root)
+    if not inside:
+        return None
+    has_train = any(path.name.lower() in folder.PARTS["train"] for path in inside)
+    parts = folder._folders(root, None if has_train else 0.2)
+    classes = folder._class_folders(parts["train"])
+    found, paths, counts = [], [], {}
+    for path in classes:
+        below = tree.below(path)
+        counts[path.name], paths = len(below.images), paths + below.images
+        found += [f"{tree.text(path.name)}: {phrase}" for phrase in below.reasons(root)]
+    if not paths:
+        raise files.invalid(parts["train"], "hold images", "none", _WAY_OUT)
+    chosen = [paths[k] for k in np.linspace(0, len(paths) - 1, min(len(paths), _LOOKED_AT)).astype(int)]
+    sizes, kinds = [], set()
+    for path in chosen:
+        content = files.contents(path)
+        try:
+            sizes.append(images.size_of(content)[0])
+            kinds.add(images.is_grey(content))
+        except UserError as error:
+            found.append(f"{tree.shown(path, root)} is damaged ({error})")
+    side, text = _size(sizes)
+    least, most = min(counts, key=counts.get), max(counts, key=counts.get)
+    first = (
+        f"{files.count(len(paths), 'image')} of {len(classes):,} classes, {counts[least]:,} ({tree.text(least)}) to "
+    )
+    found.insert(0, f"{first}{counts[most]:,} ({tree.text(most)}); {text}")
+    channels = 1 if kinds == {True} else 3
+    section = {"source": "folder", "root": str(root), "image_size": side, "channels": channels}
+    if parts["test"] is None and parts["validation"] is None:
+        section["test_fraction"] = 0.2
+        found.append("no test folder: a fifth of the images is the test set")
+    for part in ("validation", "test"):
+        if parts[part] is not None:
+            found.append(f"{parts[part].name}/ is there")
+    return Proposal({**section, "batch_size": batch_size(len(paths))}, found, channels, int(np.max(side)))
+
+
+def _size(sizes):
+    """The side or [height, width] that images are brought to, and what they have."""
+    sizes = np.array(sizes)
+    wide, high = (int(n) for n in np.median(sizes, axis=0))
+    if (sizes == sizes[0]).all() and max(wide, high) <= _SIDES[-1]:
+        return (wide if wide == high else [high, wide]), f"all {wide} x {high} pixels"
+    side = max(one for one in _SIDES if one <= max(min(wide, high), _SIDES[0]))
+    smallest, largest = sizes.min(axis=0), sizes.max(axis=0)
+    return side, f"{smallest[0]} x {smallest[1]} to {largest[0]} x {largest[1]} pixels"

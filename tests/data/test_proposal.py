@@ -1,0 +1,108 @@
+"""`lossbench new-config` looks at data of every kind and writes a config that loads them."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+
+from lossbench import cli, config, data
+from lossbench._mxnet import mx
+
+
+def new_config(*arguments, status=0):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert cli.main(["new-config", *map(str, arguments)]) == status, err.getvalue()
+    return out.getvalue() + err.getvalue()
+
+
+def loaded(path):
+    settings = config.load(path)
+    return settings, data.load(settings.data, 0)
+
+
+def images(folder, small, rng, count=12, size=(20, 30), color=True):
+    folder.mkdir(parents=True)
+    for number in range(count):
+        pixels = rng.integers(0, 256, (*size, 3) if color else size, dtype=np.uint8)
+        (folder / f"{number}.png").write_bytes(small.encode(pixels))
+
+
+def test_folders_of_classes_alone(tmp_path, small, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images(tmp_path / "my photos: 1" / "$ cat", small, rng)
+    images(tmp_path / "my photos: 1" / "dog\x07", small, rng, count=8)
+    said = new_config("--data", "my photos: 1")
+    assert "20 images of 2 classes, to 12 ($ cat); all 30 x 20 pixels" in said
+    assert "no test folder: a fifth of the images is the test set" in said
+    assert "lossbench train --config my_photos_1.yaml --quick" in said
+    settings, found = loaded("my_photos_1.yaml")
+    assert (settings.data.image_size, settings.data.batch_size, settings.backbone.name) == ((20, 30), 4, "resnet20")
+    assert (len(found.test), found.class_names) == (4, ["$ cat", "dog\x07"])
+    assert "must be new" in new_config("--data", "my photos: 1", status=2)
+
+
+def test_folders_with_parts_and_images_of_many_sizes(tmp_path, small, rng):
+    for part in ("train", "val", "test"):
+        images(tmp_path / "set" / part / "a", small, rng, size=(70, 90), color=False)
+        images(tmp_path / "set" / part / "b", small, rng, size=(200, 50), color=False)
+    (tmp_path / "set/train/a/x.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    said = new_config("--data", tmp_path / "set", "--out", tmp_path / "x.yaml")
+    assert "50 x 200 to 90 x 70 pixels" not in said  # smallest and largest of each side
+    assert "50 x 70 to 90 x 200 pixels" in said
+    assert "a: 1 image left out (HEIC): train/a/x.heic" in said
+    settings, found = loaded(tmp_path / "x.yaml")
+    assert (settings.data.image_size, settings.data.channels) == (64, 1)
+    assert (len(found.train), len(found.validation), len(found.test)) == (24, 24, 24)
+
+
+def test_records(tmp_path, small, rng):
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for name in ("train", "val"):
+        writer = mx.recordio.MXRecordIO(str(folder / f"{name}.rec"), "w")
+        for number in range(90):
+            picture = small.encode(rng.integers(0, 256, (40, 40, 3), dtype=np.uint8), "JPEG")
+            writer.write(mx.recordio.pack(mx.recordio.IRHeader(0, number % 3, number, 0), picture))
+        writer.close()
+    assert "train.rec with 90 images of 3 classes, all 40 x 40 pixels" in new_config(
+        "--data", folder, "--out", tmp_path / "x.yaml"
+    )
+    settings, found = loaded(tmp_path / "x.yaml")
+    assert (settings.data.test, settings.data.num_classes, settings.data.image_size) == ("val.rec", 3, 40)
+    assert len(found.test) == 90
+
+
+def test_idx_cifar_and_tables(tmp_path, small, rng):
+    small.write_idx(tmp_path / "idx", rng)
+    assert "IDX files of unknown origin, read as MNIST's" in new_config(
+        "--data", tmp_path / "idx", "--out", tmp_path / "1.yaml"
+    )
+    assert loaded(tmp_path / "1.yaml")[0].backbone.name == "lenet"
+    small.write_cifar(tmp_path / "cifar", rng)
+    new_config("--data", tmp_path / "cifar", "--out", tmp_path / "2.yaml")
+    assert len(loaded(tmp_path / "2.yaml")[1].test) == 20
+    (tmp_path / "csv").mkdir()
+    rows = "".join(f"{number % 3},{number},2,3,4\n" for number in range(9))
+    for name in ("x_train.csv", "x_test.csv"):
+        (tmp_path / "csv" / name).write_text(rows)
+    new_config("--data", tmp_path / "csv", "--out", tmp_path / "3.yaml")
+    assert loaded(tmp_path / "3.yaml")[1].image_shape == (1, 2, 2)
+
+
+@pytest.mark.parametrize("what", ["nothing", "absent", "one class", "texts"])
+def test_what_is_no_data_is_refused_in_one_line(tmp_path, what):
+    root = tmp_path / "x"
+    if what != "absent":
+        root.mkdir()
+    if what == "one class":
+        (root / "train/a").mkdir(parents=True)
+    if what == "texts":
+        for name in "ab":
+            (root / name).mkdir()
+            (root / name / "x.txt").write_text("x")
+    said = new_config("--data", root, "--out", tmp_path / "x.yaml", status=2)
+    assert said.startswith(f"data: {root}")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "x.yaml").exists()
