@@ -34,7 +34,7 @@ def test_folders_of_classes_alone(tmp_path, small, rng, monkeypatch):
     images(tmp_path / "my photos: 1" / "$ cat", small, rng)
     images(tmp_path / "my photos: 1" / "dog\x07", small, rng, count=8)
     said = new_config("--data", "my photos: 1")
-    assert "20 images of 2 classes, to 12 ($ cat); all 30 x 20 pixels" in said
+    assert "20 images of 2 classes, 8 (dog\\x07) to 12 ($ cat); all 30 x 20 pixels" in said
     assert "no test folder: a fifth of the images is the test set" in said
     assert "lossbench train --config my_photos_1.yaml --quick" in said
     settings, found = loaded("my_photos_1.yaml")
