@@ -118,26 +118,47 @@ def parsed(path, content, dimensions):
 
 def _load(name, root):
     places = files.folders(name, root)
-    kept = files.first_of(f"{name}.npz", places)
     has_idx = any(files.first(place, _names(stem)) for place in places for stem in _FILES[name])
-    return _idx(name, root) if has_idx or kept is None else _keras(name, kept)
+    kept = None if has_idx else files.first_of(f"{name}.npz", places)
+    tables = None if has_idx else files.first_of(f"{name}_train.csv", places)
+    if kept is not None:
+        return _of_archive(name, kept)
+    if tables is not None:
+        return _of_tables(name, tables, tables.with_name(f"{name}_test.csv"))
+    return _idx(name, root)
 
 
-def _keras(name, path):
+def _of_archive(name, path):
     """The archive that Keras makes of the published files: their arrays, held against the same checksums."""
     content = files.contents(path)
     splits = table.archive(path, content)
     if set(splits) != {"train", "test"}:
         raise files.invalid(path, "hold x_train, y_train, x_test and y_test", "others", _WAY_OUT)
-    arrays, differing = {}, []
-    for part, split in (("train", splits["train"]), ("t10k", splits["test"])):
-        arrays[f"{part}-images-idx3-ubyte"], arrays[f"{part}-labels-idx1-ubyte"] = split.images[:, 0], split.labels
-    for stem, array in arrays.items():
-        header = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape)
-        if hashlib.sha256(header + array.astype(np.uint8).tobytes()).hexdigest() != _FILES[name][stem][1]:
-            differing.append(f"{stem} in {path.name}")
-    checksums = {path.name: hashlib.sha256(content).hexdigest()}
-    return _dataset(name, dict.fromkeys(arrays, path), arrays, checksums, differing)
+    return _same_as_idx(name, splits, {"train": path, "test": path})
+
+
+def _of_tables(name, train, test):
+    """The two tables that Kaggle's copies of the published files are."""
+    paths = {"train": train, "test": test}
+    splits = {part: table.rows(path, files.contents(path), (28, 28), 1) for part, path in paths.items()}
+    return _same_as_idx(name, splits, paths)
+
+
+def _same_as_idx(name, splits, paths):
+    """The dataset, its arrays held against the checksums of the IDX files that would hold them."""
+    arrays, differing, path_of = {}, [], {}
+    for part, split_name in (("train", "train"), ("t10k", "test")):
+        split, path = splits[split_name], paths[split_name]
+        for stem, array in (
+            (f"{part}-images-idx3-ubyte", split.images[:, 0]),
+            (f"{part}-labels-idx1-ubyte", split.labels),
+        ):
+            arrays[stem], path_of[stem] = array, path
+            header = struct.pack(f">I{array.ndim}I", 0x0800 + array.ndim, *array.shape)
+            if hashlib.sha256(header + array.astype(np.uint8).tobytes()).hexdigest() != _FILES[name][stem][1]:
+                differing.append(f"{stem} in {path.name}")
+    checksums = {path.name: files.sha256(path) for path in paths.values()}
+    return _dataset(name, path_of, arrays, checksums, differing)
 
 
 def _idx(name, root):

@@ -39,7 +39,7 @@ def load(config_data, seed):
                 raise files.invalid(root / name, rule, "none", _WAY_OUT)
             splits[part] = found[part]
         else:
-            splits[part] = _table(root / name, content, config_data.height_and_width, config_data.channels)
+            splits[part] = rows(root / name, content, config_data.height_and_width, config_data.channels)
     num_classes = 1 + max(int(split.labels.max()) for split in splits.values())
     return Dataset(
         **splits,
@@ -89,8 +89,8 @@ def _split(path, names, images, labels):
     return Split(np.ascontiguousarray(planes), labels.astype(np.int32))
 
 
-def _table(path, content, size, channels):
-    """A CSV, gzip or not. The label is the column of that name, the first where columns have no names."""
+def rows(path, content, size, channels):
+    """The split of a CSV, gzip or not. The label is the column of that name, the first where columns have no names."""
     text = files.unpacked(path, content, _WAY_OUT)
     first = text[: text.find(b"\n") + 1 or None].decode("utf-8-sig", "replace").strip()
     heading = [cell.strip().strip('"').lower() for cell in first.split(",")]
@@ -99,12 +99,12 @@ def _table(path, content, size, channels):
     if not text[text.find(b"\n") + 1 if has_heading else 0 :].strip():
         raise files.invalid(path, "hold rows", "none", _WAY_OUT)
     try:
-        rows = np.loadtxt(
+        found = np.loadtxt(
             io.BytesIO(text), np.int32, delimiter=",", skiprows=int(has_heading), ndmin=2, encoding="utf-8-sig"
         )
     except ValueError as error:
         raise files.invalid(path, "hold whole numbers between commas", str(error)[:200], _WAY_OUT) from error
-    labels, pixels = rows[:, at], np.delete(rows, at, axis=1)
+    labels, pixels = found[:, at], np.delete(found, at, axis=1)
     height, width = size or _square(path, pixels.shape[1], channels)
     if pixels.shape[1] != channels * height * width:
         rule = f"hold {channels} x {height} x {width} pixels beside the label in each row"

@@ -111,6 +111,27 @@ def test_csv(tmp_path, small, arrays, form):
     assert np.array_equal(wide.train.images.ravel(), found.train.images.ravel())
 
 
+@pytest.mark.parametrize(("source", "name"), [("mnist", "mnist"), ("fashion_mnist", "fashion-mnist")])
+def test_kaggles_tables_of_the_published_files(tmp_path, small, arrays, monkeypatch, source, name):
+    for part in ("train", "test"):
+        csv(tmp_path / f"{name}_{part}.csv", arrays, part)
+    parts = {"train": "train", "t10k": "test"}
+    contents = {
+        stem: arrays[f"{'x' if 'images' in stem else 'y'}_{parts[stem[: stem.index('-')]]}"]
+        for stem in idx._FILES[name]
+    }
+    known = {stem: ("", hashlib.sha256(small.idx_bytes(array)).hexdigest()) for stem, array in contents.items()}
+    monkeypatch.setitem(idx._FILES, name, known)
+    dataset = data.load(small.section(source, root=str(tmp_path), validation_fraction=0), 0)
+    assert np.array_equal(dataset.test.images[:, 0], arrays["x_test"])
+    assert np.array_equal(dataset.train.labels, arrays["y_train"])
+    assert (dataset.notes, set(dataset.checksums)) == ([], {f"{name}_train.csv", f"{name}_test.csv"})
+    text = (tmp_path / f"{name}_test.csv").read_bytes().replace(b"\r\n9,", b"\r\n300,")
+    (tmp_path / f"{name}_test.csv").write_bytes(text)
+    with pytest.raises(ValueError, match="_test.csv must hold labels from 0 to 9, got 300"):
+        data.load(small.section(source, root=str(tmp_path)), 0)
+
+
 @pytest.mark.parametrize(
     ("text", "rule"),
     [
