@@ -31,7 +31,7 @@ def stratified_ids(labels, fraction, rng):
     Examples
     --------
     >>> kept, held_out = stratified_ids(np.repeat([0, 1], [40, 20]), 0.1, np.random.default_rng(0))
-    >>> len(kept), (held_out < 40).sum(), (held_out >= 40).sum()
+    >>> len(kept), int((held_out < 40).sum()), int((held_out >= 40).sum())
     (54, 4, 2)
     """
     if not 0 <= fraction < 1:

@@ -94,7 +94,7 @@ def spread(angle) -> np.ndarray:
 
     Examples
     --------
-    >>> spread([-0.5, 359.5, 90.5]).argmax(), len(spread([0.0]))
+    >>> int(spread([-0.5, 359.5, 90.5]).argmax()), len(spread([0.0]))
     (359, 360)
     """
     bins = round(360 / DEGREES_A_BIN)
