@@ -58,3 +58,9 @@ class EvaluationSection(Section):
         if not named or len(set(named)) < len(named):
             raise rule(f"must be different {info.field_name}, at least one, got {list(named)}. Name each once")
         return named
+
+    def measures(self, metric: str) -> bool:
+        """Whether the methods give the value with that dotted key in `metrics.json`."""
+        key, *rest = metric.split(".")
+        chosen = [METHODS[name] for name in self.methods if METHODS[name].key == key]
+        return any(not rest or method.value(rest[-1]) is not None for method in chosen)

@@ -76,7 +76,7 @@ class Sweep(Section):
     overrides: Overrides = Field({}, description="dotted keys and values for every variant, such as trainer.epochs")
     baselines: Items[str] = Field((), description="variants that every other one is compared with")
     metrics: Items[str] = Field(
-        ("accuracy",), description="keys of metrics.json, such as accuracy_knn or retrieval.map_at_r"
+        ("accuracy",), description="keys of metrics.json, such as accuracy_knn or retrieval.cosine.map_at_r"
     )
     split: Literal["test", "validation", "holdout"] = Field("test", description="whose figures are compared")
     checkpoints: Items[Literal["last", "best"]] = Field(

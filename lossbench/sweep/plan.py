@@ -129,4 +129,11 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
             f"config {where}: data.validation_fraction must be above 0 where validation images decide, got 0. "
             "Write data.validation_fraction: 0.1 below overrides."
         )
+    asked = [*sweep.metrics, *([sweep.tune.metric] if sweep.tune else [])]
+    for metric in asked:
+        if not settings.evaluation.measures(metric):
+            raise UserError(
+                f"config {where}: evaluation.methods must give {metric}, which is compared, got "
+                f"{', '.join(settings.evaluation.methods)}. Add its method, or take another metric."
+            )
     return Arm(name, base, data_set, named, overrides, settings, where)

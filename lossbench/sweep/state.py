@@ -78,7 +78,7 @@ def _lacking(run, wanted) -> list:
 
 
 def value(run, checkpoint: str, split: str, metric: str) -> Optional[float]:
-    """Return one number of a run's metrics; `metric` may be nested, such as `retrieval.map_at_r`."""
+    """Return one number of a run's metrics; `metric` may be nested, such as `retrieval.cosine.map_at_r`."""
     found = _found(run, checkpoint, split, metric)
     is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
     return float(found) if is_number else None

@@ -52,8 +52,8 @@ def metric(name: str) -> str:
 
     Examples
     --------
-    >>> metric("accuracy"), metric("accuracy_knn"), metric("retrieval.map_at_r")
-    ('accuracy by logits', 'accuracy by k-NN', 'retrieval, MAP@R')
+    >>> metric("accuracy"), metric("accuracy_knn"), metric("retrieval.cosine.map_at_r")
+    ('accuracy by logits', 'accuracy by k-NN', 'retrieval, cosine, MAP@R')
     """
     path = name.split(".")
     return f"accuracy by {names.value(path).text}" if name.startswith("accuracy") else names.within(path, 0)

@@ -67,9 +67,9 @@ def test_seeds_that_one_side_lacks_are_no_pairs(tmp_path, rng):
     work, values = trained(tmp_path, rng, range(4))
     (tmp_path / "out" / "lgm" / "seed-1" / "metrics.json").unlink()
     (table,) = work.results().tables
-    found = {(each.variant, each.baseline): list(each.differences) for each in table.comparisons}
-    assert found["lgm", "softmax"] == [0, 2, 3]
-    assert found["normface", "softmax"] == [0, 1, 2, 3]
+    found = {(each.variant, each.baseline): each.differences for each in table.comparisons}
+    assert found["lgm", "softmax"] == {seed: values["lgm"][seed] - values["softmax"][seed] for seed in (0, 2, 3)}
+    assert list(found["normface", "softmax"]) == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,8 @@ def test_several_metrics_data_sets_and_checkpoints_have_a_table_each(tmp_path):
         """\
 seeds: [3, 4]
 baselines: [softmax]
-metrics: [accuracy, retrieval.map_at_r]
+metrics: [accuracy, retrieval.cosine.map_at_r]
+overrides: {evaluation.methods: [softmax, retrieval]}
 checkpoints: [last, best]
 data_sets: {few: {data.num_classes: 4}, many: {data.num_classes: 8}}
 variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
@@ -183,7 +184,7 @@ variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
     )
     for planned in plan.runs():
         value = 0.5 + 0.1 * (planned.arm.data_set == "many") + 0.01 * (planned.arm.variant == "lgm")
-        measured = {"test": {"accuracy": value, "retrieval": {"map_at_r": value / 2}}}
+        measured = {"test": {"accuracy": value, "retrieval": {"cosine": {"map_at_r": value / 2}}}}
         made.finish(tmp_path / "out", planned, measured, checkpoints=("last", "best"))
     results = sweep.Work(plan, tmp_path / "out").results()
     assert results.is_complete
@@ -236,6 +237,15 @@ def test_a_run_of_another_config_is_refused_by_name(tmp_path):
         UserError, match=r"lgm/seed-0 must hold a run of lgm, .* differs in head\.margin\. Give the changed"
     ):
         work.results()
+
+
+def test_a_run_that_lacks_a_metric_is_measured(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    for planned in plan.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    grown = "metrics: [accuracy, retrieval.cosine.map_at_r]\noverrides: {evaluation.methods: [softmax, retrieval]}\n"
+    work = sweep.Work(made.plan(tmp_path, SWEEP.format(seeds="[0]") + grown), tmp_path / "out")
+    assert [planned.name for planned, _ in work.due()] == ["softmax/seed-0", "lgm/seed-0", "normface/seed-0"]
 
 
 def test_what_moves_no_number_may_differ(tmp_path):

@@ -94,6 +94,13 @@ MISTAKES = [
         "split: validation\noverrides: {data.validation_fraction: 0, trainer",
         "variants.softmax: data.validation_fraction must be above 0 where validation images decide, got 0.",
     ),
+    (
+        GOOD,
+        "baselines",
+        "metrics: [accuracy, retrieval.cosine.map_at_r]\nbaselines",
+        "variants.softmax: evaluation.methods must give retrieval.cosine.map_at_r, which is compared, got",
+    ),
+    (GOOD, "baselines", "metrics: [acuracy]\nbaselines", "evaluation.methods must give acuracy, which is compared"),
     (GOOD, "baselines", "split: train\nbaselines", "split: must be one of test, validation, holdout, got 'train'"),
     (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
     (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),
