@@ -125,6 +125,16 @@ def with_true_class(F, logits, label, value, num_classes: int):
     return F.reshape(replaced, shape=(-1, num_classes))
 
 
+def above(F, logits, threshold):
+    """Return 1 where logits (B, C) exceed their row's threshold (B,), else 0: a factor, for ``where`` is slow."""
+    return F.BlockGrad(F.broadcast_greater(logits, F.reshape(threshold, shape=(-1, 1))))
+
+
+def times(F, x, number):
+    """Return x (B, C) times a number (1,)."""
+    return F.broadcast_mul(x, F.reshape(number, shape=(1, 1)))
+
+
 def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, focusing: float = 0.0):
     r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,) as float32.
 

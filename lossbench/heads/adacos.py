@@ -67,13 +67,13 @@ class AdaCos(CosineHead):
         cosine = ops.product_with_unit_rows(F, unit, weight, self.num_classes)
         if self.dynamic and self.num_classes > 1:
             scale = ops.moved(F, scale, self._fitting(F, F.BlockGrad(cosine), label, scale))
-        logits = F.broadcast_mul(cosine, F.reshape(scale, shape=(1, 1)))
+        logits = ops.times(F, cosine, scale)
         return self.cross_entropy(F, logits, label), logits
 
     def _fitting(self, F, cosine, label, scale):
         """Return the scale (1,) that fits the cosines (B, C) of a batch."""
         true_cosine = ops.true_class(F, cosine, label)
-        others = F.broadcast_mul(cosine, F.reshape(scale, shape=(1, 1)))
+        others = ops.times(F, cosine, scale)
         others = ops.with_true_class(F, others, label, F.zeros_like(true_cosine) + NOTHING, self.num_classes)
         # Any other class gives the logarithm of the sum: its logit less its log-probability.
         another = (label + 1) % self.num_classes

@@ -64,14 +64,26 @@ class ArcFace(CosineHead):
 
     def _with_margin(self, F, cosine, margin):
         """Return psi (B,) of cosines (B,) that rounding may have carried out of [-1, 1]."""
-        sine = F.sqrt(F.clip((1 - cosine) * (1 + cosine), SINE_EPSILON, 1.0))
-        cos_margin, sin_margin = F.cos(margin), F.sin(margin)
-        moved = F.broadcast_mul(cosine, cos_margin) - F.broadcast_mul(sine, sin_margin)
         if self.easy_margin:
-            return F.where(cosine > 0, moved, cosine)
-        beyond = F.broadcast_sub(cosine, margin * sin_margin)
-        return F.where(F.broadcast_greater(cosine, -cos_margin), moved, beyond)
+            return F.where(cosine > 0, rotated(F, cosine, margin), cosine)
+        return with_angle_margin(F, cosine, margin)
 
     def _bounded_margin(self):
         margin = self.scheduled()["margin"]
         return margin, 1 - math.cos(margin), bounds.separation(self.num_classes, self.embedding_size)
+
+
+def with_angle_margin(F, cosine, margin):
+    """Return cos(theta + margin) of cosines (B,), and from pi - margin on the line that goes on downwards."""
+    beyond = F.broadcast_sub(cosine, margin * F.sin(margin))
+    return F.where(F.broadcast_greater(cosine, -F.cos(margin)), rotated(F, cosine, margin), beyond)
+
+
+def rotated(F, cosine, angle):
+    """Return cos(theta + angle) of cosines (B,), which rounding may have carried out of [-1, 1]."""
+    return F.broadcast_mul(cosine, F.cos(angle)) - F.broadcast_mul(sine(F, cosine), F.sin(angle))
+
+
+def sine(F, cosine):
+    """Return the sine of angles in [0, pi] from their cosines (B,)."""
+    return F.sqrt(F.clip((1 - cosine) * (1 + cosine), SINE_EPSILON, 1.0))
