@@ -15,6 +15,7 @@ from lossbench.heads.l_softmax import LSoftmax as LSoftmax
 from lossbench.heads.large_margin_in_softmax import LargeMarginInSoftmax as LargeMarginInSoftmax
 from lossbench.heads.lgm import LGM as LGM
 from lossbench.heads.logit_norm import LogitNorm as LogitNorm
+from lossbench.heads.magface import MagFace as MagFace
 from lossbench.heads.normface import NormFace as NormFace
 from lossbench.heads.softmax import Softmax as Softmax
 
