@@ -56,7 +56,7 @@ def metric(name: str) -> str:
     ('accuracy by logits', 'accuracy by k-NN', 'retrieval, cosine, MAP@R')
     """
     path = name.split(".")
-    return f"accuracy by {names.value(path).text}" if name.startswith("accuracy") else names.within(path, 0)
+    return f"accuracy by {names.value(path).text}" if name.startswith("accuracy") else ", ".join(names.within(path, 0))
 
 
 def heading(table) -> str:

@@ -191,6 +191,10 @@ variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
     assert (tmp_path / "out" / "many" / "lgm" / "seed-3").is_dir()
     places = [(table.data_set, table.metric, table.checkpoint) for table in results.tables]
     assert len(set(places)) == 8
+    sweep.write(results, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "## few: retrieval, cosine, MAP@R on test images, after the last epoch" in page
+    assert "## many: accuracy by logits on test images, at the epoch that was best on validation images" in page
     for table in results.tables:
         (comparison,) = table.comparisons
         assert comparison.summary.mean == pytest.approx(0.01 if table.metric == "accuracy" else 0.005)
