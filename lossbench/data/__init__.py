@@ -12,6 +12,7 @@ from lossbench.data.description import Description, rebuilt
 from lossbench.data.holdout import hold_out
 from lossbench.data.images import read_images
 from lossbench.data.inspection import inspect, mean_image
+from lossbench.data.outline import outline
 from lossbench.data.proposal import propose
 from lossbench.data.split import stratified_ids
 from lossbench.data.tree import image_files
@@ -27,6 +28,7 @@ __all__ = [
     "inspect",
     "load",
     "mean_image",
+    "outline",
     "pixel_statistics",
     "propose",
     "read_images",

@@ -150,9 +150,12 @@ def _follow(folder, settings, communicator, device, load) -> Result:
 
 
 def describe_groups(settings, device="auto") -> list[str]:
-    """The optimizer's groups of a config with what they hold, as lines: builds the model, trains nothing."""
-    dataset = data.load(settings.data, settings.seed)
-    model = Model(settings, dataset, _mxnet.devices(device))
+    """The optimizer's groups of a config with what they hold, as lines: builds the model, trains nothing.
+
+    The data are read where the config alone does not tell the number of classes and the form of the images.
+    """
+    described = data.outline(settings.data) or data.load(settings.data, settings.seed)
+    model = Model(settings, described, _mxnet.devices(device))
     return [line for group in model.groups() for line in group.describe()]
 
 
