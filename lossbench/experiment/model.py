@@ -64,31 +64,16 @@ class Model:
         return backbone, head
 
     def _build_scorer(self):
-        """A second backbone and head, for everything but training.
-
-        oneDNN rearranges a parameter's array in place when a network is used for inference, at a moment that threads
-        decide, and the next training step's last bits depend on the arrangement. So inference never touches the
-        parameters that are trained: runs repeat and resume bit for bit.
-        """
         backbone, head = self._build()
         _initialize(backbone, head, self.settings, self.devices)
         contract.require_outputs(
             head, backbone.embedding_size, self.dataset.num_classes, self.settings.head.name, self.devices[0]
         )
-        for device in self.devices:
-            head.predict(backbone(mx.nd.zeros((1, *self.dataset.image_shape), ctx=device))).wait_to_read()
-        self._compile(backbone)
-        head.hybridize(static_alloc=True)
-        return backbone, head
-
-    def _compile(self, scoring_backbone):
-        """On a CPU oneDNN joins convolution, batch normalisation, ReLU and sum: a seventh faster for a ResNet."""
-        backend = "MKLDNN" if _mxnet.has_onednn(self.devices) else None
-        scoring_backbone.hybridize(static_alloc=True, backend=backend)
+        return inference.Scorer(backbone, head, self.dataset.image_shape, self.devices)
 
     def _initialize(self):
         _initialize(self.backbone, self.head, self.settings, self.devices)
-        shapes = _gluon.named_parameters(self._scorer[0])
+        shapes = _gluon.named_parameters(self._scorer.backbone)
         for name, parameter in _gluon.named_parameters(self.backbone).items():
             _gluon.initialize_now(parameter, shapes[name].shape)
         for regularizer in self.regularizers:
@@ -169,9 +154,10 @@ class Model:
 
     def outputs(self, images, *, show=False) -> dict:
         """Embedding, logits and label of a split, in its order; no label reaches the network."""
-        self._refresh_scorer()
+        self._scorer.take_over(self.backbone, self.head)
         return inference.outputs(
-            *self._scorer,
+            self._scorer.backbone,
+            self._scorer.head,
             images,
             self.dataset.mean,
             self.dataset.std,
@@ -182,19 +168,8 @@ class Model:
 
     def training_embedding(self, images):
         """Embedding of one batch of normalised images as a training step would see it."""
-        self._refresh_scorer()
-        backbone = self._scorer[0]
-        backbone.hybridize(False)  # compiled, it would be the network of inference
-        with mx.autograd.train_mode():
-            embedding = backbone(mx.nd.array(images, ctx=self.devices[0]))
-        self._compile(backbone)
-        return embedding
-
-    def _refresh_scorer(self):
-        for scoring, trained in zip(self._scorer, (self.backbone, self.head)):
-            values = _gluon.named_parameters(trained)
-            for name, parameter in _gluon.named_parameters(scoring).items():
-                parameter.set_data(values[name].list_data()[0])
+        self._scorer.take_over(self.backbone, self.head)
+        return self._scorer.training_embedding(images)
 
     def description(self) -> dict:
         """The head's own; centers that a regularizer learned take the place of the head's prototypes."""

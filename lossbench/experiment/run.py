@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import threading
 from dataclasses import dataclass
 from typing import Optional
 
@@ -15,6 +14,7 @@ from lossbench.experiment.model import Model
 from lossbench.experiment.training import Training, new_batches, new_trainer
 from lossbench.runs import Run
 from lossbench.training.communication import ALONE
+from lossbench.training.interruption import noticed
 from lossbench.training.progress import Progress
 from lossbench.training.scalars import Scalars
 
@@ -124,7 +124,7 @@ def run(
         if not resumed:
             training.start_fresh()
         with contextlib.closing(scalars):
-            with _interruption() as interruption:
+            with noticed() as interruption:
                 training.fit(interruption)
                 interruption.signal = interruption.signal or communicator.stop(0) or None
                 if training.is_complete and not interruption.signal:
@@ -145,7 +145,7 @@ def _follow(folder, settings, communicator, device, load) -> Result:
     model = Model(settings, dataset, devices, for_training=True)
     batches = new_batches(model)
     trainer = new_trainer(model, len(batches), communicator)
-    with _interruption() as interruption:
+    with noticed() as interruption:
         return Result(folder, signal=distributed.follow(communicator, settings, trainer, batches, interruption))
 
 
@@ -169,49 +169,3 @@ def _changed(folder, previous, settings, resume) -> list[str]:
             "Choose another folder with --run-dir, or the same config."
         )
     return changed
-
-
-class _Stopped(KeyboardInterrupt):
-    """A signal ended what needs no orderly end."""
-
-
-class _Interruption:
-    """The first SIGINT or SIGTERM: noted, so that the step is finished and saved, or obeyed at once."""
-
-    def __init__(self):
-        self.signal = None
-        self._obeys = False
-
-    def note(self, number) -> None:
-        self.signal = number
-        if self._obeys:
-            raise _Stopped
-
-    @contextlib.contextmanager
-    def at_once(self):
-        """End the block where a signal comes: whatever it writes is whole at every moment."""
-        self._obeys = True
-        with contextlib.suppress(_Stopped):
-            yield
-        self._obeys = False
-
-
-@contextlib.contextmanager
-def _interruption():
-    """Notice the first SIGINT or SIGTERM; a second one acts as usual."""
-    noted = _Interruption()
-    if threading.current_thread() is not threading.main_thread():
-        yield noted
-        return
-
-    def note(number, frame):
-        for which, handler in previous.items():
-            signal.signal(which, handler)
-        noted.note(number)
-
-    previous = {which: signal.signal(which, note) for which in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield noted
-    finally:
-        for which, handler in previous.items():
-            signal.signal(which, handler)

@@ -210,19 +210,8 @@ class Training:
         ]
         return f"Go on {'from there' if path else 'anew'} with a smaller learning rate: {shlex.join(command)}"
 
-    def _require_finite(self, epoch):
-        """The last update of an epoch may break parameters that no loss has seen yet."""
-        for name, parameter in self.model.parameters().items():
-            values = parameter.data(self.model.devices[0]).asnumpy()
-            if not np.isfinite(values).all():
-                rate = self.trainer.learning_rate(self.trainer.step - 1)
-                raise FloatingPointError(
-                    f"trainer: {name} must be finite, got nan or inf after the last step of epoch {epoch} "
-                    f"(learning_rate {rate:g}, head {self.settings.head.name})."
-                )
-
     def _validate(self, epoch) -> dict:
-        self._require_finite(epoch)
+        self.trainer.require_finite_parameters(epoch)
         row = {}
         if len(self.model.dataset.validation):
             row["validation_accuracy"] = self._accuracy("validation")

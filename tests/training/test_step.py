@@ -264,6 +264,6 @@ def test_the_best_epoch_is_by_validation_and_patience_counts_from_it():
         checkpoint_every_epochs=100,
         patience=2,
     )
-    assert position.best == {"epoch": 2, "step": 12, "accuracy": 0.7}
-    assert position.stopped_early
-    assert saved == [6, 12, 24]
+    assert position.best == {"epoch": 3, "step": 18, "accuracy": 0.7}, "of equal epochs the later"
+    assert position.stopped_early, "patience counts from the first of them"
+    assert saved == [6, 12, 18, 24]
