@@ -43,7 +43,7 @@ def test_a_planted_error_is_caught(fault, seed, monkeypatch):
         faulty = original
     monkeypatch.setattr(ops, "cross_entropy", faulty)
     with pytest.raises(AssertionError, match=r"loss|gradient"):
-        testing.reference(case.subject(seed))
+        testing.numbers.reference(case.subject(seed))
 
 
 def test_every_head_has_a_case_or_a_test_of_its_own():
