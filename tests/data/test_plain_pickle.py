@@ -102,7 +102,9 @@ def outcome(path):
         b"", b".", b"\x80\x02]", b"hello", b"\x80\x04]\x94j\xff\xff\xff\x7f.",  # a memory that was never filled
         b"T\xff\xff\xff\x7fab.", b"\x8b\xff\xff\xff\x7f.",
         b"cnumpy\ndtype\n(U\x02O8K\x00K\x01tR.", b"cnumpy.core.multiarray\n_reconstruct\n(tR.",
-        b"X\x0b\x00\x00\x00reconstruct(tR.", b"}]s.", b"I" + b"9" * 6000 + b"\n.", b"]" + b"](e" * 9 + b"a" * 9 + b".",
+        b"X\x0b\x00\x00\x00reconstruct(tR.",
+        b"X\x06\x00\x00\x00encode(X\x01\x00\x00\x00aX\x06\x00\x00\x00latin1tR.",
+        b"}]s.", b"I" + b"9" * 6000 + b"\n.", b"]" + b"](e" * 9 + b"a" * 9 + b".",
     ],
 )  # fmt: skip
 def test_odd_files_are_refused_in_one_line(tmp_path, content):

@@ -260,3 +260,27 @@ def test_class_names_of_every_kind(tmp_path, rng, small):
         for name in names:
             fill(tmp_path / part / name, rng, small, 1)
     assert load(small, tmp_path).class_names == sorted(names)
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "GIF", "WEBP", "PPM", "TIFF"])
+def test_damaged_bytes_are_an_image_or_one_line(tmp_path, rng, small, form):
+    whole = small.encode(rng.integers(0, 256, (12, 10, 3), dtype=np.uint8), form)
+    path = tmp_path / "x"
+    outcomes = set()
+    for _ in range(60):
+        changed = bytearray(whole)
+        for at in rng.integers(0, len(changed) if rng.random() < 0.5 else 60, rng.integers(1, 5)):
+            changed[at] = rng.integers(0, 256)
+        path.write_bytes(changed[: len(changed) if rng.random() < 0.7 else rng.integers(0, len(changed))])
+        outcomes.add(outcome(path))
+    assert outcomes <= {"image", "refused"}
+
+
+def outcome(path):
+    try:
+        image = data.read_images([path], (3, 8, 8))
+    except ValueError as error:
+        text = str(error)
+        named = text.startswith(f"data: {path} must be an image that Pillow decodes, got ") and len(text) < 500
+        return "refused" if named and "\n" not in text else text
+    return "image" if image.shape == (1, 3, 8, 8) else str(image.shape)
