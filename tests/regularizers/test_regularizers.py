@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lossbench import regularizers
+from lossbench import registry, regularizers, testing
 from lossbench._mxnet import mx
 from lossbench.heads import LGM, Softmax
 from lossbench.regularizers import CenterLoss, RingLoss
@@ -60,6 +60,21 @@ def paper_update(centers, embedding, label, alpha):
         own = embedding[label == j]
         moved[j] -= alpha * sum((centers[j] - x for x in own), np.zeros(centers.shape[1])) / (1 + len(own))
     return moved
+
+
+def ring(embedding, label, parameters, **_):
+    """Ring loss, sample by sample."""
+    (weight,), (radius,) = parameters["loss_weight"], parameters["radius"]
+    return np.array([weight * 0.5 * (reference.norm(x) - max(radius, 1e-3)) ** 2 for x in embedding])
+
+
+SECOND = {RingLoss: (ring, {"loss_weight": 0.3, "radius": 1.5})}
+
+
+@pytest.mark.parametrize("regularizer", set(registry.REGULARIZERS.built_in().values()))
+def test_the_contract(regularizer):
+    second, options = SECOND.get(regularizer, (None, {}))
+    testing.check_regularizer(regularizer, second, [options])
 
 
 @every_regularizer
