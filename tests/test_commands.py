@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -146,6 +147,18 @@ def test_runs_are_listed_with_state_accuracy_and_size(runs):
     assert f"{100 * first['test_accuracy']:.2f} %" in out
     assert rows["runs/lgm_digits/seed-7"]["state"] == "unfinished"
     assert re.search(r"seed-7 +in training +1 of 1", busy)
+
+
+def test_a_table_that_a_terminal_is_too_narrow_for_becomes_blocks(runs):
+    main, terminal = pty.openpty()
+    settings = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "50"}
+    command = [sys.executable, "-c", MAIN, "runs", "runs/lgm_digits"]
+    subprocess.run(command, cwd=runs, env=settings, stdout=terminal, check=True, timeout=300)
+    os.close(terminal)
+    lines = os.read(main, 10_000).decode().split("\r\n")
+    os.close(main)
+    assert lines[:3] == ["runs/lgm_digits/seed-0", "  state: finished", "  epochs: 1 of 1"]
+    assert re.fullmatch(r"  test accuracy: \d+\.\d\d %", lines[3])
 
 
 def test_two_runs_are_compared(runs):
