@@ -151,7 +151,9 @@ RAMP = ("      anneal.head.margin: {kind: linear, start: 0, end: 0.2, epochs: 0.
 LONG = "trainer.epochs: 8, evaluation.methods: [softmax], trainer.checkpoint_every_steps: 5"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGKILL, -9), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_sweep_that_was_killed_goes_on(tmp_path, number, status):
     path = digits(tmp_path, ONE, LONG)
     out = tmp_path / "out"
@@ -223,6 +225,7 @@ def test_a_plugin_reaches_the_workers(tmp_path):
     assert Run(tmp_path / "out" / "arcface" / "seed-0").value("head.name") == "mine"
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_costs_its_run_alone(tmp_path):
     path = digits(tmp_path, ONE, LONG)
     work = sweep.Work(sweep.load(path), tmp_path / "out", "[sl]*")
