@@ -19,6 +19,7 @@ from lossbench.heads.logit_norm import LogitNorm as LogitNorm
 from lossbench.heads.magface import MagFace as MagFace
 from lossbench.heads.normface import NormFace as NormFace
 from lossbench.heads.softmax import Softmax as Softmax
+from lossbench.heads.uniface import UniFace as UniFace
 
 HEADS = registry.named(vars().values(), Head)
 

@@ -89,6 +89,8 @@ def gradients(block, embedding, label, row_weight=None, logits_weight=None):
     """Loss, logits (None of a regularizer) and the gradient of every input and learned parameter, as NumPy."""
     embedding = mx.nd.array(embedding, dtype=embedding.dtype)
     embedding.attach_grad()
+    for name in learned(block):  # some parameters are in the loss alone
+        getattr(block, name).zero_grad()
     label = label if isinstance(label, mx.nd.NDArray) else mx.nd.array(label, dtype="int32")
     with mx.autograd.record():
         found = block(embedding, label)
