@@ -102,7 +102,7 @@ def main(arguments, prog):
     from lossbench import atomic
 
     opened = open_run(options)
-    methods = options.method or list(opened.model.settings.evaluation.methods)
+    methods = options.method or list(opened.model.evaluation.methods)
     split = options.split or opened.split_for(methods)
     methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
     measured = opened.measure(

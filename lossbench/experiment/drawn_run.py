@@ -38,7 +38,7 @@ class DrawnRun:
     def __init__(self, run: Run, which="last", *, model=None, show=False, **opening):
         run.require()
         self.run, self.checkpoint, self._opening, self._show = run, which, opening, show
-        self.settings = model.settings if model else run.load_config()
+        self.settings = run.load_config()
         self.name, self.epochs = self.settings.name, self.settings.trainer.epochs
         self.head_name = self.settings.head.name
         self.embeddings, self.evaluation = run.embeddings, run.evaluation

@@ -31,7 +31,13 @@ class Model:
     """
 
     def __init__(self, settings, dataset, devices, *, for_training=False):
-        self.settings, self.dataset, self.devices = settings, dataset, devices
+        self.dataset, self.devices = dataset, devices
+        self.source, self.evaluation = settings.data.source, settings.evaluation
+        self._backbone_section, self._head_section, self._optimizer = (
+            settings.backbone,
+            settings.head,
+            settings.optimizer,
+        )
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             self._scorer = self._build_scorer()
@@ -51,7 +57,7 @@ class Model:
             class_weights=settings.trainer.class_weights,
         )
         self._initialize()
-        self._freeze()
+        self._freeze(settings.freeze)
         self.is_for_training = for_training
         self.precision = "float32"
         """What the backbone's convolutions compute in here."""
@@ -59,20 +65,24 @@ class Model:
             self._prepare_training(settings.trainer.precision)
 
     def _build(self):
-        backbone = backbones.build(self.settings.backbone, self.dataset.image_shape)
-        head = heads.build(self.settings.head, self.dataset.num_classes, backbone.embedding_size)
+        backbone = backbones.build(self._backbone_section, self.dataset.image_shape)
+        head = heads.build(self._head_section, self.dataset.num_classes, backbone.embedding_size)
         return backbone, head
 
     def _build_scorer(self):
         backbone, head = self._build()
-        _initialize(backbone, head, self.settings, self.devices)
+        self._initialize_blocks(backbone, head)
         contract.require_outputs(
-            head, backbone.embedding_size, self.dataset.num_classes, self.settings.head.name, self.devices[0]
+            head, backbone.embedding_size, self.dataset.num_classes, self._head_section.name, self.devices[0]
         )
         return inference.Scorer(backbone, head, self.dataset.image_shape, self.devices)
 
+    def _initialize_blocks(self, backbone, head):
+        backbone.initialize(backbones.initializer(self._backbone_section.initializer), ctx=self.devices)
+        head.initialize(mx.init.Xavier(), ctx=self.devices)
+
     def _initialize(self):
-        _initialize(self.backbone, self.head, self.settings, self.devices)
+        self._initialize_blocks(self.backbone, self.head)
         shapes = _gluon.named_parameters(self._scorer.backbone)
         for name, parameter in _gluon.named_parameters(self.backbone).items():
             _gluon.initialize_now(parameter, shapes[name].shape)
@@ -81,8 +91,8 @@ class Model:
         if self.objective.class_weights is not None:
             self.objective.class_weights.initialize(ctx=self.devices)
 
-    def _freeze(self):
-        for pattern in self.settings.freeze:
+    def _freeze(self, patterns):
+        for pattern in patterns:
             frozen = [p for name, p in self.parameters().items() if re.search(pattern, name)]
             if not frozen:
                 names = ", ".join(self.parameters())
@@ -114,7 +124,7 @@ class Model:
             prefix = f"regularizers.{regularizer.config_name}."
             for group in regularizer.default_groups():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
-        return optimizers.split(self.parameters(), declared=declared, **self.settings.optimizer.model_dump())
+        return optimizers.split(self.parameters(), declared=declared, **self._optimizer.model_dump())
 
     def arrays(self) -> dict:
         """File stem -> name -> array: what a checkpoint holds of the model."""
@@ -161,7 +171,7 @@ class Model:
             images,
             self.dataset.mean,
             self.dataset.std,
-            batch_size=self.settings.evaluation.batch_size,
+            batch_size=self.evaluation.batch_size,
             devices=self.devices,
             progress=show,
         )
@@ -187,8 +197,3 @@ class Model:
         """Centers (C, D) that a regularizer learned, NumPy; None without one."""
         learned = (regularizer.prototypes() for regularizer in self.regularizers)
         return next((centers.asnumpy() for centers in learned if centers is not None), None)
-
-
-def _initialize(backbone, head, settings, devices):
-    backbone.initialize(backbones.initializer(settings.backbone.initializer), ctx=devices)
-    head.initialize(mx.init.Xavier(), ctx=devices)

@@ -195,7 +195,7 @@ def _outputs(model, paths, show) -> dict:
     """Embedding and logits of image files, read in batches, so that any number of them fits the memory."""
     from tqdm import tqdm
 
-    size, shape, parts = model.settings.evaluation.batch_size, model.dataset.image_shape, []
+    size, shape, parts = model.evaluation.batch_size, model.dataset.image_shape, []
     for start in tqdm(range(0, len(paths), size), desc="images", unit=" batches", disable=not show):
         images = data.read_images(paths[start : start + size], shape, model.dataset.background)
         parts.append(model.outputs(data.Split(images, np.zeros(len(images), np.int32))))

@@ -98,7 +98,7 @@ def run(
         folder.require_data(dataset.checksums, accept=accept_changed_data)
         hosts = distributed.require_alike(communicator, settings, dataset)
         model = Model(settings, dataset, devices, for_training=True)
-        training = Training(folder, model, progress, scalars, communicator)
+        training = Training(folder, settings, model, progress, scalars, communicator)
         resumed = training.resume()
         folder.write_plan(*training.plan())
         folder.write_environment(
@@ -143,8 +143,8 @@ def _follow(folder, settings, communicator, device, load) -> Result:
     dataset = load(settings.data, settings.seed)
     distributed.require_alike(communicator, settings, dataset)
     model = Model(settings, dataset, devices, for_training=True)
-    batches = new_batches(model)
-    trainer = new_trainer(model, len(batches), communicator)
+    batches = new_batches(settings, dataset)
+    trainer = new_trainer(settings, model, len(batches), communicator)
     with noticed() as interruption:
         return Result(folder, signal=distributed.follow(communicator, settings, trainer, batches, interruption))
 

@@ -27,9 +27,9 @@ class Subject:
     def __init__(self, model):
         self.model = model
         self.images, self.description, self.centers = model.images, model.description, model.centers
-        section = model.settings.evaluation
+        section = model.evaluation
         self.k, self.pair_count, self.max_memory_gb = section.k, section.pairs, section.max_memory_gb
-        self.source, self.num_classes = model.settings.data.source, model.dataset.num_classes
+        self.source, self.num_classes = model.source, model.dataset.num_classes
 
     @property
     def is_density(self) -> bool:
@@ -53,7 +53,7 @@ class Subject:
             label,
             model.dataset.mean,
             model.dataset.std,
-            batch_size=model.settings.evaluation.batch_size,
+            batch_size=model.evaluation.batch_size,
             progress=show,
         )
         return lambda size: Pixels(attacks.move(images, gradient, size), label)

@@ -28,13 +28,13 @@ MAX_SAVED_EMBEDDINGS = 10_000
 SHOWN_IMAGES = 63
 
 
-def new_batches(model) -> data.Batches:
-    """The training batches that a model's config asks for."""
-    section, dataset = model.settings.data, model.dataset
+def new_batches(settings, dataset) -> data.Batches:
+    """The training batches that a config asks for."""
+    section = settings.data
     return data.Batches(
         dataset.train,
         section.batch_size,
-        seed=model.settings.seed,
+        seed=settings.seed,
         mean=dataset.mean,
         std=dataset.std,
         pad=section.augment.pad,
@@ -45,10 +45,9 @@ def new_batches(model) -> data.Batches:
     )
 
 
-def new_trainer(model, batches_per_epoch: int, communicator=ALONE) -> Trainer:
-    """A trainer at step 0 with the groups and schedules that a model's config asks for; the model is for training."""
+def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> Trainer:
+    """A trainer at step 0 with the groups and schedules that a config asks for; the model is one for training."""
     assert model.is_for_training, "the model would train in kernels that its config does not ask for"
-    settings = model.settings
     steps = batches_per_epoch // settings.trainer.accumulate_steps
     rate = settings.optimizer.learning_rate
     return Trainer(
@@ -68,14 +67,13 @@ def new_trainer(model, batches_per_epoch: int, communicator=ALONE) -> Trainer:
 class Training:
     """One call of `run` on rank 0: the trainer with its hooks into the run folder."""
 
-    def __init__(self, run, model, progress, scalars, communicator=ALONE):
-        self.run, self.model, self.progress, self.scalars = run, model, progress, scalars
+    def __init__(self, run, settings, model, progress, scalars, communicator=ALONE):
+        self.run, self.settings, self.model, self.progress, self.scalars = run, settings, model, progress, scalars
         self.communicator = communicator
-        self.settings = model.settings
         model.head.check_labels(model.dataset.train.labels)
         self.position = Position()
-        self.batches = new_batches(model)
-        self.trainer = new_trainer(model, len(self.batches), communicator)
+        self.batches = new_batches(settings, model.dataset)
+        self.trainer = new_trainer(settings, model, len(self.batches), communicator)
         self.optimizers = self.trainer.optimizers
         self.history = []
 

@@ -122,8 +122,9 @@ def test_verification_of_held_out_classes_is_scikit_learns(run, evaluate, output
 def test_runs_of_other_seeds_are_judged_by_the_same_pairs(run):
     opened = experiment.open_run(run, device="cpu")
     one = Context(Subject(opened.model), "holdout").drawn_pairs()
-    opened.model.settings = opened.model.settings.model_copy(update={"seed": 9})
-    other = Context(Subject(opened.model), "holdout").drawn_pairs()
+    settings = opened.run.load_config(["seed=9"])
+    fresh = experiment.Model(settings, opened.model.dataset, opened.model.devices)
+    other = Context(Subject(fresh), "holdout").drawn_pairs()
     assert all((a == b).all() for a, b in zip(one, other))
 
 

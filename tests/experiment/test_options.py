@@ -103,7 +103,7 @@ def test_the_ring_starts_at_the_mean_norm_of_the_first_batch(settings, tmp_path)
     experiment.run(chosen, tmp_path / "run")
     radius = float(trained(tmp_path / "run")["regularizers.ring.radius"][0])
     fresh = experiment.Model(chosen, experiment.open_run(tmp_path / "run").model.dataset, [mx.cpu()])
-    images, _ = next(experiment.new_batches(fresh).epoch(1))
+    images, _ = next(experiment.new_batches(chosen, fresh.dataset).epoch(1))
     expected = np.linalg.norm(fresh.training_embedding(images).asnumpy(), axis=1).mean()
     assert radius == pytest.approx(expected, rel=1e-5)
 

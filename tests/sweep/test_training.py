@@ -119,7 +119,7 @@ def test_variants_of_a_seed_see_the_same_images_in_the_same_order(tmp_path):
             continue
         settings = planned.settings
         model = Model(settings, load(settings.data, settings.seed), [mx.cpu()])
-        batches = new_batches(model)
+        batches = new_batches(settings, model.dataset)
         seen[planned.arm.variant, planned.seed] = [
             model.dataset.validation.images,
             *(array for epoch in (1, 2) for batch in batches.epoch(epoch) for array in batch),

@@ -48,8 +48,8 @@ class Contestant:
 
     def _start(self, chosen, dataset, device="cpu"):
         self.model = Model(chosen, dataset, _mxnet.devices(device), for_training=True)
-        batches = new_batches(self.model)
-        self.trainer = new_trainer(self.model, len(batches))
+        batches = new_batches(chosen, dataset)
+        self.trainer = new_trainer(chosen, self.model, len(batches))
         self._stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
         self._batch = next(self._stream)
 
