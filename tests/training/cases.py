@@ -63,8 +63,9 @@ def trained(
     clip_global_norm=None,
     optimizer="nag",
     epochs=3,
+    read=-1,
 ):
-    """Train, and return the parameters on the last device and the history, as NumPy arrays by name."""
+    """Train, and return the parameters on a device (the last) and the history, as NumPy arrays by name."""
     mx.random.seed(5)
     head = Softmax(3, 8)
     center = [CenterLoss(3, 8, loss_weight=0.1)] if regularizers else []
@@ -87,5 +88,5 @@ def trained(
     rows = []
     hooks = loop.Hooks(epoch_ended=rows.append)
     loop.fit(trainer, Batches(batch_size), Position(), epochs=epochs, hooks=hooks)
-    found = {name: parameter.list_data()[-1].asnumpy() for name, parameter in named.items()}
+    found = {name: parameter.list_data()[read].asnumpy() for name, parameter in named.items()}
     return {**found, "loss": np.array([row["loss"] for row in rows]), "right": np.array([r["accuracy"] for r in rows])}
