@@ -7,13 +7,14 @@ VENV := .venv/bin/python
 NUMERIC := tests/backbones tests/training tests/heads/test_contract.py tests/test_attacks.py tests/test_inference.py
 SETUP := PYTHON="$(PYTHON)" sh .ci/setup.sh
 
-.PHONY: help train test test-avx2 package floors results lint requirements clean
+.PHONY: help train test test-avx2 faults package floors results lint requirements clean
 
 help:
 	@echo "make train         build .venv and train L-GM on the embedded digits"
 	@echo "                   (another experiment: make train CONFIG=configs/lgm_mnist.yaml ARGS=\"trainer.epochs=3\")"
 	@echo "make test          lint, format check and all tests (a part of them: make test ARGS=\"-m 'not slow'\")"
 	@echo "make test-avx2     the numeric tests once more, as on a processor without AVX-512"
+	@echo "make faults        10,000 configs and overrides made at random: each is a config or one line that says what is wrong"
 	@echo "make package       sdist and wheel, installed into a clean environment and tried"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
 	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
@@ -33,6 +34,10 @@ test: lint
 test-avx2:
 	@$(SETUP) test
 	DNNL_MAX_CPU_ISA=AVX2 $(VENV) -m pytest -q -m "not slow" $(NUMERIC)
+
+faults:
+	@$(SETUP) test
+	LOSSBENCH_EXAMPLES=2500 $(VENV) -m pytest tests/faults --hypothesis-show-statistics $(ARGS)
 
 package:
 	@$(SETUP) test
@@ -62,5 +67,5 @@ requirements:
 	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --extra tune --constraint requirements.txt --output-file requirements-test.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

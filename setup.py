@@ -67,6 +67,7 @@ setup(
         "tune": ["optuna>=4"],
         "test": [
             "pytest>=8",
+            "hypothesis",
             "ruff",
             "mypy",
             "onnxruntime",

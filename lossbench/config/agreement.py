@@ -7,20 +7,61 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lossbench.config import memory
 from lossbench.config.data import FolderData, OwnData
 from lossbench.config.optimization import StepSchedule
 from lossbench.config.section import Section, rule
 from lossbench.errors import did_you_mean
 
+_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers
+_RANGE = "1.2e-38 to 3.4e38 in size"
+
 
 def check(config: Any) -> None:
     """Raise the first disagreement."""
+    _float32(config)
+    _rates(config)
+    _array_sizes(config)
     _anneal(config)
     _schedule(config)
     _untrained_head(config)
     _early_stopping(config)
     _holdout_classes(config)
     _class_weights(config)
+
+
+def _float32(value: Any, *path: Any) -> None:
+    """Refuse numbers that become infinite or 0 in the arrays: none of these are larger than float32."""
+    if isinstance(value, float) and not _fits(value):
+        raise rule(f"must be a number that float32 has, 0 or {_RANGE}, got {value:g}. Take another one", *path)
+    if isinstance(value, Section):
+        for key in type(value).model_fields:
+            _float32(getattr(value, key), *path, key)
+    elif isinstance(value, (tuple, dict)):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _float32(inner, *path, key)
+
+
+def _fits(value: float) -> bool:
+    return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
+
+
+def _rates(config: Any) -> None:
+    main = config.optimizer
+    for index, group in enumerate(main.groups):
+        for key, factor in (("learning_rate", "lr_mult"), ("weight_decay", "wd_mult")):
+            own = getattr(group, key)
+            rate = (getattr(main, key) if own is None else own) * getattr(group, factor)
+            if not _fits(rate):
+                text = f"must make {key} a number that float32 has, 0 or {_RANGE}, got {rate:g}. Take another one"
+                raise rule(text, "optimizer", "groups", index, factor)
+
+
+def _array_sizes(config: Any) -> None:
+    for key, size, factors in memory.arrays(config):
+        if size > memory.MOST_NUMBERS:
+            text = f"must make arrays of less than 2^31 numbers, got {size:,} ({factors})"
+            raise rule(f"{text}. MXNet has no larger ones: take less of one", *key.split("."))
 
 
 def annealable(config: Any) -> dict[str, Section]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from lossbench.errors import UserError
+from lossbench.terminal import shown
 
 
 class ConfigError(UserError):
-    """The user's mistake in a config file or on the command line, in one line."""
+    """The user's mistake in a config file or on the command line: one line, whatever it cites."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(shown(message))
 
 
 def one_line(problems: list[tuple[str, str, str]]) -> ConfigError:

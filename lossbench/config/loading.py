@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Union
 
-import yaml
 from pydantic import ValidationError
 
 from lossbench.config import shipped, yaml_file
@@ -16,6 +16,7 @@ from lossbench.config.mistakes import mistakes
 from lossbench.config.sections import Config
 
 COMMAND_LINE = "command line"
+LONGEST_CHAIN = 8
 
 
 def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_from: str = COMMAND_LINE) -> Config:
@@ -25,7 +26,7 @@ def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_fro
     ----------
     path : str or Path
         A YAML file, or the name of a config that comes with lossbench, such as `lgm_digits`. `base: other.yaml` in it,
-        relative to the file, names one file that it changes.
+        relative to the file, names the file that it changes, which may have a base in turn.
     overrides : iterable of str
         `key=value`: a dotted key, a YAML value. Members of a list go by index or name:
         `optimizer.groups.0.lr_mult=2`, `regularizers.center.loss_weight=0.1`.
@@ -61,25 +62,31 @@ def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_fro
 
 
 def _read(path: Path) -> Layers:
-    layers, own = Layers(), yaml_file.read(path)
-    if "base" in own:
-        base_path, base = _read_base(path, own.pop("base"))
-        layers.lay(base, str(base_path))
-    layers.lay(own, str(path))
+    chain = [(path, yaml_file.read(path))]
+    while "base" in chain[-1][1]:
+        chain.append(_read_base([above for above, _ in chain], chain[-1][1].pop("base")))
+    layers = Layers()
+    for layer_path, layer in reversed(chain):
+        layers.lay(layer, str(layer_path))
     return layers
 
 
-def _read_base(path: Path, named: Any) -> tuple[Path, dict[str, Any]]:
+def _read_base(above: list[Path], named: Any) -> tuple[Path, dict[str, Any]]:
+    path = above[-1]
     if not isinstance(named, str):
         raise ConfigError(f"config {path}: base: must be the path of a file, relative to this one, got {named!r}")
     base_path = path.parent / named
+    if any(os.path.realpath(base_path) == os.path.realpath(other) for other in above):
+        raise ConfigError(f"config {path}: base: must not come back to {base_path}, which it is the base of. Remove it")
+    if len(above) > LONGEST_CHAIN:
+        raise ConfigError(f"config {path}: base: must end a chain of {LONGEST_CHAIN} bases, got {named!r}. Join some")
     try:
         base = yaml_file.read(base_path)
     except ConfigError as error:
         raise ConfigError(f"config {path}: base: {error}") from None
-    for key, why in (("base", "inheritance goes one level"), ("name", "an experiment has the name")):
-        if key in base:
-            raise ConfigError(f"config {base_path}: {key}: must not be in a base, got {base[key]!r}: {why}. Remove it")
+    if "name" in base:
+        got = f"got {base['name']!r}: an experiment has the name"
+        raise ConfigError(f"config {base_path}: name: must not be in a base, {got}. Remove it")
     return base_path, base
 
 
@@ -96,13 +103,14 @@ def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]
         keys = [part.strip() for part in key.split(".")]
         if not equals or not all(keys):
             raise ConfigError(f"{where}: must be key=value, got {override!r}. Example: trainer.epochs=3")
+        if len(keys) > yaml_file.DEEPEST:
+            raise ConfigError(f"{where}: must be a key of at most {yaml_file.DEEPEST} parts, got {len(keys)}: {key}")
         if keys == ["base"]:
             raise ConfigError(f"{where}: base: must stand in the file, got {text!r}. Choose another file")
         try:
             parsed.append((keys, yaml_file.parse(text)))
-        except yaml.YAMLError as error:
-            reason = " ".join(yaml_file.explain(error).split())
-            raise ConfigError(f"{where}: {key}: must be a YAML value, got {text!r}; {reason}") from None
+        except yaml_file.YamlError as error:
+            raise ConfigError(f"{where}: {key}: must be a YAML value, got {text!r:.80}; {error}") from None
     return sorted(parsed, key=lambda pair: not _chooses_a_model(pair[0]))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 from lossbench.config.errors import ConfigError
@@ -39,15 +41,17 @@ class Layers:
     def _merged(self, held: Any, layer: Any, shape: Any, path: Path, source: str) -> Any:
         is_emptied = layer == {} and isinstance(shape, Many) and shape.by_key
         if not isinstance(held, dict) or not isinstance(layer, dict) or is_emptied:
-            self._forget(path)
+            self._forget(path, held)
             self._record(path, layer, source)
             return layer
-        if isinstance(shape, Choice):
-            held, shape = _without_former_keys(held, layer, shape)
         merged = dict(held)
+        if isinstance(shape, Choice):
+            merged, shape = _without_former_keys(held, layer, shape)
+            for key in held.keys() - merged.keys():
+                self._forget((*path, key), held[key])
         for key, value in layer.items():
-            if value is None and key in held and isinstance(shape, Many) and shape.by_key:
-                del merged[key]
+            if value is None and key in merged and isinstance(shape, Many) and shape.by_key:
+                self._forget((*path, key), merged.pop(key))
             else:
                 merged[key] = self._merged(merged.get(key), value, _within(shape, key), (*path, key), source)
         return merged
@@ -74,19 +78,24 @@ class Layers:
 
     def _record(self, path: Path, value: Any, source: str) -> None:
         self._source[path] = source
-        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-        for key, inner in members:
+        for key, inner in _members(value):
             self._record((*path, key), inner, source)
 
-    def _forget(self, path: Path) -> None:
-        self._source = {place: source for place, source in self._source.items() if place[: len(path)] != path}
+    def _forget(self, path: Path, value: Any) -> None:
+        self._source.pop(path, None)
+        for key, inner in _members(value):
+            self._forget((*path, key), inner)
+
+
+def _members(value: Any) -> Iterable[tuple[Any, Any]]:
+    return value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
 
 
 def _without_former_keys(held: dict[str, Any], layer: dict[str, Any], shape: Choice) -> tuple[dict[str, Any], Any]:
     """What is held, without the keys that only the name that `layer` replaces knows; and the model that now counts."""
     former, model = shape.model(held), shape.model({**held, **layer})
     if layer.get(shape.key, held.get(shape.key)) == held.get(shape.key):
-        return held, model
+        return dict(held), model
     return {key: value for key, value in held.items() if same_meaning(former, model, key)}, model
 
 
@@ -111,7 +120,7 @@ def _index(held: list[Any], key: str, path: Path, source: str) -> int:
     names = [item.get("name") if isinstance(item, dict) else None for item in held]
     if key in names:
         return names.index(key)
-    if key.isdigit() and int(key) < len(held):
+    if re.fullmatch("[0-9]{1,9}", key) and int(key) < len(held):
         return int(key)
     owner = ".".join(map(str, path))
     there = ", ".join(name or str(index) for index, name in enumerate(names)) or "none"

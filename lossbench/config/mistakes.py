@@ -13,6 +13,7 @@ from lossbench.config.section import OTHER, Choice, Many, Section, shapes
 from lossbench.config.sections import Config
 from lossbench.errors import did_you_mean, nearest
 
+MOST_MISTAKES = 20  # named at once
 _RULES = {
     "int_type": "be a whole number",
     "int_from_float": "be a whole number",
@@ -47,8 +48,9 @@ class Mistake:
 
 
 def mistakes(error: ValidationError, root: type[Section] = Config) -> list[Mistake]:
-    """Every mistake once; a missing key that was merely misspelt is one mistake, not two. `root` was validated."""
-    found = [_mistake(details, root) for details in error.errors(include_url=False)]
+    """The first mistakes, each once; a missing key that was misspelt is one mistake, not two. `root` was validated."""
+    first = error.errors(include_url=False)[:MOST_MISTAKES]
+    found = [_mistake(details, root) for details in first]
     misspelt = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
     return [mistake for mistake in found if mistake.path not in misspelt]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal, Optional
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -57,7 +58,7 @@ class OptimizerSection(Section):
     @classmethod
     def _unique(cls, groups: tuple) -> tuple:
         names = [group.name for group in groups]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise rule(f"must have names of their own, got {doubled[0]!r} twice. Rename one")
         return groups

@@ -37,7 +37,7 @@ def _as_tuple(value: Any) -> Any:
 def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise rule(
             f"must be a regular expression, got {pattern!r}: {error}. Escape special characters with \\"
         ) from None

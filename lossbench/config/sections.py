@@ -32,7 +32,9 @@ class Config(Section):
     optimizer: Optimizer = Field(description="how parameters are updated")
     schedule: Schedule = Field(ConstantSchedule(name="constant"), description="learning rate over time")
     anneal: dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
-    init_from: Optional[str] = Field(None, description="run folder or checkpoint to start from; null: none")
+    init_from: Optional[str] = Field(
+        None, min_length=1, description="run folder or checkpoint to start from; null: none"
+    )
     freeze: Items[Pattern] = Field(
         (), description="regular expressions searched in names of parameters that stay fixed"
     )

@@ -1,4 +1,7 @@
-"""YAML as configs use it: the YAML 1.2 core types (`1e-3` is a number, `no` is text), no aliases, no duplicate keys."""
+"""YAML as configs use it: the YAML 1.2 core types (`1e-3` is a number, `no` is text), no aliases, no duplicate keys.
+
+Of PyYAML only the parser reads: no text can have an object built, or take more time and memory than its size.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,12 @@ from typing import Any
 
 import yaml
 
+from lossbench import paths
 from lossbench.config.errors import ConfigError
 
+MOST_BYTES = 200_000
+DEEPEST = 32
+MOST_WHOLE = 2**63 - 1
 _TYPES = {  # YAML 1.2, section 10.3.2
     "null": (r"null|Null|NULL|~|", ["~", "n", "N", ""]),
     "bool": (r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -19,39 +26,11 @@ _TYPES = {  # YAML 1.2, section 10.3.2
         list("-+.0123456789"),
     ),
 }
+_TAG = "tag:yaml.org,2002:"
 
 
-class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict = {}
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            raise yaml.composer.ComposerError(
-                None,
-                None,
-                f"alias *{event.anchor} is not supported; write the value out, or use base:",
-                event.start_mark,
-            )
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict:
-        seen: set = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise _problem(f"key {key!r} must be text; quote it", key_node)
-            if key in seen:
-                raise _problem(f"key `{key}` is there twice; remove one", key_node)
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-    def flatten_mapping(self, node: Any) -> None:
-        """Do nothing: merge keys (`<<`) are not part of YAML 1.2."""
-
-    def construct_yaml_int(self, node: Any) -> int:
-        text = self.construct_scalar(node)
-        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+class YamlError(ValueError):
+    """What is wrong with a text, with the line, in one line."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -64,25 +43,112 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
-def _problem(text: str, node: Any) -> yaml.constructor.ConstructorError:
-    return yaml.constructor.ConstructorError(None, None, text, node.start_mark)
-
-
 for _kind, (_pattern, _first) in _TYPES.items():
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first)
-_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+    _Dumper.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), _first)
 _Dumper.add_representer(
     list,
     lambda dumper, items: dumper.represent_sequence(
-        "tag:yaml.org,2002:seq", items, flow_style=not any(isinstance(item, (dict, list)) for item in items)
+        f"{_TAG}seq", items, flow_style=not any(isinstance(item, (dict, list)) for item in items)
     ),
 )
 
 
 def parse(text: str) -> Any:
-    """The value that a YAML text describes; raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)  # a safe loader
+    """The value that a YAML text describes; raises YamlError."""
+    if len(text) > MOST_BYTES:
+        raise YamlError(f"must have at most {MOST_BYTES:,} letters, got {len(text):,}")
+    loader: Any = None
+    try:
+        loader = yaml.SafeLoader(text)
+        loader.get_event()  # the stream's start
+        if loader.check_event(yaml.StreamEndEvent):
+            return None
+        loader.get_event()  # the document's
+        value = _value(loader, 0)
+        loader.get_event()  # and its end
+        if not loader.check_event(yaml.StreamEndEvent):
+            raise _problem("but found another document", loader.peek_event())
+        return value
+    except yaml.reader.ReaderError as error:  # it has a position alone
+        line, reason = text.count("\n", 0, error.position) + 1, f"character {error.character:#06x}: {error.reason}"
+    except yaml.MarkedYAMLError as error:
+        line, reason = error.problem_mark.line + 1, error.problem
+    except YamlError:
+        raise
+    except (ValueError, OverflowError):  # of PyYAML's own conversions
+        line, reason = loader.line + 1, "an escape or a version is out of range"
+    raise YamlError(" ".join(f"line {line}: {reason}".split())) from None
+
+
+def _value(loader: Any, depth: int) -> Any:
+    event = loader.get_event()
+    if isinstance(event, yaml.AliasEvent):
+        raise _problem(f"alias *{event.anchor} is not supported; write the value out, or use base:", event)
+    if depth > DEEPEST:
+        raise _problem(f"lists and mappings must nest at most {DEEPEST} deep; write less into one value", event)
+    if isinstance(event, yaml.ScalarEvent):
+        return _scalar(event)
+    is_list = isinstance(event, yaml.SequenceStartEvent)
+    if event.tag not in (None, "!", f"{_TAG}seq" if is_list else f"{_TAG}map"):
+        raise _unknown_tag(event)
+    members: list = []
+    mapping: dict = {}
+    while not loader.check_event(yaml.SequenceEndEvent, yaml.MappingEndEvent):
+        if is_list:
+            members.append(_value(loader, depth + 1))
+        else:
+            key = _key(loader, mapping, depth + 1)
+            mapping[key] = _value(loader, depth + 1)
+    loader.get_event()
+    return members if is_list else mapping
+
+
+def _key(loader: Any, mapping: dict, depth: int) -> str:
+    event = loader.peek_event()
+    key = _value(loader, depth)
+    if not isinstance(key, str):
+        raise _problem(f"key {key!r} must be text; quote it", event)
+    if key in mapping:
+        raise _problem(f"key `{key}` is there twice; remove one", event)
+    return key
+
+
+def _scalar(event: Any) -> Any:
+    text, kind = event.value, _kind(event)
+    if kind == "null":
+        return None
+    if kind == "bool":
+        return text.lower() == "true"
+    if kind == "int":
+        value = int(text, 0 if text[:2] in ("0o", "0x") else 10) if len(text) < 100 else MOST_WHOLE + 1
+        if abs(value) > MOST_WHOLE:
+            raise _problem("a whole number must have at most 64 bits; write it with `e`, or quote it as text", event)
+        return value
+    if kind == "float":
+        return float(text.lower().replace(".inf", "inf").replace(".nan", "nan"))
+    if re.search("[\0\ud800-\udfff]", text):
+        raise _problem("text must be without null characters and halves of surrogate pairs; remove them", event)
+    return text
+
+
+def _kind(event: Any) -> str:
+    if event.tag in (None, "!"):
+        matching = (kind for kind, (pattern, _) in _TYPES.items() if re.fullmatch(pattern, event.value))
+        return next(matching, "str") if event.tag is None and event.implicit[0] else "str"
+    kind = event.tag[len(_TAG) :] if event.tag.startswith(_TAG) else ""
+    if kind not in (*_TYPES, "str"):
+        raise _unknown_tag(event)
+    if kind != "str" and not re.fullmatch(_TYPES[kind][0], event.value):
+        raise _problem(f"tag !!{kind} must have such a value, got {event.value!r}; leave it out", event)
+    return kind
+
+
+def _unknown_tag(event: Any) -> YamlError:
+    return _problem(f"could not determine a constructor for the tag {event.tag!r}", event)
+
+
+def _problem(text: str, event: Any) -> YamlError:
+    return YamlError(" ".join(f"line {event.start_mark.line + 1}: {text}".split()))
 
 
 def write(value: Any) -> str:
@@ -90,17 +156,14 @@ def write(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def explain(error: yaml.YAMLError) -> str:
-    """What is wrong, with the line, in one line."""
-    mark = getattr(error, "problem_mark", None)
-    text = getattr(error, "problem", None) or str(error)
-    return f"line {mark.line + 1}: {text}" if mark is not None else text
-
-
 def read(path: Path) -> dict:
     """The mapping in a file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        with paths.open_regular(path) as file:
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(f"config {path}: file must have at most {MOST_BYTES:,} bytes, got more. Is it a config?")
+        value = parse(content.decode("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"config {path}: file must exist. {_beside(path)}") from None
     except UnicodeDecodeError as error:
@@ -110,10 +173,8 @@ def read(path: Path) -> dict:
         ) from None
     except OSError as error:
         raise ConfigError(f"config {path}: file must be readable, got: {error.strerror}. Name a YAML file") from None
-    try:
-        value = parse(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"config {path}: must be YAML; {' '.join(explain(error).split())}") from None
+    except YamlError as error:
+        raise ConfigError(f"config {path}: must be YAML; {error}") from None
     if value is None:
         raise ConfigError(f"config {path}: line 1: must hold sections such as `head:`, got an empty file")
     if not isinstance(value, dict):

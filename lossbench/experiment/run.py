@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from lossbench import _mxnet, config, data, plugins
+from lossbench.config.memory import require_enough
 from lossbench.errors import UserError
 from lossbench.experiment import distributed
 from lossbench.experiment.model import Model
@@ -90,6 +91,7 @@ def run(
                 raise UserError(
                     f"run: {folder.path} holds an unfinished run. Go on with it: --resume; or start another: --run-dir."
                 )
+        require_enough(settings)
         scalars = Scalars(folder.path, settings.trainer.tensorboard)
         progress = Progress(settings.trainer.progress, settings.trainer.epochs, hint)
         communicator.broadcast({"trains": True})

@@ -49,6 +49,11 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
     """A trainer at step 0 with the groups and schedules that a config asks for; the model is one for training."""
     assert model.is_for_training, "the model would train in kernels that its config does not ask for"
     steps = batches_per_epoch // settings.trainer.accumulate_steps
+    if not steps:
+        raise UserError(
+            f"trainer.accumulate_steps: must be at most the {batches_per_epoch} batches of an epoch, "
+            f"got {settings.trainer.accumulate_steps}. Take fewer, or a smaller data.batch_size."
+        )
     rate = settings.optimizer.learning_rate
     return Trainer(
         model.objective,
@@ -108,7 +113,7 @@ class Training:
         loaded = self.model.load(arrays, path, partial=True)
         if not any(name.startswith("backbone.") for name in loaded):
             raise UserError(f"init_from: {path} must fit the backbone, but no parameter has the same name and shape.")
-        self.progress.say(f"Initialised {len(loaded)} of {len(self.model.parameters())} parameters from {path}.")
+        self.progress.say(f"Initialized {len(loaded)} of {len(self.model.parameters())} parameters from {path}.")
 
     def _introduce(self):
         count = sum(int(np.prod(p.shape)) for p in self.model.parameters().values())

@@ -29,6 +29,14 @@ def test_base_is_relative_to_the_file_and_merged_key_by_key(write, monkeypatch, 
     assert (loaded.head.scale, loaded.head.margin, loaded.head.label_smoothing) == (10, 0.3, 0.05)
 
 
+def test_a_base_may_have_a_base(write):
+    write(BASE, "base/all.yaml")
+    write("base: all.yaml\ntrainer: {keep_checkpoints: 7}\nhead: {margin: 0.2}\n", "base/middle.yaml")
+    loaded = config.load(write("base: base/middle.yaml\nhead: {margin: 0.3}\n"))
+    assert (loaded.trainer.epochs, loaded.trainer.keep_checkpoints) == (5, 7)
+    assert (loaded.head.scale, loaded.head.margin) == (10, 0.3)
+
+
 def test_a_changed_name_drops_what_only_the_former_one_knows(write):
     write(BASE, "base.yaml")
     text = "base: base.yaml\nhead: {name: am_softmax}\ndata: {source: mnist}\nanneal: {head.margin: null}\n"

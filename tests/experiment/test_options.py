@@ -1,12 +1,14 @@
 """What a config can ask for, in trainings of a few steps on the embedded digits, in this process."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 
 from lossbench import checkpoint, config, experiment, registry
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 from lossbench.heads import Softmax
 
 CONFIG = """\
@@ -60,6 +62,20 @@ def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
     assert (second["head.weight"] != first["head.weight"]).any()
     with pytest.raises(ValueError, match="init_from: must be a run or a checkpoint folder"):
         experiment.run(settings("init_from=/nowhere"), tmp_path / "third")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("freeze=['.']", "freeze: patterns must leave a parameter to train, got ['.']. Take one out."),
+        ("trainer.accumulate_steps=1000", "trainer.accumulate_steps: must be at most the "),
+        ("data={source: synthetic, train_size: 1000000000000}", "arrays must fit the "),
+    ],
+)
+def test_what_cannot_be_trained_is_refused(settings, tmp_path, override, message):
+    with pytest.raises(UserError, match=re.escape(message)):
+        experiment.run(settings(override), tmp_path / "run")
+    assert not (tmp_path / "run" / "history.csv").exists()
 
 
 def test_a_pattern_that_freezes_nothing_is_a_mistake(settings, tmp_path):

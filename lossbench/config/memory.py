@@ -1,0 +1,57 @@
+"""What a config's arrays take, as far as it tells: those that no machine, or not this one, holds are refused early."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, Optional
+
+from lossbench.config.data import SyntheticData
+from lossbench.config.errors import ConfigError
+
+MOST_NUMBERS = 2**31 - 1  # of an MXNet array
+_COPIES = 4  # of a parameter: value, gradient, what the optimizer keeps, and the copy that scores
+
+
+def arrays(config: Any) -> Iterator[tuple[str, int, str]]:
+    """The large arrays: the key that most decides each, how many numbers it has, and their factors."""
+    batch, classes = config.data.batch_size, config.data.classes() or 2
+    embedding = config.backbone.embedding_size or 1
+    yield "data.batch_size", *_product(f"{batch} images", batch, *_image(config.data))
+    yield "data.batch_size", *_product(f"{batch} images", batch, classes)
+    yield "backbone.embedding_size", *_product(f"{classes} classes", classes, embedding)
+    yield "backbone.embedding_size", *_product(f"{batch} images", batch, embedding)
+
+
+def require_enough(config: Any, available: Optional[int] = None) -> None:
+    """Raise `ConfigError` with the sum where a training needs at least more bytes than this machine has."""
+    if available is None:
+        available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    image, logits, weights, embeddings = (4 * numbers for _, numbers, _ in arrays(config))
+    needed = {"batches": image + logits + embeddings, "class parameters": _COPIES * weights}
+    if isinstance(config.data, SyntheticData):
+        pixels = config.data.image_size**2 * config.data.channels
+        needed["images"] = (config.data.train_size + config.data.test_size) * pixels
+    total = sum(needed.values())
+    if total > available:
+        parts = ", ".join(f"{part} {_gigabytes(size)}" for part, size in needed.items())
+        raise ConfigError(
+            f"config {config.name}: arrays must fit the {_gigabytes(available)} of this machine, got at least "
+            f"{_gigabytes(total)} ({parts}). Take smaller sizes"
+        )
+
+
+def _image(data: Any) -> tuple[int, ...]:
+    size = getattr(data, "image_size", None) or 1
+    return getattr(data, "channels", 1), *(size if isinstance(size, tuple) else (size, size))
+
+
+def _product(first: str, *factors: int) -> tuple[int, str]:
+    product = 1
+    for factor in factors:
+        product *= factor
+    return product, " x ".join([first, *(str(factor) for factor in factors[1:])])
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:,.1f} GB"
