@@ -72,20 +72,23 @@ def annealable(config: Any) -> dict[str, Section]:
 
 def _anneal(config: Any) -> None:
     known = annealable(config)
-    for path, course in config.anneal.items():
+    for path in config.anneal:
         if path in known:
-            _in_range(known[path], path, course)
+            _in_range(known[path], path, config.anneal)
         elif not (config.head.scheduled() is None and path.startswith("head.")):  # that only the own head itself knows
             here = f"here: {', '.join(known)}" if known else "here there is none"
             text = f"must name a value that a schedule may move ({here}), got {path!r}{did_you_mean(path, known)}"
             raise rule(text, "anneal", path)
 
 
-def _in_range(section: Section, path: str, course: Any) -> None:
-    option = path.rsplit(".", 1)[1]
-    for key, value in course.reached().items():
+def _in_range(section: Section, path: str, anneal: Any) -> None:
+    block, option = path.rsplit(".", 1)
+    courses = {other: anneal.get(f"{block}.{other}") for other in section.scheduled() or ()}
+    together = {other: course.reached() for other, course in courses.items() if course is not None}
+    for key, value in together[option].items():
+        moved = {other: reached[key] for other, reached in together.items() if key in reached}
         try:
-            type(section).model_validate({**section.model_dump(), option: value})
+            type(section).model_validate({**section.model_dump(), **moved})
         except ValidationError:
             description = type(section).model_fields[option].description
             text = f"must be a value that {path} may take, got {value:g}. {path}: {description}"
