@@ -99,9 +99,8 @@ class Model:
                 raise UserError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
             for parameter in frozen:
                 parameter.grad_req = "null"
-        if self.settings.freeze and all(p.grad_req == "null" for p in self.parameters().values()):
-            got = list(self.settings.freeze)
-            raise UserError(f"freeze: patterns must leave a parameter to train, got {got}. Take one out.")
+        if patterns and all(p.grad_req == "null" for p in self.parameters().values()):
+            raise UserError(f"freeze: patterns must leave a parameter to train, got {list(patterns)}. Take one out.")
 
     def _prepare_training(self, precision):
         has_onednn = _mxnet.has_onednn(self.devices)

@@ -170,7 +170,11 @@ def test_a_config_with_other_sections(path, sections):
     ends_well(path, yaml_file.write({**yaml_file.parse(WHOLE), **sections}).encode("utf-8", "surrogatepass"))
 
 
+plausible = st.tuples(st.sampled_from([key for key in KEYS if "." in key]), sensible).map("=".join)
+wild = st.tuples(keys, sensible | texts).map("=".join) | st.text(max_size=20)
+
+
 @tried
-@given(st.lists(st.tuples(keys, sensible | texts).map("=".join) | st.text(max_size=20), min_size=1, max_size=2))
+@given(st.lists(plausible, min_size=1, max_size=2) | st.lists(wild, min_size=1, max_size=3))
 def test_any_overrides(path, overrides):
     ends_well(path, WHOLE.encode(), overrides)
