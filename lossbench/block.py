@@ -51,6 +51,7 @@ class LossBlock(mx.gluon.HybridBlock):
     names : tuple of str
         What configs call the class; the first one, `config_name`, is its name in files and messages.
     options : dict of str to Option
+        None in place of one that a base has: it has no meaning for this class.
     exceptions : dict of str to str
         Rules of `lossbench.testing` that the class is excepted from -> why.
     """
@@ -65,7 +66,8 @@ class LossBlock(mx.gluon.HybridBlock):
         if vars(cls).get("names"):
             cls.config_name = cls.names[0]
         own = vars(cls).get("options", {})
-        cls.options = {**own, **{name: option for name, option in super(cls, cls).options.items() if name not in own}}
+        inherited = {name: option for name, option in super(cls, cls).options.items() if name not in own}
+        cls.options = {name: option for name, option in {**own, **inherited}.items() if option is not None}
         _sign(cls)
         if cls.__doc__ and "Parameters\n" not in cls.__doc__:
             cls.__doc__ = _documented(cls)

@@ -135,6 +135,11 @@ def times(F, x, number):
     return F.broadcast_mul(x, F.reshape(number, shape=(1, 1)))
 
 
+def plus(F, x, number):
+    """Return x (B, C) plus a number (1,)."""
+    return F.broadcast_add(x, F.reshape(number, shape=(1, 1)))
+
+
 def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, focusing: float = 0.0):
     r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,) as float32.
 

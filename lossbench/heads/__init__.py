@@ -18,6 +18,7 @@ from lossbench.heads.lgm import LGM as LGM
 from lossbench.heads.logit_norm import LogitNorm as LogitNorm
 from lossbench.heads.magface import MagFace as MagFace
 from lossbench.heads.normface import NormFace as NormFace
+from lossbench.heads.proxy_anchor import ProxyAnchor as ProxyAnchor
 from lossbench.heads.softmax import Softmax as Softmax
 from lossbench.heads.uniface import UniFace as UniFace
 

@@ -62,8 +62,8 @@ class CircleLoss(CosineHead):
         true_cosine = F.broadcast_div(ops.true_class(F, logits, label), scale)
         far = F.BlockGrad(F.relu(F.broadcast_sub(1 + margin, true_cosine)))
         true_logit = far * F.broadcast_mul(F.broadcast_sub(true_cosine, 1 - margin), scale)
-        near = F.BlockGrad(F.relu(plus(F, ops.times(F, logits, 1 / scale), margin)))
-        others = near * plus(F, logits, -scale * margin)
+        near = F.BlockGrad(F.relu(ops.plus(F, ops.times(F, logits, 1 / scale), margin)))
+        others = near * ops.plus(F, logits, -scale * margin)
         return self.cross_entropy(F, others, label, true_logit), logits
 
     def lowest_loss(self) -> float:
@@ -80,8 +80,3 @@ class CircleLoss(CosineHead):
 
     def shortcomings(self):
         return []  # they compare the scale with that of NormFace
-
-
-def plus(F, x, number):
-    """Return x (B, C) plus a number (1,)."""
-    return F.broadcast_add(x, F.reshape(number, shape=(1, 1)))
