@@ -11,6 +11,7 @@ from lossbench.heads.am_softmax import CosFace as CosFace
 from lossbench.heads.arcface import ArcFace as ArcFace
 from lossbench.heads.base import Head as Head
 from lossbench.heads.circle import CircleLoss as CircleLoss
+from lossbench.heads.curricularface import CurricularFace as CurricularFace
 from lossbench.heads.l2_softmax import L2Softmax as L2Softmax
 from lossbench.heads.l_softmax import LSoftmax as LSoftmax
 from lossbench.heads.large_margin_in_softmax import LargeMarginInSoftmax as LargeMarginInSoftmax
