@@ -6,6 +6,7 @@ from lossbench import contract, registry
 from lossbench.heads.a_softmax import ASoftmax as ASoftmax
 from lossbench.heads.a_softmax import SphereFace as SphereFace
 from lossbench.heads.adacos import AdaCos as AdaCos
+from lossbench.heads.adaface import AdaFace as AdaFace
 from lossbench.heads.am_softmax import AMSoftmax as AMSoftmax
 from lossbench.heads.am_softmax import CosFace as CosFace
 from lossbench.heads.arcface import ArcFace as ArcFace
