@@ -19,6 +19,7 @@ from lossbench.heads.large_margin_in_softmax import LargeMarginInSoftmax as Larg
 from lossbench.heads.lgm import LGM as LGM
 from lossbench.heads.logit_norm import LogitNorm as LogitNorm
 from lossbench.heads.magface import MagFace as MagFace
+from lossbench.heads.mv_softmax import MVSoftmax as MVSoftmax
 from lossbench.heads.normface import NormFace as NormFace
 from lossbench.heads.proxy_anchor import ProxyAnchor as ProxyAnchor
 from lossbench.heads.softmax import Softmax as Softmax
