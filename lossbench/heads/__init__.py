@@ -12,6 +12,7 @@ from lossbench.heads.am_softmax import CosFace as CosFace
 from lossbench.heads.arcface import ArcFace as ArcFace
 from lossbench.heads.base import Head as Head
 from lossbench.heads.circle import CircleLoss as CircleLoss
+from lossbench.heads.combined_margin import CombinedMargin as CombinedMargin
 from lossbench.heads.curricularface import CurricularFace as CurricularFace
 from lossbench.heads.l2_softmax import L2Softmax as L2Softmax
 from lossbench.heads.l_softmax import LSoftmax as LSoftmax
