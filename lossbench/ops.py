@@ -5,6 +5,7 @@ Functions that take ``F`` work on NDArrays and Symbols alike; ``F`` is what Gluo
 
 from __future__ import annotations
 
+import functools
 import json
 
 import numpy as np
@@ -108,6 +109,17 @@ def product_with_unit_rows(F, x, weight, num_rows: int):
     return inner_product(F, x, weight, num_rows) * outer(F, ones_column(F, x), inverse, num_rows)
 
 
+def largest_of_each(F, x, num_groups: int, size: int):
+    """Return the largest entry of each ``size`` neighbors in the rows of x (N, num_groups size), as (N, num_groups).
+
+    The gradient goes to one of them alone.
+    """
+    if size == 1:
+        return x
+    members = F.split(F.reshape(x, shape=(-1, num_groups, size)), num_outputs=size, axis=2, squeeze_axis=True)
+    return functools.reduce(F.maximum, members)
+
+
 def true_class(F, values, label):
     """Return the entry of every row of ``values`` (B, C) that belongs to its label, as (B,)."""
     return F.pick(values, label, axis=1)
@@ -159,6 +171,24 @@ def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, fo
     return loss
 
 
+def while_training(F, value):
+    """Return ``value`` (N,) while training, zeros in evaluation.
+
+    Dropout alone tells one from the other inside a graph: of ones it makes 0 or 2 while training.
+    """
+    training = F.abs(F.Dropout(F.ones_like(value), p=0.5) - 1)
+    return F.where(training, value, F.zeros_like(value))
+
+
+def spread(F, number, like, deviation: float):
+    """Return a number (1,) for each sample, as (N,) like ``like``; while training drawn around it, normally.
+
+    The draws are those of MXNet's generator.
+    """
+    drawn = F.random.normal_like(F.zeros_like(like), loc=0, scale=deviation)
+    return F.broadcast_add(F.BlockGrad(while_training(F, drawn)), number)
+
+
 def moved(F, state, value):
     """Move a running statistic (1,) to ``value`` (1,) while training, and return it as it then is.
 
@@ -166,9 +196,7 @@ def moved(F, state, value):
     hybridized, without waiting: no operator of MXNet does just that, but the momentum of an update of a weight that is
     0 is what is wanted. Nothing else in the graph may read ``state`` after this.
     """
-    # Dropout alone tells training from evaluation inside a graph: of ones it makes 0 or 2 while training.
-    training = F.abs(F.Dropout(F.ones_like(state), p=0.5) - 1)
-    step = F.BlockGrad(F.where(training, value - state, F.zeros_like(state)))
+    step = F.BlockGrad(while_training(F, value - state))
     weight = F.zeros_like(state)
     if F is mx.nd:
         return F.BlockGrad(mx.nd.sgd_mom_update(weight, step, state, **_MOMENTUM))

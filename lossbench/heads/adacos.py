@@ -64,7 +64,7 @@ class AdaCos(CosineHead):
 
     def loss(self, F, embedding, label, weight, scale):
         unit = ops.unit_rows(F, embedding, self.embedding_size)
-        cosine = ops.product_with_unit_rows(F, unit, weight, self.num_classes)
+        cosine = self._nearest(F, unit, weight)
         if self.dynamic and self.num_classes > 1:
             scale = ops.moved(F, scale, self._fitting(F, F.BlockGrad(cosine), label, scale))
         logits = ops.times(F, cosine, scale)

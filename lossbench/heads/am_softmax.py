@@ -24,7 +24,8 @@ class AMSoftmax(CosineHead):
     ----------
     F. Wang, W. Liu, H. Liu, J. Cheng. Additive Margin Softmax for Face Verification. IEEE Signal Processing Letters
     2018, arXiv 1801.05599. H. Wang et al. CosFace: Large Margin Cosine Loss for Deep Face Recognition. CVPR 2018,
-    arXiv 1801.09414.
+    arXiv 1801.09414. F. Boutros, N. Damer, F. Kirchbuchner, A. Kuijper. ElasticFace. CVPR Workshops 2022, arXiv
+    2109.09416 (``margin_std``).
 
     Examples
     --------
@@ -49,11 +50,20 @@ class AMSoftmax(CosineHead):
             scheduled=True,
             way_out="It is taken off a cosine; 0.35 is the papers' value.",
         ),
+        "margin_std": Number(
+            0.0,
+            "standard deviation of each sample's margin, drawn in training (ElasticFace)",
+            at_least=0,
+            way_out="0 leaves the margin fixed, ElasticFace uses 0.02.",
+        ),
     }
 
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)
-        true_logit = F.broadcast_sub(ops.true_class(F, logits, label), scale * margin)
+        true_logit = ops.true_class(F, logits, label)
+        if self.margin_std:
+            margin = ops.spread(F, margin, true_logit, self.margin_std)
+        true_logit = F.broadcast_sub(true_logit, F.broadcast_mul(margin, scale))
         return self.cross_entropy(F, logits, label, true_logit), logits
 
     def _bounded_margin(self):

@@ -31,7 +31,9 @@ class ArcFace(CosineHead):
     References
     ----------
     J. Deng, J. Guo, N. Xue, S. Zafeiriou. ArcFace: Additive Angular Margin Loss for Deep Face Recognition. CVPR 2019,
-    arXiv 1801.07698.
+    arXiv 1801.07698. J. Deng, J. Guo, T. Liu, M. Gong, S. Zafeiriou. Sub-center ArcFace. ECCV 2020 (``sub_centers``).
+    F. Boutros, N. Damer, F. Kirchbuchner, A. Kuijper. ElasticFace. CVPR Workshops 2022, arXiv 2109.09416
+    (``margin_std``).
 
     Examples
     --------
@@ -54,11 +56,19 @@ class ArcFace(CosineHead):
             0.5, "added to the true class's angle", at_least=0, below=math.pi / 2, unit="radians", scheduled=True
         ),
         "easy_margin": Flag(False, "apply the margin only where the cosine is above 0"),
+        "margin_std": Number(
+            0.0,
+            "standard deviation of each sample's margin, drawn in training (ElasticFace)",
+            at_least=0,
+            way_out="0 leaves the margin fixed, ElasticFace uses 0.0175.",
+        ),
     }
 
     def loss(self, F, embedding, label, weight, scale, margin):
         logits = self.logits(F, embedding, weight, scale)
         cosine = F.broadcast_div(ops.true_class(F, logits, label), scale)
+        if self.margin_std:
+            margin = ops.spread(F, margin, cosine, self.margin_std)
         true_logit = F.broadcast_mul(self._with_margin(F, cosine, margin), scale)
         return self.cross_entropy(F, logits, label, true_logit), logits
 

@@ -11,7 +11,7 @@ from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.block import LossBlock, check_sizes, initializer
 from lossbench.heads import bounds
-from lossbench.options import Flag, Number, require
+from lossbench.options import Count, Flag, Number, require
 
 COSINES = "It multiplies cosines, which lie in [-1, 1]."
 
@@ -193,10 +193,12 @@ class Head(LossBlock):
 
 
 class LinearHead(Head):
-    """A head whose class parameter is ``weight`` (C, D)."""
+    """A head whose class parameter is ``weight`` (C, D), or (C K, D) with K rows for each class."""
+
+    sub_centers = 1
 
     def setup(self):
-        self._class_parameter("weight")
+        self._class_parameter("weight", rows=self.sub_centers)
 
     def prototypes(self):
         return self.weight.list_data()[0].copy()
@@ -257,9 +259,18 @@ class ScaledHead(LinearHead):
 
 
 class CosineHead(ScaledHead):
-    """A head whose logits are ``scale`` times the cosine between embedding and class weight."""
+    """A head whose logits are ``scale`` times the cosine between embedding and class weight.
+
+    With K ``sub_centers`` the rows of class j are j K to j K + K - 1, and the nearest of them gives the cosine.
+    """
 
     metric = "cosine"
+
+    options = {
+        "sub_centers": Count(
+            1, "directions of each class, of which the nearest counts", way_out="Noisy classes have 3 in the paper."
+        ),
+    }
 
     def _bounded_margin(self):
         """Return the margin, the same in units of the true class's cosine, and the largest that can be met or None."""
@@ -281,10 +292,20 @@ class CosineHead(ScaledHead):
 
     def logits(self, F, embedding, weight, scale):
         scaled = ops.unit_rows(F, embedding, self.embedding_size, self._effective_scale(F, scale))
-        return ops.product_with_unit_rows(F, scaled, weight, self.num_classes)
+        return self._nearest(F, scaled, weight)
+
+    def _nearest(self, F, embedding, weight):
+        """Return the product (B, C) of embeddings (B, D) with the direction of each class, the nearest of several."""
+        products = ops.product_with_unit_rows(F, embedding, weight, self.num_classes * self.sub_centers)
+        return ops.largest_of_each(F, products, self.num_classes, self.sub_centers)
 
     def prototypes(self):
-        return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
+        """Return the direction of each class, NDArray (C, D); of several, that of their mean."""
+        directions = ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
+        if self.sub_centers == 1:
+            return directions
+        mean = directions.reshape((self.num_classes, self.sub_centers, -1)).mean(axis=1)
+        return ops.unit_rows(mx.nd, mean, self.embedding_size)
 
 
 def scale_of(default: float) -> Number:
