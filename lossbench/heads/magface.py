@@ -31,8 +31,8 @@ class MagFace(CosineHead):
     bounds, so that an embedding stays there which begins there: choose bounds that the backbone's embeddings keep. The
     authors' 10 and 110 are those of a face network.
 
-    Beyond pi - m the straight line of `ArcFace` takes over, with the margin of the sample; the authors' code goes on
-    there with the cosine less the cosine of the upper margin, for every sample.
+    Beyond pi - m the straight line of `ArcFace` takes over, with the margin of the sample. The authors' code has that,
+    too, but trains with an easy margin, one that ends where the cosine is no longer above 0; the paper has none.
 
     References
     ----------

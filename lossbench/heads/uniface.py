@@ -29,7 +29,7 @@ class UniFace(CosineHead):
 
     ``label_smoothing`` e makes the targets 1 - e + e / C and e / C; ``focusing`` multiplies each term by the power of
     the probability that it counts as wrong, as the paper of the focal loss has it. The authors' code clips exponents to
-    64, where the gradient ends. Here the logarithm is exact.
+    the scale, where the gradient ends. Here the logarithm is exact.
 
     References
     ----------
