@@ -127,18 +127,27 @@ class _Axis:
             powers = range(math.floor(self.low), math.ceil(self.high) + 1)
             values = [factor * 10.0**power for power in powers for factor in factors]
             return [(value, f"{value:g}") for value in values if self.low <= math.log10(value) <= self.high]
-        step = _step((self.high - self.low) / 5)
-        step = max(1, step) if self.whole else step
-        first = math.ceil(self.low / step - 1e-9)
-        last = math.floor(self.high / step + 1e-9)
-        decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-        return [(k * step, _number(k * step, decimals)) for k in range(first, last + 1)]
+        return ticks(self.low, self.high, 5, least=1 if self.whole else 0)
 
 
-def _step(rough):
-    """Return the smallest of 1, 2, 5 times a power of ten that is not below `rough`."""
+def ticks(low: float, high: float, parts: int, *, least: float = 0) -> list[tuple[float, str]]:
+    """Return the round values from `low` to `high` in at most `parts` steps, each with its text.
+
+    A step is 1, 2 or 5 times a power of ten, and not below `least`.
+
+    Examples
+    --------
+    >>> ticks(-0.1, 0.7, 4)
+    [(0.0, '0.0'), (0.2, '0.2'), (0.4, '0.4'), (0.6, '0.6')]
+    >>> ticks(1, 2, 5, least=1)
+    [(1, '1'), (2, '2')]
+    """
+    rough = (high - low) / parts
     power = 10.0 ** math.floor(math.log10(rough))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    step = max(least, next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9)))
+    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+    return [(k * step, _number(k * step, decimals)) for k in numbers]
 
 
 def _number(value, decimals):

@@ -6,8 +6,7 @@ tell points from means; the one color is Okabe and Ito's blue.
 
 from __future__ import annotations
 
-import math
-
+from lossbench.report import curves
 from lossbench.report.markup import Markup, element
 from lossbench.sweep import wording
 
@@ -34,7 +33,8 @@ def differences(table) -> Markup:
 
     drawn = [element("rect", width=WIDTH, height=height, fill="#ffffff")]
     bottom = TOP + ROW * len(rows)
-    for value, text in _ticks(low, high):
+    for value, text in curves.ticks(low, high, 4):
+        text = text.replace("-", wording.MINUS)
         drawn.append(_line(across(value), TOP - 6, bottom, INK if value == 0 else RULE, 1.5 if value == 0 else 1))
         drawn.append(_text(text, across(value), bottom + 15, QUIET, 12, "middle"))
     baselines = {each.baseline for each in rows}
@@ -55,9 +55,9 @@ def differences(table) -> Markup:
 
 def _row(each, top, across, unit, several):
     y = top + 32
-    label = wording.pair(each) if several else each.variant
-    drawn = [_text(label, SIDE, top + 14, INK, 13, "start")]
-    drawn.append(_text(_spoken(each, unit), WIDTH - SIDE, top + 14, QUIET, 12, "end"))
+    label, spoken = wording.pair(each) if several else each.variant, _spoken(each, unit)
+    drawn = [element("title", label), _text(_fitting(label, 38 - len(spoken)), SIDE, top + 14, INK, 13, "start")]
+    drawn.append(_text(spoken, WIDTH - SIDE, top + 14, QUIET, 12, "end"))
     if each.interval is not None:
         left, right = (across(unit.factor * end) for end in (each.interval.low, each.interval.high))
         drawn.append(element("line", x1=left, x2=right, y1=y, y2=y, stroke=INK, stroke_width=2))
@@ -74,6 +74,12 @@ def _row(each, top, across, unit, several):
     return element("g", drawn)
 
 
+def _fitting(label, letters):
+    """A label without its middle where it has more letters than there is room for."""
+    half = (letters - 1) // 2
+    return label if len(label) <= letters else f"{label[:half]}…{label[-half:]}"
+
+
 def _spoken(each, unit):
     return f"{unit.difference(each.summary.mean)}, n = {len(each.differences)}"
 
@@ -87,15 +93,6 @@ def _range(rows, factor):
             values += [factor * each.interval.low, factor * each.interval.high]
     margin = 0.06 * (max(values) - min(values)) or 1.0
     return min(values) - margin, max(values) + margin
-
-
-def _ticks(low, high):
-    rough = (high - low) / 4
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(f * power for f in (1, 2, 5, 10) if f * power >= rough * (1 - 1e-9))
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
-    return [(k * step, f"{k * step:.{decimals}f}".replace("-", wording.MINUS)) for k in numbers]
 
 
 def _anchor(x):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lossbench import config, report
 from lossbench.cli.report import main
-from lossbench.report import groups, images
+from lossbench.report import curves, groups, images
 from lossbench.runs import Run, find
 from tests.report import made
 
@@ -101,6 +101,12 @@ def test_headings_and_pictures_are_for_everybody(tmp_path):
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</title></style>"
+
+
+@pytest.mark.parametrize(("epochs", "written"), [(1, ["1", "2"]), (2, ["1", "2"]), (12, ["5", "10"])])
+def test_ticks_of_epochs_are_whole(epochs, written):
+    ((_, drawn),) = curves.panels([("one", [[{"epoch": epoch, "loss": 0.5} for epoch in range(1, epochs + 1)]])])
+    assert re.findall(r'text-anchor="middle">([^<]+)<', drawn) == [*written, "epoch"]
 
 
 def test_hostile_names_stay_text(tmp_path):

@@ -49,6 +49,18 @@ def test_texts_of_the_drawing_are_readable_on_a_phone(browser, page):  # noqa: F
     assert min(sizes) > 10
 
 
+def test_long_names_cover_nothing_on_a_phone(browser, page):  # noqa: F811
+    browser.open(page, width=360)
+    wide = "[...document.querySelectorAll('tbody th')].filter(cell => cell.scrollWidth > cell.clientWidth).length"
+    assert browser.evaluate(wide) == 0
+    boxes = browser.evaluate(
+        """[...document.querySelectorAll('svg.differences g')].map(row => [...row.querySelectorAll('text')]
+        .map(text => text.getBoundingClientRect()).map(box => [box.left, box.right]))"""
+    )
+    assert len(boxes) == 2
+    assert all(0 < label[0] and label[1] < figures[0] and figures[1] < 360 for label, figures in boxes)
+
+
 def test_names_and_reasons_are_text(browser, page):  # noqa: F811
     browser.open(page)
     assert browser.evaluate("window.pwned") is None
