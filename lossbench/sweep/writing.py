@@ -37,7 +37,8 @@ def write(results, out) -> list[Path]:
 def publish(results, out, target) -> int:
     """Copy the small files from which tables are made, of every run and trial; returns how many bytes they hold.
 
-    Checkpoints, plots, logs, and the plan that asks for plots stay behind. What `target` holds of other runs is left alone.
+    Checkpoints, plots, logs, and the plan that asks for plots stay behind. What `target` holds of other runs is left
+    alone.
     """
     out, target, size = Path(out), Path(target), 0
     for source in _small_files(results, out):
