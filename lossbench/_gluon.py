@@ -21,7 +21,7 @@ def is_initialized(parameter) -> bool:
 
 
 def initialize_now(parameter, shape) -> None:
-    """Give an initialised parameter the shape that it waited for a first batch to learn."""
+    """Give an initialized parameter the shape that it waited for a first batch to learn."""
     parameter.shape = shape
     parameter._finish_deferred_init()
 

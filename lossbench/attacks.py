@@ -25,11 +25,11 @@ def fgsm(
     Parameters
     ----------
     backbone : HybridBlock
-        Normalised images (B, channels, H, W) -> embedding (B, D).
+        Normalized images (B, channels, H, W) -> embedding (B, D).
     head : Head
         Its ``predict`` maps an embedding (B, D) to logits (B, C) without a margin.
     images : (N, channels, H, W) array
-        uint8, or floating point pixels in [0, 1]; not normalised.
+        uint8, or floating point pixels in [0, 1]; not normalized.
     labels : (N,) array
         The true class ids.
     epsilon : float
@@ -127,10 +127,10 @@ def input_gradient(
 
     Notes
     -----
-    Batch normalisation uses its running statistics and nothing is dropped, as in inference. Yet the graph runs in
+    Batch normalization uses its running statistics and nothing is dropped, as in inference. Yet the graph runs in
     training mode, with these two switched off inside it: where a graph is recorded in inference mode, oneDNN's max
     pooling keeps no record of the maxima, and MXNet 1.9.1 returns wrong gradients without a word (and batch
-    normalisation does on a GPU, apache/mxnet issue 18209). The graph works on copies of the parameters: no parameter,
+    normalization does on a GPU, apache/mxnet issue 18209). The graph works on copies of the parameters: no parameter,
     gradient or running statistic of the blocks is touched, nor a recording around the call.
     """
     images, labels = _checked(images, labels, mean, std, batch_size)
@@ -150,7 +150,7 @@ def input_gradient(
 
 
 class _Graph:
-    """Normalised images, labels -> log odds of a mistake, on copies of the blocks' parameters."""
+    """Normalized images, labels -> log odds of a mistake, on copies of the blocks' parameters."""
 
     def __init__(self, backbone, head):
         image, label = mx.sym.var("attacked_image"), mx.sym.var("attacked_label")
@@ -164,7 +164,7 @@ class _Graph:
         self._call = mx.nd.CachedOp(odds, [("static_alloc", True)])
 
     def gradient(self, images, labels):
-        """Gradient with respect to the normalised images, NumPy."""
+        """Gradient with respect to the normalized images, NumPy."""
         count = self._logits.infer_shape(attacked_image=images.shape)[1][0][1]
         if labels.max() >= count:
             raise UserError(f"attacks: `labels` must be class ids below {count}, got {labels.max()}.")
@@ -232,7 +232,7 @@ def _checked(images, labels, mean, std, batch_size):
         if not 0 <= low <= high <= 1:
             raise UserError(
                 f"attacks: `images` must hold pixels in [0, 1], got {low:g} to {high:g}. "
-                "Pass them as they are before normalisation."
+                "Pass them as they are before normalization."
             )
     if labels.shape != images.shape[:1]:
         raise UserError(f"attacks: `labels` must have the shape {images.shape[:1]}, got {labels.shape}.")

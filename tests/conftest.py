@@ -28,7 +28,7 @@ def rng(seed):
 
 @pytest.fixture(autouse=True)
 def _seed_globals(request):
-    """Seed the generators that code draws from without being handed one (Gluon's initialisers, MXNet's operators)."""
+    """Seed the generators that code draws from without being handed one (Gluon's initializers, MXNet's operators)."""
     number = seed_of(request.node.nodeid)
     random.seed(number)
     np.random.seed(number)  # noqa: NPY002

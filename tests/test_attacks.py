@@ -13,7 +13,7 @@ MEAN, STD = (0.5, 0.3), (0.25, 0.2)
 
 
 class Tiny(nn.HybridSequential):
-    """What training mode changes (batch normalisation, dropout) and what inference mode breaks (max pooling)."""
+    """What training mode changes (batch normalization, dropout) and what inference mode breaks (max pooling)."""
 
     def __init__(self, size=3):
         super().__init__()
@@ -225,8 +225,8 @@ def gradients(*blocks):
 
 def test_the_model_is_left_as_it_was(backbone, images, labels):
     head = head_of(LGM)
-    normalised = mx.nd.array((images / 255 - np.reshape(MEAN, (1, 2, 1, 1))) / np.reshape(STD, (1, 2, 1, 1)))
-    before, predicted = values(backbone, head), head.predict(backbone(normalised)).asnumpy()
+    normalized = mx.nd.array((images / 255 - np.reshape(MEAN, (1, 2, 1, 1))) / np.reshape(STD, (1, 2, 1, 1)))
+    before, predicted = values(backbone, head), head.predict(backbone(normalized)).asnumpy()
     for gradient in gradients(backbone, head):
         gradient[:] = 7
     attacks.fgsm(backbone, head, images, labels, 0.1, MEAN, STD)
@@ -234,7 +234,7 @@ def test_the_model_is_left_as_it_was(backbone, images, labels):
     assert all((gradient.asnumpy() == 7).all() for gradient in gradients(backbone, head))
     for block in (backbone, head):
         assert not any(p.data()._fresh_grad for p in block.collect_params().values() if p.grad_req != "null")
-    assert (head.predict(backbone(normalised)).asnumpy() == predicted).all()
+    assert (head.predict(backbone(normalized)).asnumpy() == predicted).all()
 
 
 def test_a_training_step_around_an_attack_is_the_step_without(images, labels):

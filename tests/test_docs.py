@@ -40,8 +40,8 @@ def run(code, folder):
 def test_the_example_of_an_own_model_reaches_what_its_page_says(tmp_path):
     printed = run("\n\n".join(python_blocks("docs/own_model.md")), tmp_path)
     page = " ".join(text("docs/own_model.md").split())
-    claims = re.search(r"(\d+\.\d) % of the 360 held-out ones.* and (\d+\.\d) % by the nearest centre", page)
-    found = re.search(r"accuracy (0\.\d+)\naccuracy by the nearest centre (0\.\d+)", printed)
+    claims = re.search(r"(\d+\.\d) % of the 360 held-out ones.* and (\d+\.\d) % by the nearest center", page)
+    found = re.search(r"accuracy (0\.\d+)\naccuracy by the nearest center (0\.\d+)", printed)
     for claim, value in zip(claims.groups(), found.groups()):
         # Two images of the 360: another processor rounds otherwise.
         assert 100 * float(value) >= float(claim) - 0.6

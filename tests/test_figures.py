@@ -42,8 +42,8 @@ def test_the_tool_draws_what_the_documentation_shows(folder):
             # antialiasing alone.
             scale = 16 if matplotlib.__version_info__ >= (3, 11) else 1
             size = one.width // scale, one.height // scale
-            grey = [np.asarray(image.convert("L").resize(size, Image.BOX), np.float64) for image in (one, other)]
-            assert np.abs(grey[0] - grey[1]).mean() < 2, f"{name}: draw it anew with python {TOOL} {name}"
+            gray = [np.asarray(image.convert("L").resize(size, Image.BOX), np.float64) for image in (one, other)]
+            assert np.abs(gray[0] - gray[1]).mean() < 2, f"{name}: draw it anew with python {TOOL} {name}"
 
 
 def test_an_unknown_figure_is_the_users_mistake(tmp_path):

@@ -53,7 +53,7 @@ def split(rng):
 
 
 def slow(backbone, head, split):
-    """One image at a time, eager, normalised by the data stage."""
+    """One image at a time, eager, normalized by the data stage."""
     embedding = []
     for image in split.images:
         embedding.append(backbone(mx.nd.from_numpy(transforms.normalize(image[None], MEAN, STD))).asnumpy()[0])
@@ -79,7 +79,7 @@ def test_every_image_in_order(model, split, hybridized, batch_size, devices):
     assert (found["label"] == split.labels).all()
 
 
-def test_images_are_normalised_as_in_training(split):
+def test_images_are_normalized_as_in_training(split):
     seen = []
 
     def backbone(images):
@@ -112,9 +112,9 @@ def test_nothing_is_recorded_or_trained(model, split):
 
 def test_labels_reach_nobody(model, split):
     backbone, head = model
-    unlabelled = SimpleNamespace(images=split.images, labels=np.full(23, -1, np.int32))
+    unlabeled = SimpleNamespace(images=split.images, labels=np.full(23, -1, np.int32))
     with_labels = inference.outputs(backbone, head, split, MEAN, STD)
-    without = inference.outputs(backbone, head, unlabelled, MEAN, STD)
+    without = inference.outputs(backbone, head, unlabeled, MEAN, STD)
     assert (with_labels["logits"] == without["logits"]).all()
 
 

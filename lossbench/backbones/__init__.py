@@ -28,7 +28,7 @@ BACKBONES = {
 
 
 def build(config, image_shape):
-    """Build the backbone that a config's ``backbone`` section describes, uninitialised.
+    """Build the backbone that a config's ``backbone`` section describes, uninitialized.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def build(config, image_shape):
 
 
 def initializer(name: str):
-    """Return the initialiser of a backbone's weights by its config name.
+    """Return the initializer of a backbone's weights by its config name.
 
     ``xavier`` is uniform with variance ``2 / (fan in + fan out)`` (Glorot and Bengio 2010), ``msra`` normal with
-    variance ``2 / fan in`` (He et al. 2015). Biases start at 0, batch normalisation at the identity, PReLU slopes at
+    variance ``2 / fan in`` (He et al. 2015). Biases start at 0, batch normalization at the identity, PReLU slopes at
     0.25, whatever is chosen.
     """
     table = {

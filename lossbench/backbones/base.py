@@ -23,7 +23,7 @@ class Backbone(mx.gluon.HybridBlock):
     Raises
     ------
     ValueError
-        If an argument breaks its rule, or the block is called with images of another shape. Inside a hybridised outer
+        If an argument breaks its rule, or the block is called with images of another shape. Inside a hybridized outer
         block nobody sees a shape, and a network that ends in a mean would scale it wrongly.
     """
 

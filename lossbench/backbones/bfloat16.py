@@ -23,7 +23,7 @@ def narrow(block) -> None:
     """Let the convolutions of a block, and what lies between them, compute in bfloat16.
 
     bfloat16 has the range of float32 and 8 bits of precision. Parameters, their gradients and updates, and the sums
-    inside a kernel stay float32, and so do the first convolution with the batch normalisation after it, grouped
+    inside a kernel stay float32, and so do the first convolution with the batch normalization after it, grouped
     convolutions, the mean over what is left of the image, linear layers, and the block's output. Call it once, before
     the block is traced, and only to train on a CPU with such instructions: elsewhere there may be no kernel.
 

@@ -24,7 +24,7 @@ class ConvNet(Backbone):
 
     Notes
     -----
-    Inputs (B, channels, height, width), output (B, ``embedding_size``). There is no batch normalisation, as in the
+    Inputs (B, channels, height, width), output (B, ``embedding_size``). There is no batch normalization, as in the
     original; its weights started uniform with variance ``1 / (3 fan in)``, biases too (PyTorch's default), here they
     start as the config's ``initializer`` says, biases at 0.
 

@@ -10,7 +10,7 @@ HybridBlock, nn = mx.gluon.HybridBlock, mx.gluon.nn
 
 @_gluon.named_as("batchnorm")
 class NormReLU(nn.BatchNorm):
-    """Batch normalisation and the rectifier after it; `fuse` makes one kernel of both."""
+    """Batch normalization and the rectifier after it; `fuse` makes one kernel of both."""
 
     fused = False
 
@@ -40,7 +40,7 @@ def fuse(block) -> None:
 class GlobalMean(HybridBlock):
     """Mean over height and width, (B, channels, height, width) to (B, channels), without a pooling layer.
 
-    A pooling layer makes oneDNN choose a layout for its gradient that the batch normalisation before it has no fast
+    A pooling layer makes oneDNN choose a layout for its gradient that the batch normalization before it has no fast
     kernel for. A sum times a constant is used instead of ``mean``, which does not export to current ONNX. No operator
     here would notice another height or width (MXNet's ``reshape`` does not count either): `Backbone` looks at images.
 

@@ -62,8 +62,8 @@ class CifarResNet(Backbone):
 
     Layout and parameter names are those of gluoncv's ``cifar_resnet<depth>_v1``, so that
     ``load_parameters(file, ignore_extra=True)`` reads its files (the extra is their output layer) and gives the same
-    features. Like there, and unlike the paper, the first batch normalisation has no activation after it, and a shortcut
-    that changes the shape is a 1x1 convolution with batch normalisation (the paper's option B), not zero padding (its
+    features. Like there, and unlike the paper, the first batch normalization has no activation after it, and a shortcut
+    that changes the shape is a 1x1 convolution with batch normalization (the paper's option B), not zero padding (its
     option A).
 
     Raises

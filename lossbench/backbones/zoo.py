@@ -38,8 +38,8 @@ class Zoo(Backbone):
         layer of that size follows them.
     pretrained : bool, default False
         Start from gluoncv's published weights, which are downloaded unless they are in ``~/.mxnet/models``. They become
-        each parameter's own initialiser: ``initialize`` sets them, on whatever device, and only the linear layer of
-        ``embedding_size`` starts from the initialiser that is passed.
+        each parameter's own initializer: ``initialize`` sets them, on whatever device, and only the linear layer of
+        ``embedding_size`` starts from the initializer that is passed.
 
     Notes
     -----
@@ -130,7 +130,7 @@ def _pretrained(model):
 
 
 def _start_from(source, network):
-    """Give each parameter of ``network`` the value it has in ``source`` as its own initialiser."""
+    """Give each parameter of ``network`` the value it has in ``source`` as its own initializer."""
     values = _gluon.named_parameters(source)
     for name, parameter in _gluon.named_parameters(network).items():
         parameter.shape = values[name].shape

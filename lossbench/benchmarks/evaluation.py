@@ -1,4 +1,4 @@
-"""Speed of evaluation: inference beside training, and the search of nearest neighbours."""
+"""Speed of evaluation: inference beside training, and the search of nearest neighbors."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class WithRegularizer(mx.gluon.HybridBlock):
 
 
 def build(name: str, num_classes: int, embedding_size: int):
-    """Build the block of a row of the table, uninitialised: ``loss, logits = block(embedding, label)``."""
+    """Build the block of a row of the table, uninitialized: ``loss, logits = block(embedding, label)``."""
     if name == PLAIN:
         return Plain(num_classes, embedding_size)
     if name in regularizers.REGULARIZERS:
@@ -80,7 +80,7 @@ def build(name: str, num_classes: int, embedding_size: int):
 def new_steps(name: str, batch_size: int, embedding_size: int, num_classes: int):
     """Return a function that runs so many training steps (forward, backward) and waits for the last.
 
-    The block is hybridised as the trainer does it, with static memory. The embedding gets a gradient, too, as it does
+    The block is hybridized as the trainer does it, with static memory. The embedding gets a gradient, too, as it does
     under a backbone.
 
     Examples
@@ -94,7 +94,7 @@ def new_steps(name: str, batch_size: int, embedding_size: int, num_classes: int)
 
 
 def repeated(block, batch_size: int, embedding_size: int, num_classes: int):
-    """The same for a block at hand, initialised: ``block(embedding, label)`` returns the loss, or the loss first."""
+    """The same for a block at hand, initialized: ``block(embedding, label)`` returns the loss, or the loss first."""
     block.hybridize(static_alloc=True, static_shape=True)
     embedding = mx.nd.random.normal(shape=(batch_size, embedding_size))
     label = mx.nd.floor(mx.nd.random.uniform(0, num_classes, shape=(batch_size,)))

@@ -118,7 +118,7 @@ def _torch_steps(name, batch_size, embedding_size, num_classes):
 
 
 def gluonfr_block(name: str, embedding_size: int, num_classes: int):
-    """Build the loss of gluonfr that stands beside ours of a name, uninitialised, with the class weights it needs."""
+    """Build the loss of gluonfr that stands beside ours of a name, uninitialized, with the class weights it needs."""
     from gluonfr import loss as losses
     from gluonfr.nn.basic_blocks import NormDense
 

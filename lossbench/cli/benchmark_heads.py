@@ -12,7 +12,7 @@ from lossbench.errors import UserError
 HELP = "training step of every head beside a plain layer and beside other libraries"
 SIZES = "128x2x10 128x512x1000 128x512x10000 256x512x100000"
 NOTE = """\
-A step is forward and backward, on an embedding that is in memory, hybridised with static memory. ms: median (smallest
+A step is forward and backward, on an embedding that is in memory, hybridized with static memory. ms: median (smallest
 to largest) of n repetitions; x plain: ratio to the plain layer, x ours: ratio of a peer to the head of the row's name,
 both repetition by repetition; MB: peak of resident memory in a step above parameters, gradients and batch, in a
 process of its own.

@@ -77,7 +77,7 @@ def main(arguments, prog):
         metavar="E",
         default=(),
         help="for adversarial: sizes of the attacks in pixels of [0, 1], such as 0.1 or 8/255 (default: 0.1 0.2 0.3 "
-        "for grey images, 2/255 4/255 8/255 for colour)",
+        "for gray images, 2/255 4/255 8/255 for color)",
     )
     parser.add_argument(
         "--limit",

@@ -26,7 +26,7 @@ data: # {found}
     flip: {flip} # mirror left to right; not where that changes the class, as with letters
 
 backbone:
-  name: {backbone} # lenet for small grey images, resnet20 to resnet110, or a network of gluoncv's
+  name: {backbone} # lenet for small gray images, resnet20 to resnet110, or a network of gluoncv's
   embedding_size: 64
 
 head:
@@ -48,7 +48,7 @@ evaluation:
 COMMENTS = {
     "root": "folder that holds the data",
     "image_size": "images are brought to this side, or [height, width], in pixels",
-    "channels": "1: grey, 3: color",
+    "channels": "1: gray, 3: color",
     "batch_size": "images a step",
     "test_fraction": "share of the images that is the test set; there is no test folder",
     "num_classes": "the largest label in the file, and one",

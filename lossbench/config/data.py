@@ -26,7 +26,7 @@ class Sized(Section):
     """What sources have whose images are brought to one size."""
 
     image_size: Size = Field(description="side of the square that images are brought to, or [height, width], pixels")
-    channels: Literal[1, 3] = Field(3, description="1 (grey) or 3 (RGB)")
+    channels: Literal[1, 3] = Field(3, description="1 (gray) or 3 (RGB)")
 
     @property
     def height_and_width(self) -> tuple[int, int]:
@@ -146,7 +146,7 @@ class TableData(DataSection):
     image_size: Optional[Size] = Field(
         None, description="side of the square that a row holds, or [height, width], pixels; null: a square"
     )
-    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (planes of red, green and blue)")
+    channels: Literal[1, 3] = Field(1, description="1 (gray) or 3 (planes of red, green and blue)")
 
     @property
     def height_and_width(self) -> Optional[tuple[int, int]]:
@@ -172,7 +172,7 @@ class FolderData(DataSection, Sized):
 
     source: Literal["folder"] = Field(description="images in root/train/<class>, root/val/<class>, root/test/<class>")
     root: str = Field(description="folder that holds train, test and perhaps val")
-    background: int = Field(255, ge=0, le=255, description="grey level behind transparent pixels, 0 to 255 (white)")
+    background: int = Field(255, ge=0, le=255, description="gray level behind transparent pixels, 0 to 255 (white)")
     test_fraction: Optional[float] = Field(
         None, gt=0, le=0.5, description="share of the training images that is the test set; null: root/test is"
     )
@@ -184,7 +184,7 @@ class SyntheticData(DataSection):
     source: Literal["synthetic"] = Field(description="seeded class patterns with noise")
     num_classes: int = Field(10, ge=2, description="number of classes, >= 2")
     image_size: int = Field(28, ge=1, description="side of the square images, pixels, >= 1")
-    channels: Literal[1, 3] = Field(1, description="1 (grey) or 3 (RGB)")
+    channels: Literal[1, 3] = Field(1, description="1 (gray) or 3 (RGB)")
     train_size: int = Field(1024, ge=1, description="training images, >= 1")
     test_size: int = Field(256, ge=1, description="test images, >= 1")
 

@@ -24,7 +24,7 @@ class EvaluationSection(Section):
         description="whose images are measured at the end of training, of those that there are",
         json_schema_extra=EXTENDS,
     )
-    k: int = Field(10, ge=1, description="neighbours that vote in knn, >= 1", json_schema_extra=REMEASURES)
+    k: int = Field(10, ge=1, description="neighbors that vote in knn, >= 1", json_schema_extra=REMEASURES)
     batch_size: int = Field(256, ge=1, description="images at a time, >= 1", json_schema_extra=REMEASURES)
     max_memory_gb: float = Field(
         1.0,

@@ -48,11 +48,11 @@ class Mistake:
 
 
 def mistakes(error: ValidationError, root: type[Section] = Config) -> list[Mistake]:
-    """The first mistakes, each once; a missing key that was misspelt is one mistake, not two. `root` was validated."""
+    """The first mistakes, each once: a misspelled key is not also a missing one. `root` was validated."""
     first = error.errors(include_url=False)[:MOST_MISTAKES]
     found = [_mistake(details, root) for details in first]
-    misspelt = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
-    return [mistake for mistake in found if mistake.path not in misspelt]
+    misspelled = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
+    return [mistake for mistake in found if mistake.path not in misspelled]
 
 
 def _mistake(details: ErrorDetails, root: type[Section]) -> Mistake:

@@ -85,7 +85,7 @@ def load(config_data, seed):
     if config_data.class_imbalance > 1:
         dataset = trials.long_tailed(dataset, config_data.class_imbalance, seed)
     if config_data.label_noise:
-        dataset = trials.mislabelled(dataset, config_data.label_noise, seed)
+        dataset = trials.mislabeled(dataset, config_data.label_noise, seed)
     return _with_statistics(dataset, config_data.normalize)
 
 

@@ -1,4 +1,4 @@
-"""Batches of a split, augmented and normalised ahead of the training in threads."""
+"""Batches of a split, augmented and normalized ahead of the training in threads."""
 
 from __future__ import annotations
 

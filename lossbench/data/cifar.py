@@ -89,12 +89,12 @@ _CIFAR100 = _Form(
 
 
 def cifar10(config_data, seed):
-    """CIFAR-10, 32 x 32 colour photographs in 10 classes."""
+    """CIFAR-10, 32 x 32 color photographs in 10 classes."""
     return _load(_CIFAR10, config_data.root)
 
 
 def cifar100(config_data, seed):
-    """CIFAR-100, 32 x 32 colour photographs in 100 (fine) classes."""
+    """CIFAR-100, 32 x 32 color photographs in 100 (fine) classes."""
     return _load(_CIFAR100, config_data.root)
 
 

@@ -88,7 +88,7 @@ class Dataset:
     source_ids : list of int, optional
         The source's own id of each class, trained ones first; ``None`` where they are the labels themselves.
     background : int, default 255
-        Grey level that shows through transparent pixels, in files that are read for the same network later.
+        Gray level that shows through transparent pixels, in files that are read for the same network later.
     """
 
     train: Split

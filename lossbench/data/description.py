@@ -23,7 +23,7 @@ class Description:
     mean, std : tuple of float, one a channel
         Of pixels in [0, 1].
     background : int, default 255
-        Grey level that shows through transparent pixels.
+        Gray level that shows through transparent pixels.
     holdout_names : list of str
         Names of the classes that were never trained on.
     source_ids : list of int, optional

@@ -46,13 +46,13 @@ def load(config_data, seed):
     parts = {}
     for name, folder in folders.items():
         if folder is not None:
-            parts[name] = _tiny(folder, classes) or _labelled(folder, classes, name == "train")
+            parts[name] = _tiny(folder, classes) or _labeled(folder, classes, name == "train")
     notes = _choose_test(root, folders, parts, config_data.test_fraction)
     splits, checksums = {}, {}
-    for name, (labelled, found) in parts.items():
+    for name, (labeled, found) in parts.items():
         folder = folders[name]
         _refuse_absent(root, folder, found)
-        splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labelled, found, config_data)
+        splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labeled, found, config_data)
         notes += [f"{folder.name}: {phrase}" for phrase in found.reasons(root)]
         if found.others:
             notes.append(f"{folder.name}: {len(found.others)} files that are no images were left out")
@@ -104,9 +104,9 @@ def _class_folders(train):
     return found
 
 
-def _labelled(part, classes, is_train):
+def _labeled(part, classes, is_train):
     """Image paths with their labels, in order, and all that is there; no labels where no folder is a class."""
-    found, labelled = tree.beside(part), []
+    found, labeled = tree.beside(part), []
     for path in found.images:
         found.leave_out(path, "beside the class folders")
     found.images = []
@@ -124,13 +124,13 @@ def _labelled(part, classes, is_train):
                 raise files.invalid(
                     part / name, "hold at least one image", got, " ".join(filter(None, [more, _LAYOUT]))
                 )
-            labelled += [(path, label) for path in own.images]
+            labeled += [(path, label) for path in own.images]
             found.add(own)
-        if not labelled:
+        if not labeled:
             raise files.invalid(part, "hold images", "none", _LAYOUT)
     else:
         found = tree.below(part)
-    return labelled, found
+    return labeled, found
 
 
 def _tiny(part, classes):
@@ -148,11 +148,11 @@ def _tiny(part, classes):
         label_of[name] = label
     found = tree.below(part)
     found.others.remove(table)
-    labelled = [(path, label_of[path.name]) for path in found.images if path.name in label_of]
+    labeled = [(path, label_of[path.name]) for path in found.images if path.name in label_of]
     for path in found.images:
         if path.name not in label_of:
             found.leave_out(path, f"not in {_TINY}")
-    return labelled, found
+    return labeled, found
 
 
 def _choose_test(root, folders, parts, test_fraction):
@@ -175,7 +175,7 @@ def _choose_test(root, folders, parts, test_fraction):
 
 
 def _way_to_test():
-    return " Without labelled test images, set data.test_fraction to 0.2, for example."
+    return " Without labeled test images, set data.test_fraction to 0.2, for example."
 
 
 def _refuse_absent(root, folder, found):
@@ -185,12 +185,12 @@ def _refuse_absent(root, folder, found):
         raise files.invalid(folder, rule, "; ".join(found.reasons(root)), "Fetch or convert them.")
 
 
-def _read(part, root, labelled, found, config_data):
+def _read(part, root, labeled, found, config_data):
     """The split, and one checksum over the names and contents of its files; damaged images are left out."""
     from tqdm import tqdm
 
     shape = (config_data.channels, *config_data.height_and_width)
-    images, labels, names, damaged = np.empty((len(labelled), *shape), np.uint8), [], [], []
+    images, labels, names, damaged = np.empty((len(labeled), *shape), np.uint8), [], [], []
     state = hashlib.sha256()
 
     def decoded(item):
@@ -200,15 +200,15 @@ def _read(part, root, labelled, found, config_data):
             return error
 
     with ThreadPoolExecutor(max(1, config_data.workers)) as pool:
-        pictures = pool.map(decoded, labelled)
-        bar = tqdm(zip(labelled, pictures), total=len(labelled), desc=f"reading {part}", unit=" images", disable=None)
+        pictures = pool.map(decoded, labeled)
+        bar = tqdm(zip(labeled, pictures), total=len(labeled), desc=f"reading {part}", unit=" images", disable=None)
         for (path, label), outcome in bar:
             if isinstance(outcome, UserError):
                 found.leave_out(path, "damaged")
                 damaged.append(outcome)
-                if len(damaged) > MOST_DAMAGED * len(labelled):
+                if len(damaged) > MOST_DAMAGED * len(labeled):
                     pool.shutdown(wait=False, cancel_futures=True)
-                    raise _too_many(damaged, labelled)
+                    raise _too_many(damaged, labeled)
                 continue
             images[len(labels)], checksum = outcome
             name = path.relative_to(root).as_posix()
@@ -218,7 +218,7 @@ def _read(part, root, labelled, found, config_data):
     return Split(images[: len(labels)], np.array(labels, np.int32), np.array(names)), state.hexdigest()
 
 
-def _too_many(damaged, labelled):
+def _too_many(damaged, labeled):
     if len(damaged) == 1:
         return damaged[0]
-    return UserError(f"{damaged[0]} It is one of {len(damaged)} in {len(labelled):,} images that are damaged.")
+    return UserError(f"{damaged[0]} It is one of {len(damaged)} in {len(labeled):,} images that are damaged.")

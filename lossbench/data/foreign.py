@@ -22,7 +22,7 @@ _CIFAR = {"cifar10": cifar._CIFAR10, "cifar100": cifar._CIFAR100}
 def fitted(images, image_shape):
     """Images in another size and number of channels.
 
-    Grey becomes three equal channels; colour becomes its luma (0.299 red, 0.587 green, 0.114 blue). Where the size
+    Gray becomes three equal channels; color becomes its luma (0.299 red, 0.587 green, 0.114 blue). Where the size
     differs, an image is scaled, bilinear, until it covers the new size, and its middle is kept.
 
     Parameters

@@ -85,7 +85,7 @@ def read(path, dimensions):
     Parameters
     ----------
     path : path
-        Gzip is recognised by its first bytes, whatever the name.
+        Gzip is recognized by its first bytes, whatever the name.
     dimensions : int
         3 for images, 1 for labels.
 

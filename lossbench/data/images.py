@@ -97,7 +97,7 @@ def size_of(content):
         raise UserError(f"{kind or 'no image'} ({reason(error)})") from error
 
 
-def is_grey(content):
+def is_gray(content):
     """Whether an image in memory has no color, by its header.
 
     Raises
@@ -137,9 +137,9 @@ def read_images(paths, image_shape, background=WHITE):
     ----------
     paths : sequence of str or Path
     image_shape : tuple of int
-        (channels, height, width), channels 1 (grey) or 3.
+        (channels, height, width), channels 1 (gray) or 3.
     background : int, default 255
-        Grey level, 0 to 255, that shows through transparent pixels.
+        Gray level, 0 to 255, that shows through transparent pixels.
 
     Returns
     -------
@@ -215,7 +215,7 @@ def middle(wide, high, height, width):
 
 
 def _opaque(image, background):
-    """The image before a background of one grey level, where it has transparent pixels."""
+    """The image before a background of one gray level, where it has transparent pixels."""
     from PIL import Image
 
     if "A" not in image.getbands() and "a" not in image.getbands() and "transparency" not in image.info:
@@ -233,7 +233,7 @@ def _eight_bits(image):
     if image.mode.startswith("I"):
         values = np.asarray(image).astype(np.int64)
         if not 0 <= values.min() <= values.max() < 1 << 16:
-            raise UserError(f"grey values from {values.min()} to {values.max()}, more than 16 bits")
+            raise UserError(f"gray values from {values.min()} to {values.max()}, more than 16 bits")
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
         raise UserError("floating-point pixels")

@@ -100,7 +100,7 @@ def _records(root):
         labels.append(record._label(root / train, number, content, flag, label, 1 << 24, has_ranges))
         if len(sizes) < _LOOKED_AT:
             sizes.append(images.size_of(image)[0])
-            kinds.add(images.is_grey(image))
+            kinds.add(images.is_gray(image))
     if not labels:
         raise files.invalid(root / train, "hold images", "none", _WAY_OUT)
     side, text = _size(sizes)
@@ -147,7 +147,7 @@ def _folders(root):
         content = files.contents(path)
         try:
             sizes.append(images.size_of(content)[0])
-            kinds.add(images.is_grey(content))
+            kinds.add(images.is_gray(content))
         except UserError as error:
             found.append(f"{tree.shown(path, root)} is damaged ({error})")
     side, text = _size(sizes)

@@ -52,7 +52,7 @@ def read(path, image_size, channels, num_classes):
     image_size : int or (int, int)
         Side of the square that comes out, or height and width, in pixels.
     channels : int
-        1 (grey) or 3 (red, green, blue).
+        1 (gray) or 3 (red, green, blue).
     num_classes : int
 
     Returns

@@ -78,14 +78,14 @@ def archive(path, content):
 
 def _split(path, names, images, labels):
     labels = labels.reshape(len(labels)) if labels.size == len(labels) else labels
-    is_grey = images.ndim == 3
-    if images.dtype != np.uint8 or not (is_grey or (images.ndim == 4 and images.shape[3] in (1, 3))):
+    is_gray = images.ndim == 3
+    if images.dtype != np.uint8 or not (is_gray or (images.ndim == 4 and images.shape[3] in (1, 3))):
         rule = f"hold {names[0]} as uint8 (N, height, width) or (N, height, width, 1 or 3)"
         raise files.invalid(path, rule, f"{images.dtype} {images.shape}", _WAY_OUT)
     if labels.shape != (len(images),) or labels.dtype.kind not in "iu" or not len(labels) or labels.min() < 0:
         rule = f"hold {names[1]} as a class >= 0 for each of {len(images):,} images"
         raise files.invalid(path, rule, f"{labels.dtype} {labels.shape}", _WAY_OUT)
-    planes = images[:, None] if is_grey else images.transpose(0, 3, 1, 2)
+    planes = images[:, None] if is_gray else images.transpose(0, 3, 1, 2)
     return Split(np.ascontiguousarray(planes), labels.astype(np.int32))
 
 

@@ -1,4 +1,4 @@
-"""Augmentation and normalisation of whole uint8 batches: per-image transforms would cost a training its second core."""
+"""Augmentation and normalization of whole uint8 batches: per-image transforms would cost a training its second core."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def augment(images, rng, pad=0, flip=False, cutout=0, fill=0):
     cutout : int, default 0
         Side in pixels of a square round a uniformly drawn pixel; parts outside the image are lost.
     fill : int or sequence of int, one a channel, default 0
-        Value of the pixels cut out. The paper cuts normalised images with zero, which is the mean pixel.
+        Value of the pixels cut out. The paper cuts normalized images with zero, which is the mean pixel.
 
     Returns
     -------

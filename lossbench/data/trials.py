@@ -49,7 +49,7 @@ def long_tailed(dataset, ratio, seed):
     return dataset.replace(train=train.take(ids), notes=[*dataset.notes, note])
 
 
-def mislabelled(dataset, fraction, seed):
+def mislabeled(dataset, fraction, seed):
     """A share of the training labels replaced by another class, each other class as likely as the next."""
     train, rng = dataset.train, np.random.default_rng([seed, *_NOISE])
     count = round(fraction * len(train))

@@ -62,7 +62,7 @@ def _softmax(context):
 
 
 def _votes(context):
-    return context.neighbours
+    return context.neighbors
 
 
 def _centers(context):

@@ -87,7 +87,7 @@ class Context:
 
     @property
     def metric(self) -> str:
-        """How this model's embeddings are compared: cosine for normalised heads, else euclidean."""
+        """How this model's embeddings are compared: cosine for normalized heads, else euclidean."""
         return "cosine" if self.description["metric"] == "cosine" else "euclidean"
 
     def require_known(self, method: str) -> None:
@@ -99,7 +99,7 @@ class Context:
         """Class ids (N,) that softmax, knn, centers or class_means names, or `Unavailable`."""
         self.require_known(method)
         if method == "knn":
-            return self.neighbours[0]
+            return self.neighbors[0]
         if method not in self._predicted:
             train = self.outputs("train") if method == "class_means" else None
             self._predicted[method] = predict(
@@ -111,7 +111,7 @@ class Context:
         return found
 
     @functools.cached_property
-    def neighbours(self) -> tuple:
+    def neighbors(self) -> tuple:
         """What the k nearest training embeddings vote for (N,), and the share of votes that it got (N,)."""
         train, tested = self.outputs("train"), self.outputs()
         return neighbors.knn(

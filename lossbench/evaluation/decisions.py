@@ -21,12 +21,12 @@ def evaluate(methods, test, train, description, k: int = 10, *, max_memory_bytes
         The split to evaluate: `embedding` (N, D), `logits` (N, C) and `label` (N,).
     train : dict or None
         The training split, without augmentation, for knn and class_means: `embedding` and `label`. Where it is the
-        same object as `test`, no embedding counts as its own neighbour.
+        same object as `test`, no embedding counts as its own neighbor.
     description : dict or None
         What the head, or the regularizer that learned the centers, says of itself: `prototypes` (C, D), `metric`
         (euclidean, cosine or density) and, for a density, `score`.
     k : int
-        Number of neighbours that vote.
+        Number of neighbors that vote.
     max_memory_bytes : int
         Bound on the arrays made on the way.
 
@@ -47,7 +47,7 @@ def evaluate(methods, test, train, description, k: int = 10, *, max_memory_bytes
     >>> evaluate(["softmax", "knn"], split, split, description=None, k=1)
     {'accuracy': 0.75, 'accuracy_knn': 1.0}
     >>> evaluate(["knn"], split, split, description=None, k=4)
-    {'accuracy_knn': {'unavailable': 'knn: `k` must be at most the number of neighbours (3), got 4.'}}
+    {'accuracy_knn': {'unavailable': 'knn: `k` must be at most the number of neighbors (3), got 4.'}}
     """
     metrics = {}
     for method, predicted in predict(methods, test, train, description, k, max_memory_bytes=max_memory_bytes).items():

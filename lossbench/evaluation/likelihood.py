@@ -127,7 +127,7 @@ def closeness_to_class_means(
 
 
 def closeness_to_centers(embedding, centers, *, max_memory_bytes: int = search.MAX_MEMORY_BYTES) -> np.ndarray:
-    """Return the negative Euclidean distance of each embedding to the nearest learned centre.
+    """Return the negative Euclidean distance of each embedding to the nearest learned center.
 
     Parameters
     ----------

@@ -25,9 +25,9 @@ def knn(
     with_share: bool = False,
     progress: bool = False,
 ):
-    """Return the majority class of the k nearest training embeddings, the k-nearest-neighbour rule.
+    """Return the majority class of the k nearest training embeddings, the k-nearest-neighbor rule.
 
-    Of classes with as many neighbours each, the one with the smaller sum of distances wins, then the lower class id.
+    Of classes with as many neighbors each, the one with the smaller sum of distances wins, then the lower class id.
     Of training embeddings at the same distance, the earlier one is the nearer.
 
     Parameters
@@ -39,7 +39,7 @@ def knn(
     embedding : (N, D) array
         The queries.
     k : int
-        Number of neighbours that vote, 1 to M (M - 1 where a query excludes itself).
+        Number of neighbors that vote, 1 to M (M - 1 where a query excludes itself).
     exclude_self : bool
         True if `embedding` is `train_embedding`: query i then never sees training embedding i.
     metric : {"euclidean", "cosine"}
@@ -58,7 +58,7 @@ def knn(
     Raises
     ------
     Unavailable
-        If an embedding is NaN or infinite, or there are fewer than k neighbours.
+        If an embedding is NaN or infinite, or there are fewer than k neighbors.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def knn(
     if k != int(k) or k < 1:
         raise UserError(f"knn: `k` must be a whole number from 1 on, got {k}.")
     if k > available:
-        raise checks.Unavailable(f"knn: `k` must be at most the number of neighbours ({available}), got {k}.")
+        raise checks.Unavailable(f"knn: `k` must be at most the number of neighbors ({available}), got {k}.")
     if exclude_self and len(embedding) != len(train_embedding):
         raise UserError(
             f"knn: `embedding` must be the {len(train_embedding)} training embeddings where exclude_self is True, "
@@ -202,7 +202,7 @@ def _vote(label, distance):
     """Return each row's majority label; ties by the smaller sum of distances, then by the lower label."""
     queries, k = label.shape
     row = np.repeat(np.arange(queries), k)
-    # One number for each (row, label) that occurs; `entry` says which of them a neighbour belongs to.
+    # One number for each (row, label) that occurs; `entry` says which of them a neighbor belongs to.
     classes, compact = np.unique(label, return_inverse=True)
     key, entry = np.unique(row * len(classes) + compact.ravel(), return_inverse=True)
     votes = np.bincount(entry)

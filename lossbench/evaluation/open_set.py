@@ -1,4 +1,4 @@
-"""Methods of evaluation that need no trained class: pairs, neighbourhoods, clusters, the shape of the space.
+"""Methods of evaluation that need no trained class: pairs, neighborhoods, clusters, the shape of the space.
 
 Where embeddings are compared, they are both by cosine and by Euclidean distance, whatever the head does.
 """
@@ -42,7 +42,7 @@ def _keep_curve(context, metric, score, same):
 
 
 def retrieved(context) -> dict:
-    """Does an image's neighbourhood hold the other images of its class?"""
+    """Does an image's neighborhood hold the other images of its class?"""
     outputs = context.outputs()
     return _by_both(
         lambda metric: retrieval.retrieve(

@@ -1,4 +1,4 @@
-"""Retrieval: does an image's neighbourhood hold the other images of its class? And do clusters find the classes?"""
+"""Retrieval: does an image's neighborhood hold the other images of its class? And do clusters find the classes?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from lossbench.evaluation import checks, search
 
-_MANY = 100  # neighbours, from which on ordering by all distances is the faster way
+_MANY = 100  # neighbors, from which on ordering by all distances is the faster way
 
 
 def retrieve(
@@ -104,7 +104,7 @@ def retrieve(
 
 
 def _of_each_query(hits, relevant, recall_at):
-    """Return each metric of each query from which neighbours are hits (n, depth) and how many references are."""
+    """Return each metric of each query from which neighbors are hits (n, depth) and how many references are."""
     rank = np.arange(1, hits.shape[1] + 1)
     within = hits & (rank <= relevant[:, None])
     precision = np.cumsum(hits, axis=1) / rank

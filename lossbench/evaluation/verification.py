@@ -115,7 +115,7 @@ def accuracy_in_folds(score, same, folds: int = 10) -> tuple[float, float]:
     """Return mean and standard deviation over folds of the accuracy at the best threshold of the other folds.
 
     The folds are equal parts of the pairs in their order, as for Labeled Faces in the Wild (LFW). A threshold lies
-    halfway between two neighbouring scores, or beyond all; of equally good ones the highest is taken, as the first of
+    halfway between two neighboring scores, or beyond all; of equally good ones the highest is taken, as the first of
     a rising list of distances is elsewhere. The standard deviation is that of the folds, not of their mean.
 
     Parameters

@@ -22,7 +22,7 @@ class Model:
     devices : list of Context
     for_training : bool, default False
         Whether `backbone` is to be trained here: it then computes by the config's `trainer.precision`, and on a CPU in
-        kernels that join batch normalisation and ReLU. Embeddings and logits of `outputs` never do.
+        kernels that join batch normalization and ReLU. Embeddings and logits of `outputs` never do.
 
     Raises
     ------
@@ -179,7 +179,7 @@ class Model:
         )
 
     def training_embedding(self, images):
-        """Embedding of one batch of normalised images as a training step would see it."""
+        """Embedding of one batch of normalized images as a training step would see it."""
         self._scorer.take_over(self.backbone, self.head)
         return self._scorer.training_embedding(images)
 

@@ -12,8 +12,8 @@ from lossbench.heads.base import Head
 from lossbench.options import Choice, Flag, Number, require
 
 MULTIPLIER = "It multiplies the optimizer's own value."
-# Class means that enter the common centre: enough to find a large offset, few enough to cost nothing.
-CENTRE_CLASSES = 32
+# Class means that enter the common center: enough to find a large offset, few enough to cost nothing.
+CENTER_CLASSES = 32
 # Multiplier of the learning rate from which on the variance may reach its floor in a training, and upset it there.
 FAST_VARIANCE = 0.1
 
@@ -42,7 +42,7 @@ class LGM(Head):
     wants ``natural_gradient``, which takes this factor out again.
 
     The likelihood term holds the log-determinant, as in the paper and unlike the authors' code. Distances are matrix
-    products of embeddings and means that are both shifted by a common centre; the true class's own distance is the
+    products of embeddings and means that are both shifted by a common center; the true class's own distance is the
     exact sum of squares.
 
     References
@@ -149,7 +149,7 @@ class LGM(Head):
 
     def _mixture(self, F, embedding, mean, raw):
         """Return minus the distances (B, C), at most 0, and half the log-determinants (C, 1), None for the identity."""
-        embedding, mean = self._centred(F, embedding, mean)
+        embedding, mean = self._centered(F, embedding, mean)
         if self.variance == "diagonal":
             half, precision = 0.5 * self._scale, self._scaled_precision(F, raw)
             scaled_mean = precision * mean
@@ -177,15 +177,15 @@ class LGM(Head):
         """
         return F.Activation(-raw, act_type="sigmoid")
 
-    def _centred(self, F, embedding, mean):
-        """Shift embeddings and means by a common centre: far from the origin the expanded square loses its digits."""
-        count = min(CENTRE_CLASSES, self.num_classes)
+    def _centered(self, F, embedding, mean):
+        """Shift embeddings and means by a common center: far from the origin the expanded square loses its digits."""
+        count = min(CENTER_CLASSES, self.num_classes)
         some = F.slice_axis(mean, axis=0, begin=0, end=count)
         # A sum times a constant: ONNX exports no mean over an axis from opset 18 on.
-        centre = F.BlockGrad(F.sum(some, axis=0, keepdims=True) * (1.0 / count))
+        center = F.BlockGrad(F.sum(some, axis=0, keepdims=True) * (1.0 / count))
         # Added, since the gradient of a sum needs no pass over (C, D) and that of a difference does.
-        shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(-centre), self.embedding_size)
-        return F.broadcast_sub(embedding, centre), mean + shift
+        shift = ops.outer(F, ops.ones_column(F, mean), F.transpose(-center), self.embedding_size)
+        return F.broadcast_sub(embedding, center), mean + shift
 
     def _damped(self, F, embedding, label, mean, raw):
         """Return embeddings and means as they are, with the variance, at most 1, as a factor on their gradients."""

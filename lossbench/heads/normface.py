@@ -7,7 +7,7 @@ from lossbench.heads.base import LEARN_SCALE, UNIT_SCALE, CosineHead
 
 
 class NormFace(CosineHead):
-    r"""Softmax cross-entropy on scaled cosines (NormFace, normalised softmax).
+    r"""Softmax cross-entropy on scaled cosines (NormFace, normalized softmax).
 
     .. math:: z_j = s \cos\theta_j, \qquad \cos\theta_j = \frac{w_j \cdot x}{|w_j| |x|}
 

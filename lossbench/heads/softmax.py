@@ -1,4 +1,4 @@
-"""Softmax cross-entropy on a linear layer, with or without normalised class weights."""
+"""Softmax cross-entropy on a linear layer, with or without normalized class weights."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def contact_sheet(images, texts, columns: int = 8):
     Parameters
     ----------
     images : (N, channels, H, W) array of uint8
-        Grey or color. Small ones are enlarged by whole factors, so that every pixel is seen.
+        Gray or color. Small ones are enlarged by whole factors, so that every pixel is seen.
     texts : sequence of str
         One below each image, cut to a dozen letters.
     columns : int

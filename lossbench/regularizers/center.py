@@ -1,4 +1,4 @@
-"""Center loss: embeddings are drawn to the centre of their class."""
+"""Center loss: embeddings are drawn to the center of their class."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from lossbench.regularizers.base import Regularizer, loss_weight_of
 
 
 class CenterLoss(Regularizer):
-    r"""Half the squared distance of an embedding to the learned centre of its class (center loss).
+    r"""Half the squared distance of an embedding to the learned center of its class (center loss).
 
     .. math::
         L_i = \lambda \tfrac12 |x_i - c_{y_i}|^2, \qquad
         c_j \leftarrow c_j - \alpha \frac{\sum_{i: y_i = j} (c_j - x_i)}{1 + n_j}
 
-    with the loss weight :math:`\lambda`, the learning rate of the centres :math:`\alpha` and :math:`n_j` samples of
+    with the loss weight :math:`\lambda`, the learning rate of the centers :math:`\alpha` and :math:`n_j` samples of
     class j in the batch.
 
     Notes
@@ -26,7 +26,7 @@ class CenterLoss(Regularizer):
     Inputs: embedding (B, D), label (B,). Output: penalty (B,), NaN where the label is outside [0, C). Learns
     ``centers`` (C, D).
 
-    The centres take a step of plain SGD with learning rate ``alpha``, as `default_groups` declares: the gradient of
+    The centers take a step of plain SGD with learning rate ``alpha``, as `default_groups` declares: the gradient of
     ``centers`` is scaled so that ``gluon.Trainer.step(B)`` performs the paper's update exactly, B being the samples of
     the batch and their penalties added up with weight 1. On several devices the step would be the mean of the parts'
     updates, weighted by their sizes; lossbench's own training makes it that of the whole batch (`row_weights`).
@@ -93,7 +93,7 @@ class CenterLoss(Regularizer):
         known = ops.known_labels(F, label, self.num_classes)
         own = F.take(centers, label)
         distance = 0.5 * ops.flat(F, ops.row_sums(F, F.square(embedding - F.BlockGrad(own))))
-        # Of value 0: the centres' part of the gradient, from which the embeddings and the loss weight are kept.
+        # Of value 0: the centers' part of the gradient, from which the embeddings and the loss weight are kept.
         pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own))) * self._step_factor(F, label)
         penalty = F.broadcast_mul(loss_weight, distance) + (pull - F.BlockGrad(pull))
         return ops.nan_unless(F, known, penalty)

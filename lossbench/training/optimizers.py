@@ -1,6 +1,6 @@
 """Parameter groups, each with its own optimizer, rate, multipliers, clipping and schedule, over `gluon.Trainer`.
 
-`gluon.Trainer` knows one optimizer; a head's means, a variance or the centres of the center loss want others. A group's
+`gluon.Trainer` knows one optimizer; a head's means, a variance or the centers of the center loss want others. A group's
 state leaves and enters as plain arrays: `gluon.Trainer.save_states` would write a pickle.
 """
 
@@ -134,7 +134,7 @@ class Optimizers:
     Parameters
     ----------
     groups : list of Group
-        From `split`; their parameters are initialised.
+        From `split`; their parameters are initialized.
     devices : list of Context
         Where the parameters live; gradients are summed over them.
     """

@@ -27,7 +27,7 @@ class NonFiniteLoss(FloatingPointError):
 
 
 class Objective(mx.gluon.HybridBlock):
-    r"""What is minimised: the head's loss times its weight plus the regularizers' penalties.
+    r"""What is minimized: the head's loss times its weight plus the regularizers' penalties.
 
     Inputs: image (B, channels, H, W), label (B,). Outputs: loss (B,), and right (B,), 1 where the largest logit is the
     label's. With `loss_weight=0` the head gives logits only, and no gradient flows from it.
@@ -74,7 +74,7 @@ class Trainer:
     Parameters
     ----------
     objective : Objective
-        Initialised on `devices`; it is hybridised here.
+        Initialized on `devices`; it is hybridized here.
     optimizers : Optimizers
         What applies the gradients.
     devices : list of Context

@@ -60,7 +60,7 @@ def images(rng, name, batch_size=2, dtype="float32", image_shape=None):
     return mx.nd.array(rng.normal(size=(batch_size, *(image_shape or SHIPPED[name][0]))), dtype=dtype)
 
 
-def randomise(backbone, rng):
+def randomize(backbone, rng):
     """No parameter at a value that hides it (a bias of 0, a variance of 1)."""
     for parameter in backbone.collect_params().values():
         value = parameter.data()
@@ -95,7 +95,7 @@ def test_resnet_parameters_differ_from_the_published_count_by_head_and_shortcuts
 @every_small_backbone
 def test_training_output_and_gradients_are_those_of_the_second_implementation(name, embedding_size, rng):
     backbone = built(name, embedding_size=embedding_size, dtype="float64")
-    randomise(backbone, rng)
+    randomize(backbone, rng)
     x = images(rng, name, 3, "float64")
     weight = rng.normal(size=(3, backbone.embedding_size))
     parameters = values(backbone)
@@ -124,14 +124,14 @@ def test_training_output_and_gradients_are_those_of_the_second_implementation(na
 @pytest.mark.parametrize("name", ["resnet20", "resnet56"])
 def test_evaluation_uses_running_statistics(name, rng):
     backbone = built(name, dtype="float64")
-    randomise(backbone, rng)
+    randomize(backbone, rng)
     x = images(rng, name, 2, "float64")
     expected = reference.resnet(int(name[6:]), training=False)(x.asnumpy(), values(backbone))
     np.testing.assert_allclose(backbone(x).asnumpy(), expected, rtol=1e-9)
 
 
 @every_small_backbone
-def test_hybridised_in_an_outer_block_equals_eager(name, rng):
+def test_hybridized_in_an_outer_block_equals_eager(name, rng):
     backbone = built(name)
     outer = Outer(backbone)
     outer.head.initialize()
@@ -188,7 +188,7 @@ def test_other_image_shapes(name, image_shape, embedding_size, rng):
     assert np.isfinite(y.asnumpy()).all()
 
 
-@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridised"])
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
 @pytest.mark.parametrize("shape", [(2, 1, 28, 30), (2, 1, 56, 28), (2, 3, 28, 28), (2, 28, 28), (2, 1, 14, 56)])
 @every_small_backbone
 def test_images_of_another_shape_are_refused(name, shape, hybridize):
@@ -210,7 +210,7 @@ def test_several_contexts(name, rng):
 
 
 @every_small_backbone
-def test_cast_to_float16_changes_the_whole_graph_but_batch_normalisation(name):
+def test_cast_to_float16_changes_the_whole_graph_but_batch_normalization(name):
     """Only its types: a CPU has no float16 convolution."""
     backbone = built(name, embedding_size=4, dtype="float16")
     symbol = backbone(mx.sym.var("image", dtype="float16"))
@@ -318,7 +318,7 @@ for _ in range(2):
 
 @every_small_backbone
 def test_a_training_step_runs_no_slow_reference_kernel(name):
-    """oneDNN names each kernel it runs; a pooling at a ResNet's end makes batch normalisation fall to `ref:any`."""
+    """oneDNN names each kernel it runs; a pooling at a ResNet's end makes batch normalization fall to `ref:any`."""
     environment = {**os.environ, "DNNL_VERBOSE": "1", "MKLDNN_VERBOSE": "1"}
     command = [sys.executable, "-c", KERNELS, name, *map(str, SHIPPED[name][0])]
     shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout

@@ -19,7 +19,7 @@ def run(layer, x, gradient, hybridize):
     return y.asnumpy(), x.grad.asnumpy(), [p.grad().asnumpy() for p in layer.collect_params().values()]
 
 
-@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridised"])
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-5)])
 def test_prelu_and_its_gradients_are_those_of_the_definition(rng, dtype, tolerance, hybridize):
     x, gradient = rng.normal(size=(2, 5, 4, 6, 3)).astype(dtype)
@@ -46,14 +46,14 @@ def test_prelu_equals_mxnets_own(rng):
         np.testing.assert_allclose(np.ravel(actual), np.ravel(expected), rtol=1e-4, atol=1e-5)
 
 
-def test_prelu_slopes_start_at_a_quarter_whatever_initialises_the_rest_and_are_not_decayed():
+def test_prelu_slopes_start_at_a_quarter_whatever_initializes_the_rest_and_are_not_decayed():
     layer = PReLU(4)
     layer.initialize(mx.init.Normal(1))
     assert (layer.slope.data().asnumpy() == 0.25).all()
     assert layer.slope.wd_mult == 0
 
 
-@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridised"])
+@pytest.mark.parametrize("hybridize", [False, True], ids=["eager", "hybridized"])
 def test_global_mean(rng, hybridize):
     x = rng.normal(size=(3, 4, 5, 6))
     gradient = rng.normal(size=(3, 4))

@@ -36,7 +36,7 @@ def gradients(block, x, weight):
     return {n: p.grad().asnumpy() for n, p in block._collect_params_with_prefix().items() if p.grad_req != "null"}
 
 
-def randomise_statistics(network, rng):
+def randomize_statistics(network, rng):
     for name, parameter in network._collect_params_with_prefix().items():
         if "running" in name:
             parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
@@ -48,7 +48,7 @@ def test_gluoncvs_file_loads_into_our_resnet_and_gives_its_features(depth, rng, 
     network = theirs(f"cifar_resnet{depth}_v1")
     x = mx.nd.array(rng.normal(size=(2, 3, 32, 32)))
     network(x)
-    randomise_statistics(network, rng)
+    randomize_statistics(network, rng)
     network.save_parameters(str(tmp_path / "file"))
     backbone = CifarResNet(depth)
     backbone.load_parameters(str(tmp_path / "file"), ignore_extra=True)
@@ -126,7 +126,7 @@ def test_published_weights_are_set_on_every_device_and_only_they(rng, monkeypatc
     source = theirs("cifar_resnet20_v1")
     x = mx.nd.array(rng.normal(size=(2, 3, 32, 32)))
     source(x)
-    randomise_statistics(source, rng)
+    randomize_statistics(source, rng)
     monkeypatch.setattr(zoo, "_pretrained", lambda model: source)
     backbone = Zoo("cifar_resnet20_v1", (3, 32, 32), embedding_size=3, pretrained=True)
     contexts = [mx.cpu(0), mx.cpu(1)]

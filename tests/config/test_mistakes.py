@@ -247,7 +247,7 @@ def renamed(value, path, new):
     return {key: renamed(inner, path[1:], new) if key == path[0] else inner for key, inner in value.items()}
 
 
-def test_a_misspelt_key_is_refused_with_the_right_one_at_every_level(load, write, seed):
+def test_a_misspelled_key_is_refused_with_the_right_one_at_every_level(load, write, seed):
     rng = random.Random(seed)
     tried = set()
     for overrides in WHOLE:

@@ -118,7 +118,7 @@ def test_keeps_the_middle_square(tree, small, transposed):
     assert image.min() >= 100  # the filter reaches one pixel over the edge
 
 
-def test_grey(tree, small):
+def test_gray(tree, small):
     root, pixels = tree
     image = load(small, root, channels=1).train.images[0, 0]
     want = pixels[root / "train" / "ant" / "0.png"] @ [0.299, 0.587, 0.114]

@@ -12,12 +12,12 @@ def test_images_of_the_right_form_stay(rng):
 
 def test_channels_are_pillows(rng):
     images = rng.integers(0, 256, (20, 3, 8, 6), dtype=np.uint8)
-    grey = foreign.fitted(images, (1, 8, 6))
-    for image, found in zip(images, grey):
+    gray = foreign.fitted(images, (1, 8, 6))
+    for image, found in zip(images, gray):
         expected = np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L"))
         np.testing.assert_array_equal(found[0], expected)
-    back = foreign.fitted(grey, (3, 8, 6))
-    assert (back == grey).all()
+    back = foreign.fitted(gray, (3, 8, 6))
+    assert (back == gray).all()
     assert back.shape == images.shape
 
 

@@ -27,7 +27,7 @@ def test_reads_every_form(tmp_path, rng, small, source, compressed, dotted):
     assert "other files than the published ones" in dataset.notes[0]
 
 
-def test_compression_is_recognised_by_content_not_by_name(tmp_path, rng, small):
+def test_compression_is_recognized_by_content_not_by_name(tmp_path, rng, small):
     array = rng.integers(0, 256, (3, 28, 28), dtype=np.uint8)
     (tmp_path / "plain.gz").write_bytes(small.idx_bytes(array))
     (tmp_path / "zipped").write_bytes(gzip.compress(small.idx_bytes(array)))

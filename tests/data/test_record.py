@@ -56,7 +56,7 @@ def test_every_record_once_whatever_the_last_batch(tmp_path, pictures, items, co
     assert np.array_equal(split.images, pictures[:count].transpose(0, 3, 1, 2))
 
 
-def test_grey(tmp_path, pictures, items):
+def test_gray(tmp_path, pictures, items):
     split = record.read(write(tmp_path / "a.rec", items[:9]), 6, 1, 4)
     assert split.images.shape == (9, 1, 6, 6)
     assert abs(split.images[:, 0] - pictures[:9] @ [0.299, 0.587, 0.114]).max() <= 1

@@ -23,11 +23,11 @@ def slow_augment(images, rng, pad=0, flip=False, cutout=0, fill=0):
                 if 0 <= from_y < height and 0 <= from_x < width:
                     out[b, :, y, x] = images[b, :, from_y, from_x]
     if cutout:
-        centre_y = rng.integers(0, height, size=(size, 1))[:, 0]
-        centre_x = rng.integers(0, width, size=(size, 1))[:, 0]
+        center_y = rng.integers(0, height, size=(size, 1))[:, 0]
+        center_x = rng.integers(0, width, size=(size, 1))[:, 0]
         for b in range(size):
-            for y in range(centre_y[b] - cutout // 2, centre_y[b] - cutout // 2 + cutout):
-                for x in range(centre_x[b] - cutout // 2, centre_x[b] - cutout // 2 + cutout):
+            for y in range(center_y[b] - cutout // 2, center_y[b] - cutout // 2 + cutout):
+                for x in range(center_x[b] - cutout // 2, center_x[b] - cutout // 2 + cutout):
                     if 0 <= y < height and 0 <= x < width:
                         out[b, :, y, x] = fill
     return out
@@ -70,7 +70,7 @@ def test_augment_reaches_every_crop_and_both_mirrors(rng):
     assert counts.min() > 200  # 278 expected, standard deviation 16
 
 
-def test_cutout_is_centred_on_every_pixel(rng):
+def test_cutout_is_centered_on_every_pixel(rng):
     images = np.ones((20_000, 1, 5, 5), np.uint8)
     holes = 1 - transforms.augment(images, rng, cutout=1)[:, 0]
     assert np.all(holes.sum(axis=(1, 2)) == 1)

@@ -208,8 +208,8 @@ def test_a_stroke_on_a_transparent_page(tmp_path):
         for channels in (1, 3):
             for plane in data.read_images([path], (channels, 28, 28))[0]:
                 np.testing.assert_array_equal(plane, want)
-    grey = data.read_images([tmp_path / "rgba.png"], (1, 28, 28), background=100)
-    assert sorted(np.unique(grey)) == [0, 100]
+    gray = data.read_images([tmp_path / "rgba.png"], (1, 28, 28), background=100)
+    assert sorted(np.unique(gray)) == [0, 100]
 
 
 def test_the_background_is_the_datas_own(root, small):

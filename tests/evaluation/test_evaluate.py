@@ -60,7 +60,7 @@ def test_one_failing_metric_never_loses_the_others(splits):
     for method in ALL[1:]:
         assert "must be finite" in metrics[f"accuracy_{method}"]["unavailable"]
     metrics = evaluation.evaluate(ALL, test, train, {"prototypes": means, "metric": "euclidean"}, k=201)
-    assert "number of neighbours (200), got 201" in metrics.pop("accuracy_knn")["unavailable"]
+    assert "number of neighbors (200), got 201" in metrics.pop("accuracy_knn")["unavailable"]
     assert all(isinstance(value, float) for value in metrics.values())
 
 

@@ -155,8 +155,8 @@ def test_half_precision_and_integer_embeddings(rng):
 @pytest.mark.parametrize(
     ("change", "error", "text"),
     [
-        ({"k": 11}, Unavailable, r"knn: `k` must be at most the number of neighbours \(10\), got 11\."),
-        ({"k": 10, "exclude_self": True}, Unavailable, r"knn: `k` must be at most the number of neighbours \(9\)"),
+        ({"k": 11}, Unavailable, r"knn: `k` must be at most the number of neighbors \(10\), got 11\."),
+        ({"k": 10, "exclude_self": True}, Unavailable, r"knn: `k` must be at most the number of neighbors \(9\)"),
         ({"k": 0}, ValueError, "knn: `k` must be a whole number from 1 on, got 0"),
         ({"k": 1.5}, ValueError, "knn: `k` must be a whole number from 1 on, got 1.5"),
         ({"metric": "manhattan"}, ValueError, "`metric` must be one of euclidean, cosine, got 'manhattan'"),

@@ -88,7 +88,7 @@ def test_float32_rows_far_from_the_origin(rng, size, offset):
         np.testing.assert_allclose(distance[row], np.sort(exact)[:12], rtol=1e-12)
 
 
-def test_proposals_that_leave_out_a_nearer_neighbour_are_noticed(rng):
+def test_proposals_that_leave_out_a_nearer_neighbor_are_noticed(rng):
     """Where the matrix products' rounding exceeds the differences, every query goes through all distances."""
     train = 1e9 + rng.integers(0, 5, (200, 20)).astype(np.float64)
     query = train[:20] + 0.5

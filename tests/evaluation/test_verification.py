@@ -72,7 +72,7 @@ def test_accuracy_is_that_of_a_fine_grid_of_thresholds(rng):
     assert std == pytest.approx(np.std(accuracies), abs=4e-3)
 
 
-def test_scores_that_are_neighbouring_numbers():
+def test_scores_that_are_neighboring_numbers():
     """Their middle is one of the two, whichever has the even last digit."""
     numbers = [0.1, np.nextafter(0.1, 1), np.nextafter(np.nextafter(0.1, 1), 1)]
     for low, high in zip(numbers, numbers[1:]):

@@ -189,7 +189,7 @@ def test_all_methods_on_the_test_split(run, evaluate, outputs):
             assert np.trace(arrays[method]) / 252 == pytest.approx(values[f"accuracy_{method}"])
             of_classes = arrays[method].diagonal() / arrays[method].sum(axis=1)
             assert values["confusion"][method]["accuracy_per_class"] == pytest.approx(of_classes.tolist())
-    # A normalised head is a softmax over its centres: the same decisions, as sure.
+    # A normalized head is a softmax over its centers: the same decisions, as sure.
     same(values["calibration"]["centers"], values["calibration"]["softmax"], abs=1e-4)
     assert values["calibration"]["knn"] != values["calibration"]["softmax"]
     probability = np.exp(tested["logits"].astype(float))
@@ -213,7 +213,7 @@ def test_all_methods_on_the_test_split(run, evaluate, outputs):
 
 def test_votes_are_as_sure_as_they_are_many(run, outputs):
     opened = experiment.open_run(run, device="cpu")
-    predicted, share = Context(Subject(opened.model), "test").neighbours
+    predicted, share = Context(Subject(opened.model), "test").neighbors
     train, tested = outputs["train"], outputs["test"]
     unit = [part["embedding"] / np.linalg.norm(part["embedding"], axis=1, keepdims=True) for part in (tested, train)]
     nearest = np.linalg.norm(unit[0][:, None] - unit[1], axis=2).argsort(axis=1)[:, :10]
@@ -243,7 +243,7 @@ def test_what_the_data_cannot_give_is_one_sentence_and_the_rest_is_computed(run,
     methods = ("knn", "confusion", "calibration", "verification", "softmax")
     found = evaluate("--split=test", "--pair-count=2000000", *(f"--method={name}" for name in methods))
     assert found.status == 0
-    sentence = "knn: `k` must be at most the number of neighbours (1012), got 5000."
+    sentence = "knn: `k` must be at most the number of neighbors (1012), got 5000."
     assert found.values["accuracy_knn"]["unavailable"] == sentence
     assert found.values["confusion"]["knn"]["unavailable"] == sentence
     assert found.values["calibration"]["knn"]["unavailable"] == sentence

@@ -83,7 +83,7 @@ def test_a_pattern_that_freezes_nothing_is_a_mistake(settings, tmp_path):
         experiment.run(settings("freeze=[bckbone]"), tmp_path / "run")
 
 
-def test_the_center_loss_has_its_own_optimizer_and_its_centres_are_evaluated(settings, tmp_path):
+def test_the_center_loss_has_its_own_optimizer_and_its_centers_are_evaluated(settings, tmp_path):
     chosen = settings("regularizers=[{name: center, loss_weight: 0.1}]", "evaluation.methods=[softmax, centers]")
     lines = experiment.describe_groups(chosen, "cpu")
     (place,) = [k for k, line in enumerate(lines) if line.startswith("  regularizers.center.centers")]
@@ -97,7 +97,7 @@ def test_the_center_loss_has_its_own_optimizer_and_its_centres_are_evaluated(set
     assert result.run.metrics["last"]["test"]["accuracy_centers"] == pytest.approx((nearest == outputs["label"]).mean())
 
 
-def test_centres_alone_train_with_a_frozen_head(settings, tmp_path):
+def test_centers_alone_train_with_a_frozen_head(settings, tmp_path):
     experiment.run(settings("regularizers=[{name: center}]"), tmp_path / "first")
     alone = settings(
         "regularizers=[{name: center, loss_weight: 1}]",

@@ -44,10 +44,10 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     rng = np.random.default_rng(0)
     for part in ("train", "test"):
-        for name, grey in (("$dark 1", 20), ("light", 230)):
+        for name, gray in (("$dark 1", 20), ("light", 230)):
             (folder / "images" / part / name).mkdir(parents=True)
             for k in range(8):
-                pixels = np.clip(rng.normal(grey, 10, (12, 16)), 0, 255).astype(np.uint8)
+                pixels = np.clip(rng.normal(gray, 10, (12, 16)), 0, 255).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / "images" / part / name / f"{k}.png")
     (folder / "own.yaml").write_text(CONFIG)
     call("train", "--config", "own.yaml", "--run-dir", "run", cwd=folder)
@@ -87,8 +87,8 @@ def test_a_class_folder_that_is_renamed_later_changes_no_name(trained, elsewhere
 
 
 def test_transparent_pixels_show_the_runs_background(elsewhere):
-    for name, grey in (("clear", (255, 255, 255, 0)), ("filled", (30, 30, 30, 255))):
-        Image.new("RGBA", (16, 12), grey).save(elsewhere / f"{name}.png")
+    for name, gray in (("clear", (255, 255, 255, 0)), ("filled", (30, 30, 30, 255))):
+        Image.new("RGBA", (16, 12), gray).save(elsewhere / f"{name}.png")
     call("embed", "--run", "run", "--out", "a.npz", "clear.png", "filled.png", cwd=elsewhere)
     with np.load(elsewhere / "a.npz") as arrays:
         np.testing.assert_array_equal(arrays["embedding"][0], arrays["embedding"][1])

@@ -81,7 +81,7 @@ CASES = [
 ]
 
 
-def randomise(head, rng, spread=1.0):
+def randomize(head, rng, spread=1.0):
     """Give the class parameters of a head random values; its scale and scheduled values stay."""
     for parameter in head.collect_params().values():
         if parameter.shape != (1,):

@@ -55,12 +55,12 @@ def test_known_reductions(one, other, tolerance, rng):
     assert_same(*twins(one(), other(), rng), rng.normal(size=(B, D)), tolerance)
 
 
-def test_normalised_embeddings_make_one_head_of_another(rng):
+def test_normalized_embeddings_make_one_head_of_another(rng):
     embedding = rng.normal(size=(B, D))
     unit = embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
     assert_same(*twins(L2Softmax(C, D, scale=7), Softmax(C, D), rng), embedding, 1e-9, 7 * unit)
-    normalised = Softmax(C, D, normalize_weight=True)
-    assert_same(*twins(NormFace(C, D, scale=7), normalised, rng), embedding, 1e-9, 7 * unit)
+    normalized = Softmax(C, D, normalize_weight=True)
+    assert_same(*twins(NormFace(C, D, scale=7), normalized, rng), embedding, 1e-9, 7 * unit)
 
 
 def test_aliases():
@@ -252,8 +252,8 @@ def test_bad_options_are_refused(build, message):
 
 def simplex(num_classes):
     """C unit directions in C - 1 dimensions, as far apart as possible."""
-    centred = np.eye(num_classes) - 1 / num_classes
-    directions = centred @ np.linalg.svd(centred)[2][: num_classes - 1].T
+    centered = np.eye(num_classes) - 1 / num_classes
+    directions = centered @ np.linalg.svd(centered)[2][: num_classes - 1].T
     return directions / np.linalg.norm(directions, axis=1, keepdims=True)
 
 

@@ -15,7 +15,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 def test_predict_runs_as_onnx(case, rng, tmp_path):
     head = case.build(5, 4)
     head.initialize()
-    cases.randomise(head, rng)
+    cases.randomize(head, rng)
     head.export(str(tmp_path / "head"))
     path = str(tmp_path / "head.onnx")
     mx.onnx.export_model(

@@ -207,7 +207,7 @@ GLUONFR = {  # the loss, and its gradient by the cosines
         ],
     ),
     "ASoftmax near 180 degrees": (1.61479425, -3.08148551),  # the gradient at cosine -1, and at -0.9999
-    "ASoftmax, lambda after 50 hybridised calls": 1363.6363636,  # as after the first; eager it is 250
+    "ASoftmax, lambda after 50 hybridized calls": 1363.6363636,  # as after the first; eager it is 250
     "L2Softmax": (0.343811393, 0.343811393, 0.0591172799),  # logits, 3 times these, logits with from_normx=True
     "RingLoss": ([0.45, 0.05, 3.2], [[0.18, 0.24], [0, -0.1], [0.48, 0.64]], -1.0),
     "CenterLoss": ([0.25, 2.25, 8.0], [[0.5, 0], [1.5, 0], [0, 4]], [[1 / 3, 0], [0, 2 / 3]]),
@@ -252,7 +252,7 @@ def test_loss_and_gradient_are_those_of_gluonfr(name, build):
     np.testing.assert_allclose(across, expected, rtol=2e-4, atol=2e-4)
 
 
-def test_the_annealed_beta_moves_when_hybridised_and_gluonfrs_lambda_stands_still():
+def test_the_annealed_beta_moves_when_hybridized_and_gluonfrs_lambda_stands_still():
     head = float64(ASoftmax(3, 4, margin=4, beta=1500), np.eye(3, 4))
     head.hybridize(static_alloc=True, static_shape=True)
     embedding, label = mx.nd.array(embeddings_with(COSINE), dtype="float64"), mx.nd.array(LABEL)
@@ -260,12 +260,12 @@ def test_the_annealed_beta_moves_when_hybridised_and_gluonfrs_lambda_stands_stil
     for beta in (1500 / 1.1, 250.0, 5.0):
         head.set_scheduled("beta", beta)
         losses.append(head(embedding, label)[0].asnumpy())
-    assert GLUONFR["ASoftmax, lambda after 50 hybridised calls"] == pytest.approx(1500 / 1.1)
+    assert GLUONFR["ASoftmax, lambda after 50 hybridized calls"] == pytest.approx(1500 / 1.1)
     assert (losses[1] > losses[0]).all()
     np.testing.assert_allclose(losses[2], GLUONFR["ASoftmax"][0], rtol=1e-5, atol=1e-5)
 
 
-def test_l2_softmax_normalises_the_embedding_and_gluonfr_the_logits():
+def test_l2_softmax_normalizes_the_embedding_and_gluonfr_the_logits():
     """Three times the class weights: another loss here, the same in gluonfr, unless from_normx is set."""
     logits, tripled, plain = GLUONFR["L2Softmax"]
     assert logits == tripled
@@ -511,7 +511,7 @@ def test_the_stored_values_are_those_of_gluonfr():
     frozen.hybridize()
     for _ in range(50):
         frozen(mx.nd.array(COSINE), mx.nd.array(LABEL))
-    assert frozen.lamb == pytest.approx(GLUONFR["ASoftmax, lambda after 50 hybridised calls"])
+    assert frozen.lamb == pytest.approx(GLUONFR["ASoftmax, lambda after 50 hybridized calls"])
 
     logits = np.array([[2, 1, 0.5]])
     found = [run(losses.L2Softmax(3, 3.0), factor * logits, [0])[0][0] for factor in (1, 3)]

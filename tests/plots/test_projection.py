@@ -7,9 +7,9 @@ from lossbench import plots
 def test_the_plane_is_that_of_the_largest_variance(rng):
     embedding = rng.standard_normal((300, 12)) * np.r_[9, 5, np.ones(10)] + 50
     projection = plots.Projection(embedding)
-    centred = embedding - embedding.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(centred.T))
-    expected = centred @ vectors[:, ::-1][:, :2]
+    centered = embedding - embedding.mean(axis=0)
+    values, vectors = np.linalg.eigh(np.cov(centered.T))
+    expected = centered @ vectors[:, ::-1][:, :2]
     np.testing.assert_allclose(np.abs(projection(embedding)), np.abs(expected), atol=1e-8)
     share = values[::-1] / values.sum()
     assert projection.axis_labels[0] == f"principal component 1 ({100 * share[0]:.0f} % of the variance)"

@@ -89,10 +89,10 @@ def test_penalty_and_embedding_gradient_are_those_of_the_second_implementation(n
 
 
 @pytest.mark.parametrize("loss_weight", [0.0, 0.003, 1.0, 50.0])
-@pytest.mark.parametrize("hybridised", [False, True])
-def test_trainer_step_is_exactly_the_papers_update_of_the_centres(loss_weight, hybridised, rng):
+@pytest.mark.parametrize("hybridized", [False, True])
+def test_trainer_step_is_exactly_the_papers_update_of_the_centers(loss_weight, hybridized, rng):
     center = built("center", rng, loss_weight=loss_weight, alpha=0.4)
-    if hybridised:
+    if hybridized:
         center.hybridize(static_alloc=True, static_shape=True)
     trainer = mx.gluon.Trainer(center.collect_params(), "sgd", {"learning_rate": center.alpha})
     for size in (6, 6, 3, 1):  # a short batch, too
@@ -106,7 +106,7 @@ def test_trainer_step_is_exactly_the_papers_update_of_the_centres(loss_weight, h
 
 
 def test_published_example_of_the_center_loss():
-    """ShownX's port has losses 0.25, 2.25, 8 and centres (0.3333, 0), (0, 0.6667): it divides by the class counts."""
+    """ShownX's port has losses 0.25, 2.25, 8 and centers (0.3333, 0), (0, 0.6667): it divides by the class counts."""
     center = CenterLoss(2, 2, loss_weight=1, alpha=0.5, weight_initializer="zeros")
     center.initialize()
     trainer = mx.gluon.Trainer(center.collect_params(), "sgd", {"learning_rate": 0.5})
@@ -117,7 +117,7 @@ def test_published_example_of_the_center_loss():
     np.testing.assert_allclose(center.prototypes().asnumpy(), [[2 / 3, 0], [0, 1]], rtol=1e-6)
 
 
-def test_on_two_devices_the_centres_take_the_weighted_mean_of_the_shards_updates(rng):
+def test_on_two_devices_the_centers_take_the_weighted_mean_of_the_shards_updates(rng):
     devices = [mx.cpu(0), mx.cpu(1)]
     center = built("center", rng, ctx=devices)
     center.hybridize()
@@ -152,7 +152,7 @@ def test_on_two_devices_the_ring_is_that_of_one(rng):
     assert [radius.asscalar() for radius in ring.radius.list_data()] == [5, 5]
 
 
-def test_centres_are_kept_out_of_clipping_schedule_momentum_and_decay():
+def test_centers_are_kept_out_of_clipping_schedule_momentum_and_decay():
     center = CenterLoss(C, D, alpha=0.3)
     (group,) = center.default_groups()
     assert group == {
@@ -168,12 +168,12 @@ def test_centres_are_kept_out_of_clipping_schedule_momentum_and_decay():
     assert center.centers.wd_mult == 0
 
 
-def test_frozen_centres_still_draw_the_embeddings(rng):
+def test_frozen_centers_still_draw_the_embeddings(rng):
     center = built("center", rng)
     expected = run(center, np.ones((B, D)))[:2]
     center.centers.grad_req = "null"
-    for hybridised in (False, True):
-        center.hybridize(hybridised)
+    for hybridized in (False, True):
+        center.hybridize(hybridized)
         x = mx.nd.ones((B, D), dtype="float64")
         x.attach_grad()
         with mx.autograd.record():
@@ -212,7 +212,7 @@ class Outer(mx.gluon.HybridBlock):
 
 @every_regularizer
 @pytest.mark.parametrize("static", [False, True])
-def test_hybridised_equals_eager_also_when_the_loss_weight_moves(name, static, rng):
+def test_hybridized_equals_eager_also_when_the_loss_weight_moves(name, static, rng):
     regularizer, head = built(name, rng), Softmax(C, D)
     outer = Outer(head, regularizer)
     head.initialize()
@@ -305,7 +305,7 @@ def test_unknown_names_and_bad_options():
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
-def test_a_label_outside_the_classes_makes_its_row_nan_and_moves_no_centre(dtype, rng):
+def test_a_label_outside_the_classes_makes_its_row_nan_and_moves_no_center(dtype, rng):
     center = built("center", rng)
     wrong = LABEL.copy()
     wrong[0], wrong[4] = C, -1

@@ -92,7 +92,7 @@ def test_a_press_on_a_heading_sorts_and_a_second_turns_round(browser, page):
 
 def test_rows_without_a_value_stay_last(browser, page):
     browser.open(page)
-    head = "table.sortable thead th:nth-child(4) button"  # by centres, which one run does not have
+    head = "table.sortable thead th:nth-child(4) button"  # by centers, which one run does not have
     browser.click(head)
     assert order(browser) == ["softmax", "lgm", "arcface"]
     browser.click(head)

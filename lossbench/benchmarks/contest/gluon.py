@@ -65,7 +65,7 @@ def _lgm(task):
 
 
 class Contestant:
-    """The usual loop: hybridised network, loss, `Trainer`, metrics after every batch."""
+    """The usual loop: hybridized network, loss, `Trainer`, metrics after every batch."""
 
     def __init__(self, task):
         self.network = _network(task)

@@ -119,7 +119,7 @@ class Animation:
 
 
 def _palette():
-    """Return an image with the colors that a frame is made of: each class's, paler and darker, and greys."""
+    """Return an image with the colors that a frame is made of: each class's, paler and darker, and grays."""
     colors = [(level, level, level) for level in np.linspace(0, 1, 26)]
     for number in range(len(style.COLORS)):
         colors += [style.mixed(number, "white", share) for share in np.linspace(0, 0.9, 13)]

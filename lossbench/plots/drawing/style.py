@@ -54,13 +54,13 @@ def title(figure, text: str) -> None:
 
 
 def legend(axes, **where) -> None:
-    """Show what is labelled in the axes, if anything is."""
+    """Show what is labeled in the axes, if anything is."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=FONT_SIZE - 1, framealpha=0.85, edgecolor=GRID, labelcolor=TEXT, **where)
 
 
 def legend_below(figure, axes, columns: int = 3) -> None:
-    """Show what is labelled in the axes below them, where it covers nothing."""
+    """Show what is labeled in the axes below them, where it covers nothing."""
     handles, texts = axes.get_legend_handles_labels()
     if texts:
         look = {"fontsize": FONT_SIZE - 1, "frameon": False, "labelcolor": TEXT, "ncols": min(columns, len(texts))}

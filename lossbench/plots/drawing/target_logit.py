@@ -13,7 +13,7 @@ from lossbench.plots.drawing import style
 
 ANGLE = "angle to the class weight (degrees)"
 LOGIT = "training logit of the true class"
-# Blue, red, orange, purple, grey, brown: in grey print and to color-blind eyes the dashes tell them apart, too.
+# Blue, red, orange, purple, gray, brown: in gray print and to color-blind eyes the dashes tell them apart, too.
 COLORS = (0, 2, 1, 4, 8, 5)
 DASHES = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (10, 3)), (0, (3, 1, 1, 1, 1, 1)))
 
