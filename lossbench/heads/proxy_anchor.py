@@ -23,8 +23,8 @@ class ProxyAnchor(CosineHead):
     Notes
     -----
     Learns ``weight`` (C, D), the proxies. This is a loss of the batch, and every image gets it: their mean is it.
-    On several devices each takes its part of the batch for a whole one, and the mean of the parts' losses, weighed by
-    their sizes, is trained. The same holds of accumulated batches.
+    Each of several devices or processes takes its part of the batch for a whole one, and the mean of the parts' losses,
+    weighed by their sizes, is trained. The same holds of accumulated batches.
 
     The authors train proxies a hundred times as fast as the network, at 1e-4 with AdamW, hence ``weight_lr_mult``. At a
     learning rate of 0.1 with momentum, 1 serves as well.
@@ -116,8 +116,11 @@ class ProxyAnchor(CosineHead):
 
 def log_1_plus_sum(F, exponent):
     """Return ``log(1 + sum exp(exponent))`` of every column of (B, N), as (1, N)."""
-    largest = F.BlockGrad(F.relu(F.max(exponent, axis=0, keepdims=True)))
-    return largest + F.log1p(sums(F, F.exp(F.broadcast_sub(exponent, largest))) + F.expm1(-largest))
+    fixed = F.BlockGrad(exponent)
+    largest = F.relu(F.max(fixed, axis=0, keepdims=True))
+    # Not by broadcast_sub, whose backward pass sums up a gradient that nobody wants.
+    shifted = exponent - F.broadcast_like(largest, fixed)
+    return largest + F.log1p(sums(F, F.exp(shifted)) + F.expm1(-largest))
 
 
 def sums(F, x):
