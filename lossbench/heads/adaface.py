@@ -98,7 +98,7 @@ class AdaFace(CosineHead):
         norm_mean = ops.moved(F, norm_mean, self._towards(norm_mean, mean))
         norm_deviation = ops.moved(F, norm_deviation, self._towards(norm_deviation, deviation))
         quality = F.broadcast_div(F.broadcast_sub(norm, norm_mean), norm_deviation + DEVIATION_EPSILON)
-        return F.BlockGrad(F.clip(self.concentration * quality, -1.0, 1.0))
+        return F.clip(self.concentration * quality, -1.0, 1.0)
 
     def _towards(self, old, new):
         return old + self.momentum * (new - old)
