@@ -38,8 +38,8 @@ def _float32(value: Any, *path: Any) -> None:
         for key in type(value).model_fields:
             _float32(getattr(value, key), *path, key)
     elif isinstance(value, (tuple, dict)):
-        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            _float32(inner, *path, key)
+        for place, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            _float32(inner, *path, place)
 
 
 def _fits(value: float) -> bool:
@@ -64,7 +64,7 @@ def _array_sizes(config: Any) -> None:
             raise rule(f"{text}. MXNet has no larger ones: take less of one", *key.split("."))
 
 
-def annealable(config: Any) -> dict[str, Section]:
+def annealable(config: Any) -> dict[str, Any]:
     """Every path that `anneal` may name, with the section that holds the value."""
     blocks = {"head": config.head, **{f"regularizers.{block.name}": block for block in config.regularizers}}
     return {f"{path}.{value}": block for path, block in blocks.items() for value in block.scheduled() or ()}
@@ -81,7 +81,7 @@ def _anneal(config: Any) -> None:
             raise rule(text, "anneal", path)
 
 
-def _in_range(section: Section, path: str, anneal: Any) -> None:
+def _in_range(section: Any, path: str, anneal: Any) -> None:
     block, option = path.rsplit(".", 1)
     courses = {other: anneal.get(f"{block}.{other}") for other in section.scheduled() or ()}
     together = {other: course.reached() for other, course in courses.items() if course is not None}

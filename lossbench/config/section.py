@@ -25,7 +25,7 @@ class Section(BaseModel):
     )
 
 
-def rule(text: str, *path: str) -> PydanticCustomError:
+def rule(text: str, *path: Any) -> PydanticCustomError:
     """An error that reads `must ..., got .... <way out>`; `path` says where, seen from the validated value."""
     return PydanticCustomError("rule", "{text}", {"text": text, "path": path})
 

@@ -43,8 +43,8 @@ class _Dumper(yaml.SafeDumper):
         return super().increase_indent(flow, False)
 
 
-for _kind, (_pattern, _first) in _TYPES.items():
-    _Dumper.add_implicit_resolver(_TAG + _kind, re.compile(f"^(?:{_pattern})$"), _first)
+for _name, (_pattern, _first) in _TYPES.items():
+    _Dumper.add_implicit_resolver(_TAG + _name, re.compile(f"^(?:{_pattern})$"), _first)
 _Dumper.add_representer(
     list,
     lambda dumper, items: dumper.represent_sequence(
