@@ -97,5 +97,5 @@ def test_a_fault_of_ones_own_head_is_named(fault, rule, monkeypatch):
 
 
 def test_an_unknown_exception_is_refused():
-    with pytest.raises(ValueError, match="exceptions must name rules .*, got hybridized"):
-        testing.check_head(heads.Softmax, exceptions=["hybridized"])
+    with pytest.raises(ValueError, match="exceptions must name rules .*, got hybridised"):
+        testing.check_head(heads.Softmax, exceptions=["hybridised"])
