@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lossbench import backbones, config
+from lossbench import backbones, config, registry
 from lossbench._mxnet import mx
 from lossbench.backbones import CifarResNet, ConvNet, LeNet
 from tests.backbones import reference
@@ -245,12 +245,13 @@ def test_a_users_backbone_gets_its_options():
         return image_shape, embedding_size, width
 
     section = Section(name="own", embedding_size=None, initializer="msra", width=3)
-    assert backbones.build(section, (1, 8, 8), {"own": own}) == ((1, 8, 8), None, 3)
+    with registry.added(backbones={"own": own}):
+        assert backbones.build(section, (1, 8, 8)) == ((1, 8, 8), None, 3)
 
 
 def test_an_unknown_name_is_refused():
     section = Section(name="resnet21", embedding_size=None, initializer="msra")
-    with pytest.raises(ValueError, match=r"^backbones: `name` must be one of convnet, lenet, .*, got 'resnet21'\.$"):
+    with pytest.raises(ValueError, match=r"^backbones: `name` must be one of lenet, .*, got 'resnet21'\. Did you mean resnet"):
         backbones.build(section, (1, 8, 8))
 
 
