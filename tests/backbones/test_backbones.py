@@ -251,7 +251,8 @@ def test_a_users_backbone_gets_its_options():
 
 def test_an_unknown_name_is_refused():
     section = Section(name="resnet21", embedding_size=None, initializer="msra")
-    with pytest.raises(ValueError, match=r"^backbones: `name` must be one of lenet, .*, got 'resnet21'\. Did you mean resnet"):
+    message = r"^backbones: `name` must be one of lenet, .*, got 'resnet21'\. Did you mean resnet"
+    with pytest.raises(ValueError, match=message):
         backbones.build(section, (1, 8, 8))
 
 
