@@ -143,13 +143,17 @@ def above(F, logits, threshold):
 
 
 def times(F, x, number):
-    """Return x (B, C) times a number (1,)."""
-    return F.broadcast_mul(x, F.reshape(number, shape=(1, 1)))
+    """Return x (B, C) times a number (1,) that gets no gradient: to compute that of a broadcast is slow."""
+    return x * _everywhere(F, number, x)
 
 
 def plus(F, x, number):
-    """Return x (B, C) plus a number (1,)."""
-    return F.broadcast_add(x, F.reshape(number, shape=(1, 1)))
+    """Return x (B, C) plus a number (1,) that gets no gradient."""
+    return x + _everywhere(F, number, x)
+
+
+def _everywhere(F, number, x):
+    return F.BlockGrad(F.broadcast_like(F.reshape(number, shape=(1, 1)), x))
 
 
 def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, focusing: float = 0.0):
