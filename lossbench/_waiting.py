@@ -41,13 +41,17 @@ def look(stat: str = "/proc/stat") -> Look:
 def used_by_others(before: Look, after: Look) -> float:
     """Return the share of our cores that other processes, or other virtual machines, used between two looks.
 
+    0 where no time has passed, as for a clock that stands.
+
     Examples
     --------
     >>> used_by_others(Look(0, 0, 0, cores=2), Look(10, 5, 10, cores=2))
     0.25
+    >>> used_by_others(Look(0, 0, 0, cores=2), Look(0, 0, 0, cores=2))
+    0.0
     """
     capacity = after.cores * (after.wall - before.wall)
-    return 1 - (after.idle - before.idle + after.own - before.own) / capacity
+    return 1 - (after.idle - before.idle + after.own - before.own) / capacity if capacity > 0 else 0.0
 
 
 class Crowd:

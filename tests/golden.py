@@ -44,7 +44,7 @@ def train(folder: pathlib.Path) -> dict:
 def _run(run_dir, overrides):
     config, *overrides = overrides
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(ROOT / "configs" / f"{config}.yaml")]
-    environment = {"OMP_NUM_THREADS": "2", **os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
     subprocess.run([*command, *overrides, "--run-dir", str(run_dir)], check=True, env=environment, capture_output=True)
     from lossbench import params
 

@@ -271,7 +271,7 @@ def test_roc_from_what_evaluation_kept(drawn, folder, rng):
     with pytest.raises(plots.CannotDraw, match="roc needs what eval.py --method verification or detection"):
         drawn("arc", "roc")
     kept = folder / "arc" / "evaluation"
-    kept.mkdir()
+    kept.mkdir(exist_ok=True)
     known, foreign = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
     _, x, y = roc.curve(known, foreign)
     np.savez(
