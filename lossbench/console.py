@@ -32,6 +32,11 @@ def parser(prog, description, examples="") -> argparse.ArgumentParser:
     parser = _Parser(prog=prog, description=description, epilog=examples, formatter_class=HelpFormatter)
     parser.add_argument("--version", action="version", version=f"lossbench {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of every error")
+    add_plugin(parser)
+    return parser
+
+
+def add_plugin(parser):
     parser.add_argument(
         "--plugin",
         action=_RequestPlugin,
@@ -39,7 +44,6 @@ def parser(prog, description, examples="") -> argparse.ArgumentParser:
         help="Python file that brings losses, backbones or data sources of your own; may be given several times "
         f"(also: {plugins.VARIABLE}, and installed packages)",
     )
-    return parser
 
 
 class _RequestPlugin(argparse.Action):

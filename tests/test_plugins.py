@@ -64,6 +64,10 @@ def test_a_run_of_a_plugin_is_evaluated_by_every_command_that_is_given_it(traine
     assert run("embed", "--run", "run", "--out", "e.npz", "--plugin", "brought.py", cwd=trained)[0] == 0
     assert run("plot", "run", "--kind", "norms", "--plugin", "brought.py", cwd=trained)[0] == 0
     assert run("report", "run", cwd=trained)[0] == 0, "a report needs no code"
+    measured = ["--sizes", "8x4x3", "--heads", "mine", "--repetitions", "3", "--no-peers"]
+    code, out, err = run("benchmark", "heads", "--plugin", "brought.py", *measured, cwd=trained)
+    assert code == 0, err
+    assert re.search(r"^  Mine +\d+\.\d\d ", out, re.MULTILINE), out
 
 
 def test_without_its_plugin_a_run_says_which_one_is_missing(trained):

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import warnings
 
-from lossbench import heads, regularizers
+from lossbench import heads, registry, regularizers
 from lossbench._mxnet import mx
-from lossbench.options import Choice
+from lossbench.options import Choice, options_of
 
 PLAIN = "plain"
 
 
 def _variants(head_class) -> dict:
     """Return the rows of a head, name -> (label, options): one for each word of an option that chooses among words."""
-    name, label = head_class.config_name, head_class.__name__
+    name, label = head_class.names[0], head_class.__name__
     rows = {
         (name if word == option.default else f"{name}_{word}"): (f"{label}, {word}", {key: word})
-        for key, option in head_class.options.items()
+        for key, option in options_of(head_class).items()
         if isinstance(option, Choice)
         for word in option.choices
     }
@@ -26,14 +26,14 @@ def _variants(head_class) -> dict:
 # Row -> (how the table calls it, class, options).
 _HEADS = {
     name: (label, head_class, options)
-    for head_class in sorted(dict.fromkeys(heads.HEADS.values()), key=lambda one: one is not heads.Softmax)
+    for head_class in sorted(dict.fromkeys(registry.HEADS.table().values()), key=lambda one: one is not heads.Softmax)
     for name, (label, options) in _variants(head_class).items()
 }
 # Row -> how the table calls it.
 LABELS = {
     PLAIN: "Dense + SoftmaxCrossEntropyLoss",
     **{name: label for name, (label, _, _) in _HEADS.items()},
-    **{name: f"Softmax + {one.__name__}" for name, one in regularizers.REGULARIZERS.items()},
+    **{name: f"Softmax + {one.__name__}" for name, one in registry.REGULARIZERS.table().items()},
 }
 
 
@@ -68,7 +68,7 @@ def build(name: str, num_classes: int, embedding_size: int):
     """Build the block of a row of the table, uninitialized: ``loss, logits = block(embedding, label)``."""
     if name == PLAIN:
         return Plain(num_classes, embedding_size)
-    if name in regularizers.REGULARIZERS:
+    if name in registry.REGULARIZERS.table():
         (regularizer,) = regularizers.build([{"name": name}], num_classes, embedding_size)
         return WithRegularizer(heads.Softmax(num_classes, embedding_size), regularizer)
     _, head_class, options = _HEADS[name]

@@ -14,6 +14,8 @@ import subprocess
 import sys
 from typing import Optional
 
+from lossbench import plugins
+
 SMALL = (4, 4, 4)
 
 
@@ -31,7 +33,7 @@ def extra_bytes(library: Optional[str], name: str, batch_size: int, embedding_si
         return None
     arguments = [library or "lossbench", name, batch_size, embedding_size, num_classes]
     command = [sys.executable, "-m", "lossbench.benchmarks.memory", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **plugins.surroundings()})
     if done.returncode:
         raise RuntimeError(f"{name}: {(done.stderr.strip().splitlines() or [f'status {done.returncode}'])[-1]}")
     return int(done.stdout.split()[-1])
@@ -58,6 +60,7 @@ def main() -> None:
 
     from lossbench.benchmarks.peers import new_steps
 
+    plugins.request_from_surroundings()
     new_steps(library, name, *SMALL)(2)
     steps = new_steps(library, name, *map(int, size))
     with contextlib.suppress(AttributeError):  # a C library other than glibc

@@ -23,6 +23,8 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
     for name, kind in KINDS.items():
-        kind.add_arguments(kinds.add_parser(name, help=kind.HELP))
+        command = kinds.add_parser(name, help=kind.HELP)
+        console.add_plugin(command)
+        kind.add_arguments(command)
     options = parser.parse_args(arguments)
     return KINDS[options.kind].run(options)
