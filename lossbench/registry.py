@@ -72,7 +72,7 @@ class Family:
         if isinstance(part, type) and not vars(part).get("names"):
             setattr(part, "names", (name,))  # noqa: B010
             setattr(part, "config_name", name)  # noqa: B010
-        _changed()
+        _changes.append(name)
 
 
 def named(found, base: Any) -> dict:
@@ -88,7 +88,7 @@ SOURCES = Family("data source", "lossbench.data", "SOURCES")
 FAMILIES = (HEADS, REGULARIZERS, BACKBONES, SOURCES)
 
 _pending: list = []
-_watchers: list = []
+_changes: list = []
 
 
 def when_needed(load: Callable[[], None]) -> None:
@@ -102,14 +102,11 @@ def pending() -> Iterator[Callable[[], None]]:
         yield _pending.pop(0)
 
 
-def watch(changed: Callable[[], Any]) -> None:
-    """Call a function whenever a part is added or taken away."""
-    _watchers.append(changed)
-
-
-def _changed() -> None:
-    for changed in _watchers:
-        changed()
+def version() -> int:
+    """Return a number that grows whenever a part is added or taken away; plugins that wait are loaded first."""
+    for load in pending():
+        load()
+    return len(_changes)
 
 
 @contextlib.contextmanager
@@ -134,4 +131,4 @@ def added(heads=(), regularizers=(), backbones=(), sources=()):
     finally:
         for family, former in zip(FAMILIES, before):
             family._added = former
-        _changed()
+        _changes.append(None)

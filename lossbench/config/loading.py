@@ -13,7 +13,7 @@ from lossbench.config import shipped, yaml_file
 from lossbench.config.errors import ConfigError, one_line
 from lossbench.config.merging import Layers
 from lossbench.config.mistakes import mistakes
-from lossbench.config.sections import Config
+from lossbench.config.sections import Config, validated
 
 COMMAND_LINE = "command line"
 LONGEST_CHAIN = 8
@@ -55,7 +55,7 @@ def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_fro
         layers.assign(keys, value, overrides_from)
     settings = {"name": path.stem, **layers.settings}
     try:
-        return Config.model_validate(settings)
+        return validated(settings)
     except ValidationError as error:
         found = mistakes(error)
     raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found])

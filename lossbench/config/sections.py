@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 from pydantic import Field, field_validator, model_validator
 
@@ -55,4 +55,14 @@ class Config(Section):
         return self
 
 
-registry.watch(lambda: Config.model_rebuild(force=True, _types_namespace=globals()))
+_built_for = 0
+
+
+def validated(settings: Any) -> Config:
+    """Validate settings by the parts that are known now."""
+    global _built_for
+    version = registry.version()
+    if version != _built_for:
+        Config.model_rebuild(force=True, _types_namespace=globals())
+        _built_for = version
+    return Config.model_validate(settings)
