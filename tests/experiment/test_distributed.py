@@ -16,6 +16,8 @@ from lossbench import checkpoint
 from tests.experiment.test_run import ROOT, assert_same, final
 from tests.training.test_parts import mpiexec
 
+pytestmark = pytest.mark.slow  # real trainings in processes of their own
+
 CONFIG = """\
 data: {source: digits, batch_size: 62, validation_fraction: 0.1, augment: {pad: 1}}
 backbone: {name: resnet20}

@@ -14,6 +14,8 @@ import pytest
 from lossbench import cli, config, experiment
 from lossbench.runs import Run
 
+pytestmark = pytest.mark.slow  # real trainings in processes of their own
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = """\
 data: {source: digits, batch_size: 256, validation_fraction: 0.1}

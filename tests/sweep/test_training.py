@@ -19,6 +19,8 @@ from lossbench.experiment import Model, new_batches
 from lossbench.runs import Run
 from lossbench.sweep.runner import Runner
 
+pytestmark = pytest.mark.slow  # real trainings in processes of their own
+
 ROOT = Path(__file__).parents[2]
 # Two jobs have a thread each where one job has two, and sums of other parts have other last bits.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

@@ -16,6 +16,8 @@ from lossbench.runs import Run
 from lossbench.sweep import tune
 from tests.sweep import made
 
+pytestmark = pytest.mark.slow  # real trainings in processes of their own
+
 ROOT = Path(__file__).parents[2]
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="needs Optuna (pip install 'lossbench[tune]')"
