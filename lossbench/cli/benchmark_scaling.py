@@ -29,9 +29,9 @@ def run(options):
     from tqdm import tqdm
 
     from lossbench import atomic
-    from lossbench.benchmarks import kept, scaling
+    from lossbench.benchmarks import earlier_rows, scaling
 
-    before = kept.rows(options.json)
+    before = earlier_rows.rows(options.json)
     total = len(scaling.NAMES) * sum(len(scaling.SIZES[axis]) for axis in options.axes)
     with tqdm(total=total, unit="point", disable=None, leave=False) as bar:
         rows = scaling.measure(

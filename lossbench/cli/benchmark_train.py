@@ -88,9 +88,9 @@ def _run_contest(options):
     from tqdm import tqdm
 
     from lossbench import atomic
-    from lossbench.benchmarks import contest, kept
+    from lossbench.benchmarks import contest, earlier_rows
 
-    before = kept.rows(options.json)
+    before = earlier_rows.rows(options.json)
     tasks = list(itertools.product(options.networks, options.losses, options.batch_sizes))
     turns = len(tasks) * len(options.contestants) * (1 + 2 * (options.repetitions + 1))
     with tqdm(total=turns, unit="turn", disable=None, leave=False) as bar:

@@ -10,6 +10,6 @@ from lossbench.config.dumping import as_override, differences, dump, values
 from lossbench.config.errors import ConfigError
 from lossbench.config.loading import load
 from lossbench.config.resuming import on_resume
-from lossbench.config.sections import Config
+from lossbench.config.schema import Config
 
 __all__ = ["Config", "ConfigError", "as_override", "differences", "dump", "load", "on_resume", "values"]

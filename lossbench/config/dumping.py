@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any, Optional
 
 from lossbench.config import plain, yaml_file
+from lossbench.config.schema import Config
 from lossbench.config.section import Section
-from lossbench.config.sections import Config
 
 _CHOOSING = ("name", "source", "kind")
 _COMMENT_COLUMN = 40

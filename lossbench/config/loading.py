@@ -13,7 +13,7 @@ from lossbench.config import shipped, yaml_file
 from lossbench.config.errors import ConfigError, one_line
 from lossbench.config.merging import Layers
 from lossbench.config.mistakes import mistakes
-from lossbench.config.sections import Config, validated
+from lossbench.config.schema import Config, validated
 
 COMMAND_LINE = "command line"
 LONGEST_CHAIN = 8

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from lossbench.config.errors import ConfigError
+from lossbench.config.schema import Config
 from lossbench.config.section import Choice, Many, same_meaning, shapes
-from lossbench.config.sections import Config
 
 Path = tuple[Any, ...]
 

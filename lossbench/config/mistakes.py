@@ -9,8 +9,8 @@ from typing import Any, Optional
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from lossbench.config.schema import Config
 from lossbench.config.section import OTHER, Choice, Many, Section, shapes
-from lossbench.config.sections import Config
 from lossbench.errors import did_you_mean, nearest
 
 MOST_MISTAKES = 20  # named at once

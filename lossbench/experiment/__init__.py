@@ -2,9 +2,9 @@
 
 from lossbench.data import image_files, propose
 from lossbench.data.shared import SharedData
-from lossbench.experiment.drawn_run import DrawnRun
 from lossbench.experiment.model import Model
-from lossbench.experiment.opened import OpenedRun, embed_files, open_run, predict, write_embeddings
+from lossbench.experiment.opening import OpenedRun, embed_files, open_run, predict, write_embeddings
+from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.subject import Subject, measure
 from lossbench.experiment.training import new_batches, new_trainer

@@ -12,7 +12,7 @@ from lossbench import atomic, checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, suiting
 from lossbench.experiment import distributed
-from lossbench.experiment.drawn_run import DrawnRun
+from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import pictures
 from lossbench.plots.contact_sheet import contact_sheet

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from lossbench.benchmarks import evaluation, kept, scaling, training
+from lossbench.benchmarks import earlier_rows, evaluation, scaling, training
 from lossbench.benchmarks import heads as benchmark
 from lossbench.benchmarks.contest import child, measure, run, table, task
 from lossbench.benchmarks.timing import interleaved
@@ -252,5 +252,5 @@ def test_a_file_of_something_else_is_refused_before_anything_is_measured(kind, t
         )
         assert path.read_text() == content
     path.write_text(json.dumps({"rows": [1]}))
-    assert kept.rows(path) == [1]
-    assert kept.rows(None) == kept.rows(tmp_path / "absent.json") == []
+    assert earlier_rows.rows(path) == [1]
+    assert earlier_rows.rows(None) == earlier_rows.rows(tmp_path / "absent.json") == []

@@ -98,7 +98,7 @@ def test_embeddings_and_class_weights(drawn, outputs):
 
 
 def test_many_training_images_are_stood_for_by_some(drawn, folder, monkeypatch):
-    monkeypatch.setattr("lossbench.experiment.drawn_run.MAX_TRAINING_IMAGES", 100)
+    monkeypatch.setattr("lossbench.experiment.picture_source.MAX_TRAINING_IMAGES", 100)
     run = experiment.DrawnRun(Run(folder / "arc"), device="cpu")
     embedding, label = run.points("train")
     assert embedding.shape == (100, 2)

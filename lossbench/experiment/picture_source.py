@@ -9,7 +9,7 @@ import numpy as np
 from lossbench import checkpoint
 from lossbench.errors import UserError
 from lossbench.evaluation import geometry
-from lossbench.experiment.opened import open_run
+from lossbench.experiment.opening import open_run
 from lossbench.heads import curves
 from lossbench.plots import CannotDraw
 from lossbench.runs import Run, reading
