@@ -7,7 +7,7 @@ VENV := .venv/bin/python
 NUMERIC := tests/backbones tests/training tests/heads/test_contract.py tests/test_attacks.py tests/test_inference.py
 SETUP := PYTHON="$(PYTHON)" sh .ci/setup.sh
 
-.PHONY: help train test test-avx2 faults package floors results lint requirements clean
+.PHONY: help train test test-avx2 faults package floors results docs lint requirements clean
 
 help:
 	@echo "make train         build .venv and train L-GM on the embedded digits"
@@ -18,6 +18,7 @@ help:
 	@echo "make package       sdist and wheel, installed into a clean environment and tried"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
 	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
+	@echo "make docs          the pages as a site, in docs/_build/html"
 	@echo "make lint          lint, format and type check alone"
 	@echo "make requirements  resolve the pinned requirements anew (needs uv)"
 	@echo "make clean         remove .venv and what was built; runs/, sweeps/ and data/ stay"
@@ -53,6 +54,10 @@ results:
 		name=$$(basename $$folder); $(VENV) scripts/sweep.py configs/sweeps/$$name.yaml --out docs/results/$$name --tables || exit 1; \
 	done
 
+docs:
+	@$(SETUP) docs
+	$(VENV) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 lint:
 	@$(SETUP) test
 	$(VENV) -m ruff check .
@@ -65,7 +70,8 @@ requirements:
 	$(RESOLVE) --extra cpu --output-file requirements.txt
 	$(RESOLVE) --extra cu112 --constraint requirements.txt --output-file requirements-gpu.txt
 	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --extra tune --constraint requirements.txt --output-file requirements-test.txt
+	$(RESOLVE) --extra cpu --extra docs --constraint requirements-test.txt --output-file requirements-docs.txt
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist docs/_build *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

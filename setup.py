@@ -72,7 +72,7 @@ setup(
             "mypy",
             "onnxruntime",
         ],
-        "docs": ["sphinx", "myst-parser"],
+        "docs": ["sphinx", "myst-nb", "furo"],
     },
     entry_points={"console_scripts": ["lossbench = lossbench.cli:main"]},
 )

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Build .venv, or bring it up to date: `setup.sh` for running lossbench, `setup.sh test` for its tests as well.
+# Build .venv, or bring it up to date: `setup.sh` for running lossbench, `setup.sh test` or `setup.sh docs` for its tests
+# or its site as well.
 # PYTHON chooses the interpreter (Python 3.10 to 3.14); without it the first suitable one on the PATH is taken.
 set -eu
 cd "$(dirname "$0")/.."
@@ -97,8 +98,4 @@ install_from() {
 python=$(find_python)
 install_system_libraries "$python"
 build_venv "$python"
-if [ "${1:-}" = test ]; then
-    install_from requirements-test.txt # holds all of requirements.txt
-else
-    install_from requirements.txt
-fi
+install_from "requirements${1:+-$1}.txt" # requirements-test.txt and -docs.txt hold all of requirements.txt

@@ -2,7 +2,7 @@
 
 MXNet's own writer does not notice a full disk, and its reader believes what a file says of itself: a number of
 dimensions of -1 ends the process, a large one takes all memory. Here such a file is one line. The form is what
-`mx.nd.save` of MXNet 1.5 and later writes (little-endian):
+`mx.nd.save` of MXNet 1.5 and later writes (little-endian)::
 
     list    uint64 0x112, uint64 0, uint64 count, the arrays, uint64 count, the names
     array   uint32 0xF993FAC9, int32 storage (0: dense), int32 ndim, int64 per dimension,

@@ -109,6 +109,7 @@ def pinned(file, python):
     [
         ("requirements.txt", ["cpu"]),
         ("requirements-test.txt", ["cpu", "test", "zoo", "mpi"]),
+        ("requirements-docs.txt", ["cpu", "docs"]),
         ("requirements-gpu.txt", ["cu112"]),
     ],
 )
@@ -127,7 +128,7 @@ def test_the_pins_satisfy_setup_py_on_every_python(setup_arguments, file, extras
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-@pytest.mark.parametrize("file", ["requirements-test.txt", "requirements-gpu.txt"])
+@pytest.mark.parametrize("file", ["requirements-test.txt", "requirements-docs.txt", "requirements-gpu.txt"])
 def test_the_sets_agree(file, python):
     other = pinned(file, python)
     for name, version in pinned("requirements.txt", python).items():

@@ -25,9 +25,9 @@ class Batches:
     batch_size : int
     seed : int, not negative
     mean, std : sequences of float, one a channel
-        Of pixels in [0, 1]; see :func:`lossbench.data.transforms.normalize`.
+        Of pixels in [0, 1]; see `lossbench.data.transforms.normalize`.
     pad, flip, cutout
-        See :func:`lossbench.data.transforms.augment`; all off by default. The square cut out takes the mean's value.
+        See `lossbench.data.transforms.augment`; all off by default. The square cut out takes the mean's value.
     shuffle : bool, default True
         A new order each epoch.
     drop_last : bool, default True

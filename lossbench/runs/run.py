@@ -112,7 +112,7 @@ class Run:
 
     @functools.cached_property
     def metrics(self) -> dict:
-        """What was measured so far: `{"last": {"epoch", "step", "test": {...}}, "best": {...}}`."""
+        """What was measured so far, by checkpoint (with its ``epoch`` and ``step``), split and method."""
         return self._read("metrics.json", reading.metrics) or {}
 
     @functools.cached_property
@@ -133,7 +133,7 @@ class Run:
 
     @functools.cached_property
     def drawn(self) -> dict:
-        """What came of the planned pictures: `{"step", "kinds": {kind: files, or why there is none}}`."""
+        """What came of the planned pictures, with ``step`` and, of every one of ``kinds``, files or why there is none."""
         return self._read("drawn.json", reading.mapping) or {}
 
     @property
