@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from lossbench import console
-from lossbench.cli import benchmark_evaluation, benchmark_heads, benchmark_load, benchmark_scaling, benchmark_train
+from lossbench.cli import (
+    benchmark_classes,
+    benchmark_evaluation,
+    benchmark_heads,
+    benchmark_load,
+    benchmark_scaling,
+    benchmark_train,
+)
 
 DESCRIPTION = """\
 Measure on this machine. What is compared takes turns; median and spread are printed. Nothing else
@@ -14,6 +21,7 @@ KINDS = {
     "heads": benchmark_heads,
     "evaluation": benchmark_evaluation,
     "scaling": benchmark_scaling,
+    "classes": benchmark_classes,
     "load": benchmark_load,
 }
 

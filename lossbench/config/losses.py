@@ -43,6 +43,19 @@ class HeadSection(LossSection):
     """What every head has."""
 
     loss_weight: float = Field(1.0, ge=0, description="factor on the head's loss, >= 0; 0 needs the head frozen")
+    sample: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the classes that a step computes, in (0, 1]: those of its images and random others",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_sampled(self) -> HeadSection:
+        reason = getattr(self.block, "needs_all_classes", "it does not derive from lossbench.Head")
+        if self.sample < 1 and reason:
+            raise rule(f"must be 1 for this head, got {self.sample:g}: {reason}. Take another head", "sample")
+        return self
 
 
 class UnknownHead(HeadSection):

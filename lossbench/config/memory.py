@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import Any, Optional
@@ -16,11 +17,18 @@ _COPIES = 4  # of a parameter: value, gradient, what the optimizer keeps, and th
 def arrays(config: Any) -> Iterator[tuple[str, int, str]]:
     """The large arrays: the key that most decides each, how many numbers it has, and their factors."""
     batch, classes = config.data.batch_size, config.data.classes() or 2
+    computed = computed_classes(config, classes)
     embedding = config.backbone.embedding_size or 1
     yield "data.batch_size", *_product(f"{batch} images", batch, *_image(config.data))
-    yield "data.batch_size", *_product(f"{batch} images", batch, classes)
+    yield "data.batch_size", *_product(f"{batch} images", batch, computed)
     yield "backbone.embedding_size", *_product(f"{classes} classes", classes, embedding)
     yield "backbone.embedding_size", *_product(f"{batch} images", batch, embedding)
+
+
+def computed_classes(config: Any, classes: int) -> int:
+    """How many of the classes a step computes: `head.sample` of them, and at least those that its images may have."""
+    images = config.data.batch_size * config.trainer.accumulate_steps
+    return min(classes, max(math.ceil(config.head.sample * classes), images))
 
 
 def require_enough(config: Any, available: Optional[int] = None) -> None:
@@ -28,7 +36,8 @@ def require_enough(config: Any, available: Optional[int] = None) -> None:
     if available is None:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     image, logits, weights, embeddings = (4 * numbers for _, numbers, _ in arrays(config))
-    needed = {"batches": image + logits + embeddings, "class parameters": _COPIES * weights}
+    copies = _COPIES - (config.head.sample < 1)  # then the gradient is that of some rows
+    needed = {"batches": image + logits + embeddings, "class parameters": copies * weights}
     if isinstance(config.data, SyntheticData):
         pixels = config.data.image_size**2 * config.data.channels
         needed["images"] = (config.data.train_size + config.data.test_size) * pixels

@@ -7,6 +7,7 @@ import warnings
 
 from lossbench import _cores, _gluon, _mxnet, backbones, contract, heads, inference, regularizers
 from lossbench._mxnet import mx
+from lossbench.config import memory
 from lossbench.errors import UserError
 from lossbench.training import optimizers
 from lossbench.training.step import Objective
@@ -47,6 +48,7 @@ class Model:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # said once, in the notes
             self.backbone, self.head = self._build()
+        self.window = self._build_window(settings)
         size = self.backbone.embedding_size
         self.regularizers = regularizers.build(settings.regularizers, dataset.num_classes, size)
         self.objective = Objective(
@@ -55,6 +57,7 @@ class Model:
             self.regularizers,
             loss_weight=settings.head.loss_weight,
             class_weights=settings.trainer.class_weights,
+            window=self.window,
         )
         self._initialize()
         self._freeze(settings.freeze)
@@ -68,6 +71,15 @@ class Model:
         backbone = backbones.build(self._backbone_section, self.dataset.image_shape)
         head = heads.build(self._head_section, self.dataset.num_classes, backbone.embedding_size)
         return backbone, head
+
+    def _build_window(self, settings):
+        """The head of the classes that a step computes, None where it computes all."""
+        count = memory.computed_classes(settings, self.dataset.num_classes)
+        if count == self.dataset.num_classes and settings.head.sample == 1:
+            return None
+        for parameter in _gluon.own_parameters(self.head).values():
+            parameter.grad_req = "null"  # the window has the gradients
+        return self.head.of_classes(count)
 
     def _build_scorer(self):
         backbone, head = self._build()
@@ -86,20 +98,20 @@ class Model:
         shapes = _gluon.named_parameters(self._scorer.backbone)
         for name, parameter in _gluon.named_parameters(self.backbone).items():
             _gluon.initialize_now(parameter, shapes[name].shape)
-        for regularizer in self.regularizers:
-            regularizer.initialize(mx.init.Xavier(), ctx=self.devices)
+        for block in (*self.regularizers, *([self.window] if self.window is not None else ())):
+            block.initialize(mx.init.Xavier(), ctx=self.devices)
         if self.objective.class_weights is not None:
             self.objective.class_weights.initialize(ctx=self.devices)
 
     def _freeze(self, patterns):
         for pattern in patterns:
-            frozen = [p for name, p in self.parameters().items() if re.search(pattern, name)]
+            frozen = [p for name, p in self.trained_parameters().items() if re.search(pattern, name)]
             if not frozen:
                 names = ", ".join(self.parameters())
                 raise UserError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
             for parameter in frozen:
                 parameter.grad_req = "null"
-        if patterns and all(p.grad_req == "null" for p in self.parameters().values()):
+        if patterns and all(p.grad_req == "null" for p in self.trained_parameters().values()):
             raise UserError(f"freeze: patterns must leave a parameter to train, got {list(patterns)}. Take one out.")
 
     def _prepare_training(self, precision):
@@ -119,6 +131,15 @@ class Model:
     def parameters(self) -> dict:
         return self.objective.named_parameters()
 
+    def trained_parameters(self) -> dict:
+        """The same, but of the head those that a step computes with."""
+        return self.objective.trained_parameters()
+
+    def sampled(self) -> dict:
+        """Name -> parameter with the rows of all classes, where a step computes with some of them."""
+        own = _gluon.own_parameters(self.head)
+        return {} if self.window is None else {f"head.{name}": own[name] for name in self.head.class_rows()}
+
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""
         declared = []
@@ -126,7 +147,7 @@ class Model:
             prefix = f"regularizers.{regularizer.config_name}."
             for group in regularizer.default_groups():
                 declared.append({**group, "pattern": f"^{re.escape(prefix)}(?:{group['pattern']})"})
-        return optimizers.split(self.parameters(), declared=declared, **self._optimizer.model_dump())
+        return optimizers.split(self.trained_parameters(), declared=declared, **self._optimizer.model_dump())
 
     def arrays(self) -> dict:
         """File stem -> name -> array: what a checkpoint holds of the model."""

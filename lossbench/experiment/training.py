@@ -22,6 +22,7 @@ from lossbench.training.communication import ALONE
 from lossbench.training.loop import Hooks, fit
 from lossbench.training.optimizers import Optimizers
 from lossbench.training.position import Position
+from lossbench.training.sampling import Sampling
 from lossbench.training.step import Trainer
 
 MAX_SAVED_EMBEDDINGS = 10_000
@@ -57,7 +58,7 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
     rate = settings.optimizer.learning_rate
     return Trainer(
         model.objective,
-        Optimizers(model.groups(), model.devices),
+        Optimizers(model.groups(), model.devices, model.sampled()),
         model.devices,
         rate_factor=schedules.learning_rate_factor(
             rate, steps, settings.trainer.epochs, **settings.schedule.model_dump()
@@ -66,6 +67,7 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
         accumulate_steps=settings.trainer.accumulate_steps,
         seed=settings.seed,
         communicator=communicator,
+        sampling=None if model.window is None else Sampling(model.head, model.window, settings.seed),
     )
 
 

@@ -35,7 +35,7 @@ def build(config, num_classes: int, embedding_size: int):
     Parameters
     ----------
     config : the ``head`` section of a config, or a dict
-        ``name`` and the head's options; ``loss_weight`` is the trainer's.
+        ``name`` and the head's options; ``loss_weight`` and ``sample`` are the trainer's.
     num_classes, embedding_size : int
         C and D.
 
@@ -46,7 +46,8 @@ def build(config, num_classes: int, embedding_size: int):
     """
     options = dict(config) if isinstance(config, dict) else config.model_dump()
     name = options.pop("name")
-    options.pop("loss_weight", None)
+    for of_the_trainer in ("loss_weight", "sample"):
+        options.pop(of_the_trainer, None)
     head = registry.HEADS.get(name)(num_classes, embedding_size, **options)
     contract.require_methods(head, Head, name)
     return head

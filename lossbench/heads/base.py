@@ -47,6 +47,8 @@ class Head(LossBlock):
     changes_one_logit : bool
         Whether the loss is a cross-entropy that differs from that of the logits by the true class's logit alone; its
         picture is then that logit, else the loss.
+    needs_all_classes : str
+        Why the loss has no meaning where a step computes some of the classes alone; empty where it has one.
 
     Notes
     -----
@@ -63,6 +65,7 @@ class Head(LossBlock):
     must_write = ("logits", "loss", "prototypes")
     asked_for = ("predict", "prototypes", "describe", "metric", "scheduled", "set_scheduled", "check_labels")
     changes_one_logit = True
+    needs_all_classes = ""
 
     options = {
         "label_smoothing": Number(
@@ -79,7 +82,7 @@ class Head(LossBlock):
     def __init__(
         self, num_classes: int, embedding_size: int, *, weight_initializer=None, prefix=None, params=None, **options
     ):
-        self._weight_initializer = weight_initializer
+        self._weight_initializer, self._class_rows = weight_initializer, {}
         self.num_classes, self.embedding_size = check_sizes(type(self).__name__, num_classes, embedding_size)
         super().__init__(options, prefix=prefix, params=params)
         object.__setattr__(self, "_predictor", None)  # as an ordinary attribute it would become a child
@@ -89,10 +92,24 @@ class Head(LossBlock):
     def _class_parameter(self, name: str, default=None, rows: int = 1, **options):
         """Register a parameter (C rows, D) that carries its own initializer, Xavier unless another is the default."""
         init = initializer(type(self).__name__, self._weight_initializer, default or mx.init.Xavier())
-        shape = (self.num_classes * rows, self.embedding_size)
+        self._register_rows(name, rows, (self.embedding_size,), init=init, **options)
+
+    def _register_rows(self, name: str, rows: int, rest: tuple, **options):
+        """Register a parameter (C rows, *rest), in which the rows of a class follow one another."""
+        self._class_rows[name] = rows
         with self.name_scope():
-            parameter = self.params.get(name, shape=shape, init=init, **options)
+            parameter = self.params.get(name, shape=(self.num_classes * rows, *rest), **options)
         setattr(self, name, parameter)
+
+    def of_classes(self, count: int):
+        """Return a head of its own for so many classes, with the same options; its class parameters are zeros."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # it would speak of another number of classes
+            return type(self)(count, self.embedding_size, weight_initializer="zeros", **self._values)
+
+    def class_rows(self) -> dict:
+        """Return the parameters that have rows for each class, name -> how many, those of a class side by side."""
+        return dict(self._class_rows)
 
     def forward(self, embedding, label):
         if isinstance(embedding, mx.nd.NDArray):
@@ -212,8 +229,7 @@ class BiasedHead(LinearHead):
     def setup(self):
         super().setup()
         if self.use_bias:
-            with self.name_scope():
-                self.bias = self.params.get("bias", shape=(self.num_classes,), init=mx.init.Zero())
+            self._register_rows("bias", 1, (), init=mx.init.Zero())
 
     def logits(self, F, embedding, weight, bias=None):
         return ops.inner_product(F, embedding, weight, self.num_classes, bias)

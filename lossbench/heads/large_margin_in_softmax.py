@@ -47,6 +47,7 @@ class LargeMarginInSoftmax(BiasedHead):
     figure = ({"length": 1}, {"length": 4}, {"length": 10})
     exceptions = {"small": "it needs three classes"}
     changes_one_logit = False
+    needs_all_classes = "it evens out the scores of all other classes"
 
     options = {
         "penalty_weight": Number(

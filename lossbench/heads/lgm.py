@@ -116,12 +116,10 @@ class LGM(Head):
         self._class_parameter("mean", msra, lr_mult=self.mean_lr_mult, wd_mult=self.mean_wd_mult)
         if self.variance == "identity":
             return
-        shape = (self.num_classes, self.embedding_size if self.variance == "diagonal" else 1)
+        size = self.embedding_size if self.variance == "diagonal" else 1
         start = mx.init.Constant(float(self._raw(0.0)))
-        with self.name_scope():
-            self.raw_log_variance = self.params.get(
-                "raw_log_variance", shape=shape, init=start, lr_mult=self.variance_lr_mult, wd_mult=0.0
-            )
+        options = {"init": start, "lr_mult": self.variance_lr_mult, "wd_mult": 0.0}
+        self._register_rows("raw_log_variance", 1, (size,), **options)
 
     def logits(self, F, embedding, mean, raw_log_variance=None):
         closeness, half_log_det = self._mixture(F, embedding, mean, raw_log_variance)

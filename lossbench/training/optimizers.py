@@ -137,12 +137,25 @@ class Optimizers:
         From `split`; their parameters are initialized.
     devices : list of Context
         Where the parameters live; gradients are summed over them.
+    whole : dict of str to Parameter, optional
+        Of parameters that hold the rows of a step alone, the one with all rows: what is remembered of those is kept here.
     """
 
-    def __init__(self, groups: list[Group], devices: list):
+    def __init__(self, groups: list[Group], devices: list, whole=None):
         self.groups = groups
         self._devices = len(devices)
         self._trainers = [self._trainer(group) for group in groups]
+        self._remembered = {
+            (name, k): trainer.optimizer.create_state_multi_precision(index, array)
+            for trainer, index, name in self._places()
+            if whole and name in whole
+            for k, array in enumerate(whole[name].list_data())
+        }
+
+    def _places(self):
+        for group, trainer in zip(self.groups, self._trainers):
+            for index, name in enumerate(group.parameters):
+                yield trainer, index, name
 
     def _trainer(self, group):
         arguments = dict(group.options, learning_rate=group.learning_rate, wd=group.weight_decay)
@@ -173,6 +186,16 @@ class Optimizers:
             for gradient in gradients:
                 mx.nd.broadcast_mul(gradient, scale.reshape((1,) * gradient.ndim), out=gradient)
 
+    def halves(self, name: str, device: int) -> list:
+        """Pairs of arrays: what is remembered of all rows of a parameter on a device, and of the rows of a step."""
+        whole = _as_tuple(self._remembered.get((name, device)))
+        found = [(trainer, index) for trainer, index, other in self._places() if other == name and whole]
+        return [
+            pair
+            for trainer, index in found
+            for pair in zip(whole, _as_tuple(_gluon.optimizer_states(trainer)[device].get(index)))
+        ]
+
     def state(self) -> tuple[dict, dict]:
         """Everything that the optimizers remember.
 
@@ -189,7 +212,7 @@ class Optimizers:
             done = _gluon.update_counts(trainer)
             counts[group.name] = {name: done[i] for i, name in enumerate(group.parameters) if i in done}
             for i, name in enumerate(group.parameters):
-                for k, array in enumerate(_as_tuple(states.get(i))):
+                for k, array in enumerate(_as_tuple(self._remembered.get((name, 0), states.get(i)))):
                     arrays[f"{group.name}/{name}/{k}"] = array
         return arrays, counts
 
@@ -207,12 +230,11 @@ class Optimizers:
             updates = {i: counts[group.name][n] for i, n in enumerate(group.parameters) if n in counts[group.name]}
             _gluon.set_optimizer_state(trainer, updates, functools.partial(self._restored, arrays, group))
 
-    @staticmethod
-    def _restored(arrays, group, context, index, optimizer):
+    def _restored(self, arrays, group, context, index, optimizer):
         name, parameter = list(group.parameters.items())[index]
         weight = parameter.list_data()[context]
         fresh = optimizer.create_state_multi_precision(index, weight)
-        for k, array in enumerate(_as_tuple(fresh)):
+        for k, array in enumerate(_as_tuple(self._remembered.get((name, context), fresh))):
             key = f"{group.name}/{name}/{k}"
             if key not in arrays or arrays[key].shape != array.shape:
                 raise UserError(

@@ -26,7 +26,7 @@ class Parts:
         assert len(devices) == 1 or communicator.size == 1
         self._devices, self._communicator = devices, communicator
         self.count = max(len(devices), communicator.size)
-        named = objective.named_parameters().values()
+        named = objective.trained_parameters().values()
         self._trainable = [parameter for parameter in named if parameter.grad_req != "null"]
         self._states = [parameter for parameter in named if _gluon.is_state(parameter)]
         self._weighed = _Weighed(objective.regularizers) if self.count > 1 else None
@@ -36,16 +36,19 @@ class Parts:
         self._communicator.at(place)
         self._sizes, self._totals = [0] * len(self._devices), []
 
-    def of(self, image, label) -> list:
-        """Images and labels, as arrays on its device, of each part of this process that is not empty."""
-        self._labels = np.array_split(label, self.count)[self._communicator.rank :][: len(self._devices)]
-        images = np.array_split(image, self.count)[self._communicator.rank :][: len(self._devices)]
+    def of(self, image, label, *more) -> list:
+        """Images, labels and what else has a row for each, on its device, of each part here that is not empty."""
+        split = [self._own(array) for array in (image, label, *more)]
+        self._labels = split[1]
         self._sizes = [size + len(part) for size, part in zip(self._sizes, self._labels)]
         return [
-            (mx.nd.array(x, ctx=device, dtype=x.dtype), mx.nd.array(y, ctx=device, dtype=y.dtype))
-            for x, y, device in zip(images, self._labels, self._devices)
-            if len(y)
+            tuple(mx.nd.array(array, ctx=device, dtype=array.dtype) for array in arrays)
+            for *arrays, device in zip(*split, self._devices)
+            if len(arrays[1])
         ]
+
+    def _own(self, array) -> list:
+        return np.array_split(array, self.count)[self._communicator.rank :][: len(self._devices)]
 
     def done(self, label, totals: list) -> None:
         """Take the gradients of a batch with these labels, and the sums of loss and right answers of its parts."""

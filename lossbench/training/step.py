@@ -29,16 +29,19 @@ class NonFiniteLoss(FloatingPointError):
 class Objective(mx.gluon.HybridBlock):
     r"""What is minimized: the head's loss times its weight plus the regularizers' penalties.
 
-    Inputs: image (B, channels, H, W), label (B,). Outputs: loss (B,), and right (B,), 1 where the largest logit is the
-    label's. With `loss_weight=0` the head gives logits only, and no gradient flows from it.
+    Inputs: image (B, channels, H, W), label (B,) and, with a window, the positions (B,) of the labels' classes in it.
+    Outputs: loss (B,), and right (B,), 1 where the largest logit is the label's. With `loss_weight=0` the head gives
+    logits only, and no gradient flows from it. With a `window` that is what is computed in place of the head: the same
+    loss for the classes of a step, see `sampling`.
     """
 
-    def __init__(self, backbone, head, regularizers=(), *, loss_weight=1.0, class_weights=None, **kwargs):
+    def __init__(self, backbone, head, regularizers=(), *, loss_weight=1.0, class_weights=None, window=None, **kwargs):
         super().__init__(**kwargs)
         self._loss_weight = loss_weight
         with self.name_scope():
             self.backbone = backbone
             self.head = head
+            self.window = window
             self.regularizers = mx.gluon.nn.HybridSequential(prefix="")
             for regularizer in regularizers:
                 self.regularizers.add(regularizer)
@@ -47,21 +50,29 @@ class Objective(mx.gluon.HybridBlock):
                 values = mx.nd.array(class_weights)
                 self.class_weights = self.params.get_constant("class_weights", values)
 
-    def hybrid_forward(self, F, image, label, class_weights=None):
+    def hybrid_forward(self, F, image, label, position=None, class_weights=None):
         embedding = self.backbone(image)
-        loss, logits = self.head(embedding, label)
+        computed, place = (self.head, label) if self.window is None else (self.window, position)
+        loss, logits = computed(embedding, place)
         if class_weights is not None:
             loss = loss * F.take(class_weights, label)
         loss = loss * self._loss_weight if self._loss_weight else F.zeros_like(F.BlockGrad(loss))
         for regularizer in self.regularizers:
             loss = loss + regularizer(embedding, label)
-        right = F.BlockGrad(F.broadcast_equal(F.argmax(logits, axis=1), F.cast(label, "float32")))
+        right = F.BlockGrad(F.broadcast_equal(F.argmax(logits, axis=1), F.cast(place, "float32")))
         return loss, right
 
     def named_parameters(self) -> dict:
         """`backbone.…`, `head.…`, `regularizers.<name>.…` -> Parameter: the names that patterns and checkpoints use."""
+        return self._named(self.head)
+
+    def trained_parameters(self) -> dict:
+        """The same, but of the head those that a step computes with."""
+        return self._named(self.head if self.window is None else self.window)
+
+    def _named(self, head) -> dict:
         named = {f"backbone.{n}": p for n, p in _gluon.named_parameters(self.backbone).items()}
-        named.update((f"head.{n}", p) for n, p in _gluon.named_parameters(self.head).items())
+        named.update((f"head.{n}", p) for n, p in _gluon.named_parameters(head).items())
         for regularizer in self.regularizers:
             own = _gluon.named_parameters(regularizer).items()
             named.update((f"regularizers.{regularizer.config_name}.{n}", p) for n, p in own)
@@ -81,6 +92,8 @@ class Trainer:
         A batch is split over them.
     rate_factor : callable
         step -> factor on the learning rates.
+    sampling : Sampling, optional
+        What brings the classes of each step into the objective's window.
     scheduled : dict of str to callable
         Path (`head.margin`, `regularizers.center.loss_weight`) -> step -> value.
     accumulate_steps : int, default 1
@@ -100,9 +113,19 @@ class Trainer:
     """
 
     def __init__(
-        self, objective, optimizers, devices, *, rate_factor, scheduled, accumulate_steps=1, seed=0, communicator=ALONE
+        self,
+        objective,
+        optimizers,
+        devices,
+        *,
+        rate_factor,
+        scheduled,
+        accumulate_steps=1,
+        seed=0,
+        communicator=ALONE,
+        sampling=None,
     ):
-        self.objective, self.optimizers, self.devices = objective, optimizers, devices
+        self.objective, self.optimizers, self.devices, self.sampling = objective, optimizers, devices, sampling
         self.rate_factor, self.scheduled = rate_factor, scheduled
         self.accumulate_steps, self.seed, self.communicator = accumulate_steps, seed, communicator
         self.step = 0
@@ -112,7 +135,7 @@ class Trainer:
         self._in_flight = collections.deque()
         self._checked = False
         objective.hybridize(static_alloc=True, static_shape=True)
-        self._trainable = {n: p for n, p in objective.named_parameters().items() if p.grad_req != "null"}
+        self._trainable = {n: p for n, p in objective.trained_parameters().items() if p.grad_req != "null"}
         if accumulate_steps > 1:
             for parameter in self._trainable.values():
                 parameter.grad_req = "add"
@@ -149,10 +172,12 @@ class Trainer:
         rank = self.communicator.rank
         _mxnet.seed(self.seed, epoch, epoch_step, *([rank] if rank else []))
         self._parts.begin(f"epoch {epoch}, step {epoch_step + 1}")
+        if self.sampling:
+            self.sampling.begin(np.concatenate([label for _, label in batches]), self.step, self.optimizers.halves)
         images = 0
         with warnings.catch_warnings():
             # the first call traces the network; what it finds unused is refused below, with a way out
-            warnings.filterwarnings("ignore", message="Parameter .* is not used by any computation")
+            warnings.filterwarnings("ignore", message="(Parameter|The) .* is not used by any computation")
             for image, label in batches:
                 images += len(label)
                 self._backward(image, label)
@@ -161,6 +186,8 @@ class Trainer:
         if not self._checked:
             self._refuse_untrained()
         self.optimizers.update(images, self.rate_factor(self.step))
+        if self.sampling:
+            self.sampling.end(self.optimizers.halves)
         if self.accumulate_steps > 1:
             for parameter in self._trainable.values():
                 parameter.zero_grad()
@@ -169,9 +196,9 @@ class Trainer:
         return images
 
     def _backward(self, image, label):
-        parts = self._parts.of(image, label)
+        parts = self._parts.of(image, label, *([self.sampling.positions(label)] if self.sampling else ()))
         with mx.autograd.record():
-            outputs = [self.objective(x, y) for x, y in parts]
+            outputs = [self.objective(*part) for part in parts]
         if outputs:
             mx.autograd.backward([loss for loss, _ in outputs])
         self._parts.done(

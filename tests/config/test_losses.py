@@ -109,6 +109,7 @@ def test_a_plain_block_has_the_options_of_its_signature(load, refused):
         assert loaded.head.model_dump() == {
             "name": "plain",
             "loss_weight": 1.0,
+            "sample": 1.0,
             "sharpness": {"a": [1, 2]},
             "shape": (1, 2),
         }

@@ -8,6 +8,7 @@ from lossbench.regularizers import CenterLoss
 from lossbench.training import loop, optimizers, step
 from lossbench.training.communication import ALONE
 from lossbench.training.position import Position
+from lossbench.training.sampling import Sampling
 
 
 class Normalized(mx.gluon.nn.HybridSequential):
@@ -49,6 +50,7 @@ CASES = {
     "uneven": {"normalized": True, "regularizers": True, "batch_size": 26},
     "empty": {"normalized": True, "regularizers": True, "batch_size": 29},  # the last batch has 2 images
     "adam": {"optimizer": "adamw"},
+    "sampled": {"regularizers": True, "batch_size": 10, "accumulate_steps": 2, "computed": 4},
 }
 
 
@@ -62,28 +64,32 @@ def trained(
     accumulate_steps=1,
     clip_global_norm=None,
     optimizer="nag",
+    computed=None,
     epochs=3,
     read=-1,
 ):
     """Train, and return the parameters on a device (the last) and the history, as NumPy arrays by name."""
     mx.random.seed(5)
-    head = Softmax(3, 8)
-    center = [CenterLoss(3, 8, loss_weight=0.1)] if regularizers else []
-    objective = step.Objective(Normalized(normalized), head, center)
+    head, window, whole = Softmax(5, 8, use_bias=True), None, None
+    if computed:
+        window, whole = head.of_classes(computed), {"head.weight": head.weight, "head.bias": head.bias}
+    center = [CenterLoss(5, 8, loss_weight=0.1)] if regularizers else []
+    objective = step.Objective(Normalized(normalized), head, center, window=window)
     objective.initialize(mx.init.Xavier(), ctx=devices)
     named = objective.named_parameters()
     declared = [{**group, "pattern": "centers"} for block in center for group in block.default_groups()]
     options = {"momentum": 0.9} if optimizer == "nag" else {}
     values = {"learning_rate": 0.05, "clip_global_norm": clip_global_norm, **options}
-    groups = optimizers.split(named, name=optimizer, declared=declared, **values)
+    groups = optimizers.split(objective.trained_parameters(), name=optimizer, declared=declared, **values)
     trainer = step.Trainer(
         objective,
-        optimizers.Optimizers(groups, devices),
+        optimizers.Optimizers(groups, devices, whole),
         devices,
         rate_factor=lambda number: 1 / (1 + number),
         scheduled={},
         accumulate_steps=accumulate_steps,
         communicator=communicator,
+        sampling=Sampling(head, window, 0) if window else None,
     )
     rows = []
     hooks = loop.Hooks(epoch_ended=rows.append)

@@ -1,0 +1,98 @@
+"""What a training step costs with very many classes, of which it computes all or a share.
+
+A process of its own for each: it builds the head, the optimizer and a batch, makes two steps, and then the ones that are
+timed. Its peak of memory is that of the whole process, parameters included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+
+from lossbench.benchmarks.timing import spread
+
+WARM_UP = 2
+
+
+def measure(name: str, num_classes: int, embedding_size: int, batch_size: int, shares, steps: int) -> list[dict]:
+    """Cost of a step by share of the classes: `classes`, `cpu_seconds` and `seconds` (spreads), `bytes`.
+
+    Raises
+    ------
+    RuntimeError
+        If a process fails; with the last line of its error.
+    """
+    return [_apart(name, num_classes, embedding_size, batch_size, share, steps) for share in shares]
+
+
+def _apart(*arguments) -> dict:
+    command = [sys.executable, "-m", "lossbench.benchmarks.classes", json.dumps(arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    if done.returncode:
+        raise RuntimeError(f"{arguments}: {(done.stderr.strip().splitlines() or [f'status {done.returncode}'])[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def new_trainer(name: str, num_classes: int, embedding_size: int, computed: int):
+    """A trainer whose network passes embeddings on, with Nesterov's momentum."""
+    from lossbench import heads
+    from lossbench._mxnet import mx
+    from lossbench.training import optimizers, step
+    from lossbench.training.sampling import Sampling
+
+    class Given(mx.gluon.HybridBlock):
+        """Embeddings in place of images; the shift has them get a gradient, as they do under a network."""
+
+        def __init__(self):
+            super().__init__()
+            with self.name_scope():
+                self.shift = self.params.get("shift", shape=(1, embedding_size), init=mx.init.Zero())
+
+        def hybrid_forward(self, F, image, shift):
+            return F.broadcast_add(image, shift)
+
+    head, window, whole = heads.build({"name": name}, num_classes, embedding_size), None, None
+    if computed < num_classes:
+        window, whole = head.of_classes(computed), {f"head.{key}": getattr(head, key) for key in head.class_rows()}
+        for parameter in head.collect_params().values():
+            parameter.grad_req = "null"
+    objective = step.Objective(Given(), head, window=window)
+    objective.initialize(mx.init.Xavier())
+    values = {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 1e-4}
+    groups = optimizers.split(objective.trained_parameters(), name="nag", **values)
+    return step.Trainer(
+        objective,
+        optimizers.Optimizers(groups, [mx.cpu()], whole),
+        [mx.cpu()],
+        rate_factor=lambda number: 1.0,
+        scheduled={},
+        sampling=Sampling(head, window, 0) if window else None,
+    )
+
+
+def main() -> None:
+    import numpy as np
+
+    from lossbench._mxnet import mx
+
+    name, num_classes, embedding_size, batch_size, share, steps = json.loads(sys.argv[1])
+    computed = max(min(batch_size, num_classes), round(share * num_classes))
+    trainer, rng, spent = new_trainer(name, num_classes, embedding_size, computed), np.random.default_rng(0), []
+    for number in range(WARM_UP + steps):
+        embedding = rng.standard_normal((batch_size, embedding_size), dtype=np.float32)
+        label = rng.integers(0, num_classes, batch_size).astype(np.int32)
+        before = time.process_time(), time.perf_counter()
+        trainer.update([(embedding, label)], 1, number)
+        mx.nd.waitall()
+        spent.append((time.process_time() - before[0], time.perf_counter() - before[1]))
+    cpu, wall = zip(*spent[WARM_UP:])
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"classes": computed, "cpu_seconds": spread(cpu), "seconds": spread(wall), "bytes": peak}))
+
+
+if __name__ == "__main__":
+    main()
