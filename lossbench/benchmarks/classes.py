@@ -1,7 +1,7 @@
 """What a training step costs with very many classes, of which it computes all or a share.
 
-A process of its own for each: it builds the head, the optimizer and a batch, makes two steps, and then the ones that are
-timed. Its peak of memory is that of the whole process, parameters included.
+A process of its own for each: it builds head and optimizer, makes two steps, and then those that are timed. The peak
+of memory is that of the whole process, parameters included.
 """
 
 from __future__ import annotations

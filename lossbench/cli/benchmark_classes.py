@@ -32,7 +32,9 @@ def run(options):
         if value < 1:
             raise UserError(f"benchmark: `{name}` must be at least 1, got {value}.")
     if not all(0 < share <= 1 for share in options.samples):
-        raise UserError(f"benchmark: `samples` must be in (0, 1], got {options.samples}. They are shares of the classes.")
+        raise UserError(
+            f"benchmark: `samples` must be in (0, 1], got {options.samples}. They are shares of the classes."
+        )
 
     from lossbench import atomic, registry
     from lossbench.benchmarks import classes

@@ -82,7 +82,8 @@ class Head(LossBlock):
     def __init__(
         self, num_classes: int, embedding_size: int, *, weight_initializer=None, prefix=None, params=None, **options
     ):
-        self._weight_initializer, self._class_rows = weight_initializer, {}
+        self._weight_initializer = weight_initializer
+        self._class_rows: dict[str, int] = {}
         self.num_classes, self.embedding_size = check_sizes(type(self).__name__, num_classes, embedding_size)
         super().__init__(options, prefix=prefix, params=params)
         object.__setattr__(self, "_predictor", None)  # as an ordinary attribute it would become a child

@@ -138,7 +138,7 @@ class Optimizers:
     devices : list of Context
         Where the parameters live; gradients are summed over them.
     whole : dict of str to Parameter, optional
-        Of parameters that hold the rows of a step alone, the one with all rows: what is remembered of those is kept here.
+        Of parameters that hold the rows of a step alone, the one with all rows, of which everything is remembered.
     """
 
     def __init__(self, groups: list[Group], devices: list, whole=None):

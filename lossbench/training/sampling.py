@@ -1,7 +1,7 @@
 """Steps that compute some of the classes: those of the batch, and others drawn at random (Partial FC).
 
-The head with all classes keeps what is learned. A small head of the same loss, the window, holds the rows of a step: they are
-copied into it with what the optimizer remembers of them, trained, and copied back. No other row is read or written.
+The head with all classes keeps what is learned. A small head of the same loss, the window, holds the rows of a step:
+they are copied into it with what the optimizer remembers of them, trained, and copied back. No other row is touched.
 """
 
 from __future__ import annotations
