@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from lossbench import _numpy, _waiting
+from lossbench import _cuda, _numpy, _waiting
 from lossbench._cores import thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
@@ -100,13 +100,13 @@ def devices(device: str = "auto") -> list:
     Parameters
     ----------
     device : str
-        ``auto`` (the first GPU if MXNet sees one, else the CPU), ``cpu``, ``gpu``, or numbered ones: ``gpu:0,1``,
-        ``cpu:0,1`` (several CPU contexts serve tests).
+        ``auto`` (the first GPU if MXNet sees one and can use it, else the CPU), ``cpu``, ``gpu``, or numbered ones:
+        ``gpu:0,1``, ``cpu:0,1`` (several CPU contexts serve tests).
 
     Raises
     ------
     ValueError
-        If the text has another form, a number comes twice, or MXNet does not see that GPU.
+        If the text has another form, a number comes twice, or MXNet does not see that GPU or has no code for it.
 
     Examples
     --------
@@ -126,6 +126,14 @@ def devices(device: str = "auto") -> list:
     if kind == "gpu" and max(numbers) >= gpus:
         way_out = "Use --device cpu." if gpus == 0 else f"Numbers start at 0 and end at {gpus - 1}."
         raise UserError(f"device: `device` must name GPUs that MXNet sees ({gpus} here), got {device!r}. {way_out}")
+    unable = _cuda.without_code(numbers) if kind == "gpu" else None
+    if unable is not None and match[1] is not None:
+        raise UserError(
+            f"device: `device` must name GPUs that MXNet can use, got {device!r}: {unable}. Use --device cpu."
+        )
+    if unable is not None:
+        warnings.warn(f"lossbench: {unable}; the CPU is used.", stacklevel=2)
+        kind = "cpu"
     return [mx.Context(kind, number) for number in numbers]
 
 

@@ -13,7 +13,7 @@ PACKAGE = Path(lossbench.__file__).parent
 
 # what any stage may import; they import no stage
 SHARED = {
-    *("_mxnet", "_numpy", "_waiting", "_gluon", "_cores"),
+    *("_mxnet", "_cuda", "_numpy", "_waiting", "_gluon", "_cores"),
     *(
         "errors",
         "options",

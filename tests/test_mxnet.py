@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -11,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossbench import _cores, _mxnet
+from lossbench import _cores, _cuda, _mxnet
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 ROOT = Path(__file__).resolve().parent.parent
 TWO_CORES = len(os.sched_getaffinity(0)) >= 2
@@ -253,6 +255,36 @@ def test_devices_with_gpus(monkeypatch, gpus):
         ValueError, match=rf"GPUs that MXNet sees \({gpus} here\), got 'gpu:{gpus}'. Numbers start at 0"
     ):
         _mxnet.devices(f"gpu:{gpus}")
+
+
+@pytest.mark.parametrize("capability", [(3, 7), (9, 0), (12, 0)])
+def test_a_gpu_that_mxnet_has_no_code_for_is_refused_and_auto_takes_the_cpu(monkeypatch, capability):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
+    found = [("NVIDIA A100", (8, 0)), ("NVIDIA Other", capability)]
+    monkeypatch.setattr(_cuda, "describe", lambda number: found[number])
+    assert _mxnet.devices("auto") == [mx.gpu(0)]
+    major, minor = capability
+    reason = rf"has code for compute capability 5.0 to 8.9, and gpu\(1\), NVIDIA Other, has {major}.{minor}"
+    with pytest.raises(UserError, match=rf"GPUs that MXNet can use, got 'gpu:0,1': .* {reason}. Use --device"):
+        _mxnet.devices("gpu:0,1")
+    found.reverse()
+    with pytest.warns(UserWarning, match=r"has code for .* gpu\(0\), NVIDIA Other, has .*; the CPU is used"):
+        assert _mxnet.devices("auto") == [mx.cpu(0)]
+
+
+@pytest.mark.parametrize("capability", [(5, 0), (6, 1), (7, 5), (8, 6), (8, 9), None])
+def test_a_gpu_that_mxnet_has_code_for_or_that_the_driver_does_not_tell_of_is_taken(monkeypatch, capability):
+    monkeypatch.setattr(mx.context, "num_gpus", lambda: 1)
+    monkeypatch.setattr(_cuda, "describe", lambda number: ("NVIDIA Some", capability))
+    assert _mxnet.devices("auto") == _mxnet.devices("gpu") == [mx.gpu(0)]
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no NVIDIA GPU here")
+def test_the_driver_tells_what_nvidia_smi_tells():
+    fields = "--query-gpu=name,compute_cap"
+    line = subprocess.run(["nvidia-smi", fields, "--format=csv,noheader", "-i", "0"], capture_output=True, text=True)
+    name, (major, minor) = _cuda.describe(0)
+    assert f"{name}, {major}.{minor}" == line.stdout.strip()
 
 
 @pytest.mark.parametrize("text", ["", "tpu", "cpu:", "cpu:a", "cpu:0,", "gpu:-1", "cpu 0", "auto:0"])
