@@ -3,7 +3,26 @@ last release, and where its public names do not reach, these do. A test refuses 
 
 from __future__ import annotations
 
+import inspect
+
+import numpy as np
+
 from lossbench._mxnet import mx
+
+# What MXNet takes for the name of the type.
+BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
+
+
+def is_numpy(x) -> bool:
+    """Whether it is an array or a symbol of `mx.np`."""
+    return isinstance(x, (mx.np.ndarray, mx.sym.numpy._Symbol))
+
+
+def without_amp(operator):
+    """An operator as it was before `mx.contrib.amp.init` let it compute in half precision."""
+    while getattr(operator, "__qualname__", "").startswith("_wrap_symbol_functions."):
+        operator = inspect.getclosurevars(operator).nonlocals["f"]
+    return operator
 
 
 def named_parameters(block) -> dict:
@@ -18,6 +37,16 @@ def own_parameters(block) -> dict:
 
 def is_initialized(parameter) -> bool:
     return parameter._data is not None
+
+
+def value(parameter):
+    """A parameter's value on its first context, as an array of `mx.nd`, also under ``npx.set_np()``."""
+    return parameter.list_data()[0].as_nd_ndarray()
+
+
+def set_value(parameter, array) -> None:
+    """Set a parameter on every context to an array of `mx.nd`, also under ``npx.set_np()``."""
+    parameter.set_data(array.as_np_ndarray() if is_numpy(parameter.list_data()[0]) else array)
 
 
 def initialize_now(parameter, shape) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import warnings
 
 import numpy as np
 
-from lossbench import _gluon
+from lossbench import _gluon, inputs
 from lossbench import options as options_room
 from lossbench._mxnet import mx
 from lossbench.options import is_count, require
@@ -68,6 +69,8 @@ class LossBlock(mx.gluon.HybridBlock):
         own = vars(cls).get("options", {})
         inherited = {name: option for name, option in super(cls, cls).options.items() if name not in own}
         cls.options = {name: option for name, option in {**own, **inherited}.items() if option is not None}
+        if "hybrid_forward" in vars(cls):
+            cls.hybrid_forward = with_parameters_of_nd(cls.hybrid_forward)
         _sign(cls)
         if cls.__doc__ and "Parameters\n" not in cls.__doc__:
             cls.__doc__ = _documented(cls)
@@ -166,13 +169,13 @@ class LossBlock(mx.gluon.HybridBlock):
     def cast(self, dtype) -> None:
         """Change the type of parameters and arithmetic.
 
-        ``float64`` changes everything; ``float16`` leaves both float32, because float16 embeddings are accepted anyway
-        and cast inside.
+        ``float64`` changes everything; ``float16`` and ``bfloat16`` leave both float32, because embeddings of these
+        types are accepted anyway and cast inside.
         """
-        name = np.dtype(dtype).name
-        good, where = name in ("float16", "float32", "float64"), type(self).__name__
+        name = "bfloat16" if dtype in ("bfloat16", _gluon.BFLOAT16) else np.dtype(dtype).name
+        good, where = name in ("float16", "bfloat16", "float32", "float64"), type(self).__name__
         require(good, where, "dtype", "be a float type", name, "Integer networks have no loss.")
-        self._dtype = "float32" if name == "float16" else name
+        self._dtype = "float64" if name == "float64" else "float32"
         constants = {key: self._read(getattr(self, key)) for key in (*self._schedulable, *self.state())}
         super().cast(self._dtype)
         for key, value in constants.items():
@@ -189,21 +192,26 @@ class LossBlock(mx.gluon.HybridBlock):
         twin.cast(dtype)
         values = _gluon.named_parameters(self)
         for name, parameter in _gluon.named_parameters(twin).items():
-            parameter.set_data(values[name].list_data()[0].as_in_context(mx.cpu()).astype(dtype))
+            _gluon.set_value(parameter, _gluon.value(values[name]).as_in_context(mx.cpu()).astype(dtype))
         return twin
 
     def check_labels(self, label) -> None:
         """Raise the error of the first label that the block cannot take; by default it takes any."""
 
-    def _check_inputs(self, embedding, label, embedding_size: int | None) -> None:
-        where = type(self).__name__
-        good = len(embedding.shape) == 2 and embedding_size in (None, embedding.shape[1])
-        rule = f"have shape (batch size, {embedding_size or 'embedding size'})"
-        require(good, where, "embedding", rule, embedding.shape, "Flatten or project the backbone's output.")
-        if label is not None:
-            rule = f"have shape ({embedding.shape[0]},), one class id per embedding"
-            good, way_out = label.shape == embedding.shape[:1], "Pass class ids, not one-hot rows."
-            require(good, where, "label", rule, label.shape, way_out)
+    def forward(self, embedding, label):
+        sizes = getattr(self, "embedding_size", None), getattr(self, "num_classes", None)
+        found = super().forward(*inputs.flat(type(self).__name__, embedding, label, *sizes))
+        return inputs.as_given(embedding, found)
+
+
+def with_parameters_of_nd(hybrid_forward):
+    """Hand the parameters to `hybrid_forward` as `mx.nd` has them: under ``npx.set_np()`` they are of `mx.np`."""
+
+    @functools.wraps(hybrid_forward)
+    def called(self, F, *arrays, **parameters):
+        return hybrid_forward(self, F, *arrays, **{name: x.as_nd_ndarray() for name, x in parameters.items()})
+
+    return called
 
 
 def _sign(cls) -> None:

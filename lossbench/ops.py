@@ -10,6 +10,7 @@ import json
 
 import numpy as np
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -53,12 +54,13 @@ def nan_unless(F, known, loss):
 def inner_product(F, x, weight, num_rows: int, bias=None):
     """Return ``x weight' + bias`` for x (N, D), weight (num_rows, D) and bias (num_rows,), as (N, num_rows).
 
-    oneDNN's inner product. `row_sums` and `outer` are made of it as well: on a CPU MXNet's own reductions, and the
-    backward passes of its broadcasts, take 5 to 20 times as long.
+    oneDNN's inner product, which AMP leaves in the type of x. `row_sums` and `outer` are made of it as well: on a CPU
+    MXNet's own reductions, and the backward passes of its broadcasts, take 5 to 20 times as long.
     """
+    product = _gluon.without_amp(F.FullyConnected)
     if bias is None:
-        return F.FullyConnected(x, weight, no_bias=True, num_hidden=num_rows, flatten=False)
-    return F.FullyConnected(x, weight, bias, num_hidden=num_rows, flatten=False)
+        return product(x, weight, no_bias=True, num_hidden=num_rows, flatten=False)
+    return product(x, weight, bias, num_hidden=num_rows, flatten=False)
 
 
 def row_sums(F, x):

@@ -20,6 +20,7 @@ SHARED = {
         "registry",
         "plugins",
         "block",
+        "inputs",
         "contract",
         "ops",
         "atomic",
@@ -56,7 +57,7 @@ TABLES = {  # (room, room whose one table it reads): why
 }
 READERS = {"runs": {"config"}}  # stages that read what another one wrote
 WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
-    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "contract", "ops",
+    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "inputs", "contract", "ops",
 }  # fmt: skip
 
 

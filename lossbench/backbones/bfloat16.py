@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import functools
 
-import numpy as np
-
 from lossbench import _gluon
+from lossbench._gluon import BFLOAT16
 from lossbench._mxnet import mx
 from lossbench.backbones.layers import GlobalMean, PReLU
 from lossbench.errors import UserError
 
 nn = mx.gluon.nn
 
-# What MXNet takes for the name of the type.
-BFLOAT16 = np.dtype([("bfloat16", np.uint16)])
 # A convolution that reads fewer channels, such as those of an image, has no fast bfloat16 kernel.
 FEWEST_CHANNELS = 16
 

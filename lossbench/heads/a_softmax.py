@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lossbench import ops
+from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.heads.l_softmax import AngleMultiplier
 
@@ -47,7 +47,7 @@ class ASoftmax(AngleMultiplier):
         return self.cross_entropy(F, logits, label, true_logit), logits
 
     def prototypes(self):
-        return ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
+        return ops.unit_rows(mx.nd, _gluon.value(self.weight), self.embedding_size)
 
 
 SphereFace = ASoftmax

@@ -7,9 +7,9 @@ import warnings
 
 import numpy as np
 
-from lossbench import _gluon, ops
+from lossbench import _gluon, inputs, ops
 from lossbench._mxnet import mx
-from lossbench.block import LossBlock, check_sizes, initializer
+from lossbench.block import LossBlock, check_sizes, initializer, with_parameters_of_nd
 from lossbench.heads import bounds
 from lossbench.options import Count, Flag, Number, require
 
@@ -23,11 +23,17 @@ class Predictor(mx.gluon.HybridBlock):
         super().__init__(prefix=head.prefix, params=head.params)
         self._logits = head.logits
         self._cast_embedding = head.cast_embedding
+        self._takes = type(head).__name__, head.embedding_size
         own = _gluon.own_parameters(head)
         for name in inspect.signature(head.logits).parameters:
             if name in own:
                 setattr(self, name, self.params.get(name))
 
+    def forward(self, embedding):
+        where, size = self._takes
+        return inputs.as_given(embedding, super().forward(inputs.flat_embedding(where, embedding, size)))
+
+    @with_parameters_of_nd
     def hybrid_forward(self, F, embedding, **parameters):
         return self._logits(F, self._cast_embedding(F, embedding), **parameters)
 
@@ -52,9 +58,9 @@ class Head(LossBlock):
 
     Notes
     -----
-    Inputs: embedding (B, D), float16, float32 or float64; label (B,), int32, int64 or float32. Outputs: loss (B,), one
-    per sample; logits (B, C), which contain no margin and need no label. A row whose label is outside [0, C) has loss
-    NaN.
+    Inputs: embedding (B, D) or (B, D, 1, 1), of any float type; label (B,) or (B, 1), of any type of numbers. Outputs:
+    loss (B,), one per sample; logits (B, C), which contain no margin and need no label. A row whose label is outside
+    [0, C) has loss NaN. Arrays of `mx.np` give arrays of `mx.np`.
 
     A subclass declares ``names`` and ``options``, registers its parameters in ``setup`` and writes ``logits(F,
     embedding, <parameters>)``, ``loss(F, embedding, label, <parameters>)`` and ``prototypes()``.
@@ -112,11 +118,6 @@ class Head(LossBlock):
         """Return the parameters that have rows for each class, name -> how many, those of a class side by side."""
         return dict(self._class_rows)
 
-    def forward(self, embedding, label):
-        if isinstance(embedding, mx.nd.NDArray):
-            self._check_inputs(embedding, label, self.embedding_size)
-        return super().forward(embedding, label)
-
     def hybrid_forward(self, F, embedding, label, **parameters):
         label = ops.label_index(F, label)
         known = ops.known_labels(F, label, self.num_classes)
@@ -144,8 +145,6 @@ class Head(LossBlock):
 
     def predict(self, embedding):
         """Return the logits (B, C) of an embedding (B, D); hybridized when the head is."""
-        if isinstance(embedding, mx.nd.NDArray):
-            self._check_inputs(embedding, None, self.embedding_size)
         if self._predictor is None:
             object.__setattr__(self, "_predictor", Predictor(self))
             _gluon.hybridize_like(self._predictor, self)
@@ -219,7 +218,7 @@ class LinearHead(Head):
         self._class_parameter("weight", rows=self.sub_centers)
 
     def prototypes(self):
-        return self.weight.list_data()[0].copy()
+        return _gluon.value(self.weight).copy()
 
 
 class BiasedHead(LinearHead):
@@ -318,7 +317,7 @@ class CosineHead(ScaledHead):
 
     def prototypes(self):
         """Return the direction of each class, NDArray (C, D); of several, that of their mean."""
-        directions = ops.unit_rows(mx.nd, self.weight.list_data()[0], self.embedding_size)
+        directions = ops.unit_rows(mx.nd, _gluon.value(self.weight), self.embedding_size)
         if self.sub_centers == 1:
             return directions
         mean = directions.reshape((self.num_classes, self.sub_centers, -1)).mean(axis=1)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from lossbench import ops
+from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.heads.base import Head
 from lossbench.options import Choice, Flag, Number, require
@@ -207,7 +207,7 @@ class LGM(Head):
         """Return the log variance, NDArray (C, D), or (C, 1) if it is one per class (all 0 for ``identity``)."""
         if self.variance == "identity":
             return mx.nd.zeros((self.num_classes, 1), ctx=self.mean.list_ctx()[0], dtype=self._dtype)
-        return softplus(mx.nd, self.raw_log_variance.list_data()[0]) + self._floor
+        return softplus(mx.nd, _gluon.value(self.raw_log_variance)) + self._floor
 
     def set_log_variance(self, log_variance) -> None:
         """Set the log variance, (C, D) or (C, 1), on every context.
@@ -227,10 +227,10 @@ class LGM(Head):
         rule, way_out = f"be finite and above the floor {self._floor:g}", "Lower log_variance_floor."
         good = np.isfinite(value).all() and value.min() > self._floor
         require(good, "LGM", "log_variance", rule, float(value.min()), way_out)
-        self.raw_log_variance.set_data(mx.nd.array(self._raw(value), dtype=self._dtype))
+        _gluon.set_value(self.raw_log_variance, mx.nd.array(self._raw(value), dtype=self._dtype))
 
     def prototypes(self):
-        return self.mean.list_data()[0].copy()
+        return _gluon.value(self.mean).copy()
 
     def describe(self):
         learned = {} if self.variance == "identity" else {"log_variance": self.log_variance().asnumpy()}

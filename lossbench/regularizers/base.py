@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lossbench._mxnet import mx
 from lossbench.block import LossBlock
 from lossbench.options import Number
 
@@ -43,11 +42,6 @@ class Regularizer(LossBlock):
     def create(cls, num_classes: int, embedding_size: int, **options):
         """Build the regularizer from its options; one that has nothing to do with classes leaves the two sizes out."""
         return cls(**options)
-
-    def forward(self, embedding, label):
-        if isinstance(embedding, mx.nd.NDArray):
-            self._check_inputs(embedding, label, getattr(self, "embedding_size", None))
-        return super().forward(embedding, label)
 
     def default_groups(self) -> list:
         """Return the optimizer groups that the parameters need, in the form of a config's `optimizer.groups`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench import ops
+from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.block import check_sizes, initializer
 from lossbench.options import Number
@@ -128,4 +128,4 @@ class CenterLoss(Regularizer):
         return {"centers": len(label) / len(part) * (1 + own) / (1 + whole)}
 
     def prototypes(self):
-        return self.centers.list_data()[0].copy()
+        return _gluon.value(self.centers).copy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lossbench import ops
+from lossbench import _gluon, ops
 from lossbench._mxnet import mx
 from lossbench.options import Number, require
 from lossbench.regularizers.base import Regularizer, loss_weight_of
@@ -79,6 +79,6 @@ class RingLoss(Regularizer):
         good = np.isfinite(radius) and radius >= SMALLEST_RADIUS
         rule, way_out = f"have a mean length of at least {SMALLEST_RADIUS}", "Start with a number as radius."
         require(good, "RingLoss", "embedding", rule, radius, way_out)
-        self.radius.set_data(mx.nd.array([radius], dtype=self._dtype))
+        _gluon.set_value(self.radius, mx.nd.array([radius], dtype=self._dtype))
         self.needs_calibration = False
         return radius

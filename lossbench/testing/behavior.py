@@ -13,7 +13,20 @@ import numpy as np
 
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
-from lossbench.testing.subject import LABEL, B, C, D, Outer, assert_close, assert_raises, gradients, learned, values
+from lossbench.testing.subject import (
+    LABEL,
+    B,
+    C,
+    D,
+    Outer,
+    Within,
+    assert_close,
+    assert_raises,
+    gradients,
+    learned,
+    loss_of,
+    values,
+)
 
 
 def predict(subject):
@@ -152,6 +165,81 @@ def wrong_labels(subject):
                 assert_raises(UserError, lambda labels=labels, head=head: head.check_labels(labels), text)
             head.check_labels(LABEL)
             head.check_labels(np.array([]))
+
+
+def forms(subject):
+    """Labels (B, 1) of any type and embeddings (B, D, 1, 1) are taken, eager and within a compiled block."""
+    rng = subject.rng()
+    block, embedding = subject.built(rng, "float32"), mx.nd.array(rng.normal(size=(B, D)))
+    outer, begin = Within(block), values(block)
+    for compiled in (False, True):
+        outer.hybridize(compiled)
+        expected = loss_of(outer(embedding, mx.nd.array(LABEL)))
+        column, image = mx.nd.array(LABEL).reshape((B, 1)), embedding.reshape((B, D, 1, 1))
+        given = [(embedding, column), (image, mx.nd.array(LABEL))]
+        types = ("int8", "uint8", "int32", "int64", "float16", "float64")
+        for x, y in [*given, *((embedding, column.astype(dtype)) for dtype in types)]:
+            np.testing.assert_array_equal(loss_of(outer(x, y)), expected)
+        if hasattr(block, "predict"):
+            np.testing.assert_array_equal(block.predict(image).asnumpy(), block.predict(embedding).asnumpy())
+    for name, value in begin.items():
+        np.testing.assert_array_equal(values(block)[name], value, err_msg=name)
+
+
+def misfits(subject):
+    """One-hot labels and embeddings of another size are refused by name, eager and within a compiled block."""
+    block, where = subject.built(subject.rng(), "float32"), subject.block.__name__
+    good, label = mx.nd.ones((B, D)), mx.nd.array(LABEL)
+    one_hot = (
+        f"{where}: `label` must have shape (batch size,), one class id per embedding, got ({B}, {C}). Pass class ids"
+    )
+    size = f"{where}: `embedding` must have shape (batch size, {D}), got ({B}, {D + 1}). Flatten or project"
+    misfit = [(good, mx.nd.one_hot(label, C), one_hot)]
+    if hasattr(block, "embedding_size"):
+        misfit.append((mx.nd.ones((B, D + 1)), label, size))
+    for x, y, text in misfit:
+        for compiled in (False, True):
+            outer = Within(block)
+            outer.hybridize(compiled)
+            said = text if compiled else text.replace("(batch size,)", f"({B},)")
+            assert_raises(UserError, lambda outer=outer, x=x, y=y: outer(x, y), said)
+    for x, y, name in [(np.ones((B, D)), label, "embedding"), (good, LABEL, "label")]:
+        assert_raises(
+            UserError, lambda x=x, y=y: block(x, y), f"{where}: `{name}` must be an MXNet array, got 'ndarray'"
+        )
+
+
+def numpy_arrays(subject):
+    """Under `npx.set_np()` it takes arrays of `mx.np`, gives such, and learns the same."""
+    rng = subject.rng()
+    embedding = rng.normal(size=(B, D)).astype(np.float32)
+    block = subject.built(rng, "float32")
+    begin, plain = values(block), gradients(block, embedding, LABEL)
+    with mx.util.np_shape(True), mx.util.np_array(True):
+        for compiled in (False, True):
+            block = subject.build()
+            block.initialize()
+            for name, value in begin.items():
+                getattr(block, name).set_data(mx.np.array(value))
+            for name, value in block.scheduled().items():
+                block.set_scheduled(name, value)
+            outer = Within(block)
+            outer.hybridize(compiled)
+            x = mx.np.array(embedding)
+            x.attach_grad()
+            with mx.autograd.record():
+                found = outer(x, mx.np.array(LABEL))
+                loss = found[0] if isinstance(found, (list, tuple)) else found
+            loss.backward()
+            assert isinstance(loss, mx.np.ndarray)
+            assert_close(loss.asnumpy(), plain[0], 1e-6, "loss")
+            assert_close(x.grad.asnumpy(), plain[2]["embedding"], 1e-6, "gradient of the embedding")
+            for name in learned(block):
+                assert_close(getattr(block, name).grad().asnumpy(), plain[2][name], 1e-6, name)
+            if hasattr(block, "predict"):
+                assert isinstance(block.predict(x), mx.np.ndarray)
+                assert_close(block.predict(x).asnumpy(), found[1].asnumpy(), 1e-6, "predict")
+                block.describe()["score"](embedding)
 
 
 def fractional_labels(subject):

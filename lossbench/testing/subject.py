@@ -194,3 +194,20 @@ class Outer(mx.gluon.HybridBlock):
         found = self.head(embedding, label)
         loss, logits = found if isinstance(found, (list, tuple)) else (found, embedding)
         return loss, logits, embedding
+
+
+class Within(mx.gluon.HybridBlock):
+    """A block that hands everything on to the one within."""
+
+    def __init__(self, inner):
+        super().__init__()
+        with self.name_scope():
+            self.inner = inner
+
+    def hybrid_forward(self, F, *arrays):
+        return self.inner(*arrays)
+
+
+def loss_of(found):
+    """The loss, or of a regularizer the penalty, as NumPy."""
+    return (found[0] if isinstance(found, (list, tuple)) else found).asnumpy()
