@@ -44,9 +44,15 @@ def value(parameter):
     return parameter.list_data()[0].as_nd_ndarray()
 
 
+def in_its_form(parameter, array):
+    """An array of `mx.nd`, as one of `mx.np` where those of the parameter are, or will be under ``npx.set_np()``."""
+    numpy = is_numpy(parameter.list_data()[0]) if is_initialized(parameter) else mx.util.is_np_array()
+    return array.as_np_ndarray() if numpy else array
+
+
 def set_value(parameter, array) -> None:
-    """Set a parameter on every context to an array of `mx.nd`, also under ``npx.set_np()``."""
-    parameter.set_data(array.as_np_ndarray() if is_numpy(parameter.list_data()[0]) else array)
+    """Set an initialized parameter on every context to an array of `mx.nd`."""
+    parameter.set_data(in_its_form(parameter, array))
 
 
 def initialize_now(parameter, shape) -> None:

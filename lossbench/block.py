@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import re
 import warnings
 
 import numpy as np
 
-from lossbench import _gluon, inputs
-from lossbench import options as options_room
+from lossbench import _gluon, inputs, param_names, signature
+from lossbench import params as params_room
 from lossbench._mxnet import mx
 from lossbench.options import is_count, require
 
@@ -71,9 +70,9 @@ class LossBlock(mx.gluon.HybridBlock):
         cls.options = {name: option for name, option in {**own, **inherited}.items() if option is not None}
         if "hybrid_forward" in vars(cls):
             cls.hybrid_forward = with_parameters_of_nd(cls.hybrid_forward)
-        _sign(cls)
+        signature.sign(cls)
         if cls.__doc__ and "Parameters\n" not in cls.__doc__:
-            cls.__doc__ = _documented(cls)
+            cls.__doc__ = signature.documented(cls)
 
     def __new__(cls, *arguments, **options):
         self = super().__new__(cls)
@@ -89,6 +88,16 @@ class LossBlock(mx.gluon.HybridBlock):
         for name, value in self._values.items():
             if not self.options[name].scheduled:
                 setattr(self, name, value)
+        try:
+            self._register()
+        except AssertionError as error:  # where `params` holds a parameter of that name in another form
+            unlike = re.search(r"Parameter '(\w+)'", str(error))
+            if params is None or unlike is None:
+                raise
+            rule, way_out = "be those of a block with the same sizes and options", "Build both alike."
+            require(False, type(self).__name__, "params", rule, f"another {unlike[1]}", way_out)
+
+    def _register(self):
         self.setup()
         for name in self._schedulable:
             self._constant(name, self._values[name])
@@ -195,6 +204,30 @@ class LossBlock(mx.gluon.HybridBlock):
             _gluon.set_value(parameter, _gluon.value(values[name]).as_in_context(mx.cpu()).astype(dtype))
         return twin
 
+    def __reduce_ex__(self, protocol):
+        rule, way_out = "be copied by its copy() and kept by save_parameters()", "Others' copies have no gradients."
+        require(False, type(self).__name__, "block", rule, "copy or pickle", way_out)
+
+    def load_parameters(self, filename, ctx=None, allow_missing=False, ignore_extra=False, **cast) -> None:
+        """Load what ``save_parameters()`` or ``collect_params().save()`` wrote of such a block or a model around it.
+
+        Takes the arguments of Gluon's own method.
+
+        Raises
+        ------
+        ValueError
+            If the file is no whole one, holds no such block or several, one in another shape, or one with more.
+        """
+        own = _gluon.named_parameters(self)
+        shapes = {name: parameter.shape for name, parameter in own.items()}
+        where, arrays = f"{type(self).__name__}: {filename}", params_room.read(filename)
+        found = param_names.fitting(where, shapes, arrays, allow_missing, ignore_extra)
+        loaded = {
+            own[name].name: _gluon.in_its_form(own[name], mx.nd.array(array, dtype=array.dtype))
+            for name, array in found.items()
+        }
+        self.collect_params().load_dict(loaded, ctx, allow_missing, **cast)
+
     def check_labels(self, label) -> None:
         """Raise the error of the first label that the block cannot take; by default it takes any."""
 
@@ -212,41 +245,3 @@ def with_parameters_of_nd(hybrid_forward):
         return hybrid_forward(self, F, *arrays, **{name: x.as_nd_ndarray() for name, x in parameters.items()})
 
     return called
-
-
-def _sign(cls) -> None:
-    """Give a class the signature that its options make, for `help` and editors."""
-    _, *arguments = inspect.signature(cls.__init__).parameters.values()
-    if "__init__" not in vars(cls):
-        kinds = {"float": float, "int": int, "bool": bool, "str": str}
-        own = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=option.default,
-                annotation=kinds.get(option.type_name, object),
-            )
-            for name, option in cls.options.items()
-        ]
-        positional = [p for p in arguments if p.kind is p.POSITIONAL_OR_KEYWORD]
-        arguments = [*positional, *own, *(p for p in arguments if p.kind is p.KEYWORD_ONLY)]
-    cls.__signature__ = inspect.Signature(arguments)
-
-
-def _documented(cls) -> str:
-    """The docstring with a ``Parameters`` section made of the options, before its first section."""
-    text = inspect.cleandoc(cls.__doc__)
-    entries = options_room.parameters(cls.options)
-    arguments = inspect.signature(cls).parameters
-    if "num_classes" in arguments:
-        entries = f"num_classes, embedding_size : int\n    C and D.\n{entries}"
-    if "weight_initializer" in arguments:
-        entries += "\nweight_initializer : Initializer or str, optional\n    Of the class parameters."
-    section = f"Parameters\n----------\n{entries}\n"
-    raises = "Raises\n------\nValueError\n    If an argument is outside its range.\n"
-    found = re.search(r"^(Attributes|Notes|References|Examples)\n-+$", text, re.MULTILINE)
-    place = found.start() if found else len(text)
-    text = f"{text[:place].rstrip()}\n\n{section}\n{text[place:]}"
-    found = re.search(r"^(References|Examples)\n-+$", text, re.MULTILINE)
-    place = found.start() if found else len(text)
-    return f"{text[:place].rstrip()}\n\n{raises}\n{text[place:]}".rstrip() + "\n"

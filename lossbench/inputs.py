@@ -18,8 +18,10 @@ from lossbench.options import require
 
 FLATTEN = "Flatten or project the backbone's output."
 CLASS_IDS = "Pass class ids, not one-hot rows: label.argmax(axis=1)."
+# Where the workers of a DataLoader leave arrays: memory of the CPU to read from, which no parameter is in.
+LENT = ("cpu_shared", "cpu_pinned")
 # The largest whole number up to which a type has them all.
-EXACT = ((np.dtype("float16"), 2048), (BFLOAT16, 256))
+EXACT = (("float16", np.dtype("float16"), 2048), ("bfloat16", BFLOAT16, 256))
 
 
 def as_given(x, found):
@@ -37,6 +39,8 @@ def flat_embedding(where: str, embedding, size):
     embedding = _array(where, "embedding", embedding)
     if isinstance(embedding, mx.sym.Symbol):
         return mx.sym.flatten(embedding)
+    if embedding.context.device_type in LENT:
+        embedding = embedding.as_in_context(mx.cpu())
     shape = embedding.shape
     if len(shape) == 4 and shape[2:] == (1, 1):
         embedding = embedding.reshape(shape[:2])
@@ -59,14 +63,11 @@ def flat(where: str, embedding, label, size, num_classes) -> tuple:
         label = label.reshape((batch_size,))
     good = label.shape == (batch_size,)
     require(good, where, "label", f"have shape ({batch_size},), {_ONE_EACH}", label.shape, CLASS_IDS)
-    device = embedding.context
-    way_out = "Call label.as_in_context(embedding.context)."
-    require(label.context == device, where, "label", f"be on the embedding's device {device}", label.context, way_out)
-    for dtype, largest in EXACT:
+    for name, dtype, largest in EXACT:
         good = label.dtype != dtype or (num_classes or 0) <= largest + 1
         way_out = "Leave labels as integers or float32."
-        require(good, where, "label", f"have a type that holds {num_classes} classes", dtype.name, way_out)
-    return embedding, label
+        require(good, where, "label", f"have a type that holds {num_classes} classes", name, way_out)
+    return embedding, label.as_in_context(embedding.context)
 
 
 _ONE_EACH = "one class id per embedding"

@@ -8,6 +8,8 @@ dimensions of -1 ends the process, a large one takes all memory. Here such a fil
     array   uint32 0xF993FAC9, int32 storage (0: dense), int32 ndim, int64 per dimension,
             int32 device, int32 its number, int32 type, the values
     name    uint64 length, UTF-8
+
+Under `npx.set_np()` an array starts with 0xF993FACA.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 from lossbench import atomic, paths
 from lossbench.errors import UserError
 
-_LIST, _ARRAY = 0x112, 0xF993FAC9
+_LIST, _ARRAY, _NUMPY_ARRAY = 0x112, 0xF993FAC9, 0xF993FACA
 _TYPES = {0: "float32", 1: "float64", 2: "float16", 3: "uint8", 4: "int32", 5: "int8", 6: "int64"}
 _SMALLEST_ARRAY = 33  # bytes: one dimension and one value of one byte
 MOST_DIMENSIONS = 32  # of a NumPy array
@@ -82,8 +84,8 @@ class _Reader:
         self._left = os.fstat(file.fileno()).st_size
 
     def arrays(self) -> dict:
-        self._expect("Q", _LIST, "the mark of a list of arrays")
-        self._expect("Q", 0, "the reserved number")
+        self._expect("Q", (_LIST,), "the mark of a list of arrays")
+        self._expect("Q", (0,), "the reserved number")
         arrays = [self._array() for _ in range(self._count("arrays", _SMALLEST_ARRAY))]
         names = [self._name() for _ in range(self._count("names", 8))]
         if self._left:
@@ -95,8 +97,8 @@ class _Reader:
         return dict(zip(names, arrays))
 
     def _array(self):
-        self._expect("I", _ARRAY, "the mark of an array")
-        self._expect("i", 0, "the storage (0: dense)")
+        self._expect("I", (_ARRAY, _NUMPY_ARRAY), "the mark of an array")
+        self._expect("i", (0,), "the storage (0: dense)")
         ndim = self._number("i")
         if not 1 <= ndim <= MOST_DIMENSIONS:
             raise self._malformed("the number of dimensions", f"be in [1, {MOST_DIMENSIONS}]", ndim)
@@ -127,10 +129,10 @@ class _Reader:
             raise self._malformed(f"the number of {what}", f"fit into the {self._left:,} bytes that follow", count)
         return count
 
-    def _expect(self, form, value, what):
+    def _expect(self, form, values, what):
         got = self._number(form)
-        if got != value:
-            raise self._malformed(what, f"be {value:#x}", f"{got:#x}")
+        if got not in values:
+            raise self._malformed(what, f"be {values[0]:#x}", f"{got:#x}")
 
     def _number(self, form) -> int:
         return struct.unpack("<" + form, self._take(struct.calcsize("<" + form)))[0]

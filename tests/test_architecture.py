@@ -26,6 +26,8 @@ SHARED = {
         "atomic",
         "paths",
         "params",
+        "param_names",
+        "signature",
         "terminal",
         "locking",
     ),

@@ -10,6 +10,8 @@ from lossbench.options import Number, require
 from lossbench.regularizers.base import Regularizer, loss_weight_of
 
 SMALLEST_RADIUS = 1e-3
+# What stands for a radius that is still to be calibrated.
+UNKNOWN = 1.0
 
 
 class RingLoss(Regularizer):
@@ -20,7 +22,7 @@ class RingLoss(Regularizer):
     Attributes
     ----------
     needs_calibration : bool
-        Whether ``radius="auto"`` was asked for, and `calibrate` not called yet.
+        Whether ``radius="auto"`` was asked for, and `calibrate` not called since the radius was initialized.
 
     Notes
     -----
@@ -59,10 +61,13 @@ class RingLoss(Regularizer):
 
     def setup(self):
         start = self._values["radius"]
-        self.needs_calibration = start == "auto"
-        init = mx.init.Constant(1.0 if self.needs_calibration else start)
+        init = mx.init.Constant(UNKNOWN if start == "auto" else start)
         with self.name_scope():
             self.radius = self.params.get("radius", shape=(1,), init=init, wd_mult=0.0)
+
+    @property
+    def needs_calibration(self):
+        return self._values["radius"] == "auto" and self._read(self.radius) == UNKNOWN
 
     def hybrid_forward(self, F, embedding, label, radius, loss_weight):
         embedding = F.cast(embedding, dtype=self._dtype)
@@ -80,5 +85,4 @@ class RingLoss(Regularizer):
         rule, way_out = f"have a mean length of at least {SMALLEST_RADIUS}", "Start with a number as radius."
         require(good, "RingLoss", "embedding", rule, radius, way_out)
         _gluon.set_value(self.radius, mx.nd.array([radius], dtype=self._dtype))
-        self.needs_calibration = False
         return radius

@@ -26,13 +26,13 @@ _HEAD = (
     *(numbers.reference, numbers.differences, numbers.smoothing, numbers.focusing, numbers.small),
     *(behavior.predict, behavior.hybridized, behavior.state, behavior.devices),
     *(numbers.float16, numbers.float32, numbers.on_a_prototype, numbers.extremes, numbers.absent_class),
-    *(behavior.forms, behavior.misfits, behavior.numpy_arrays),
+    *(behavior.forms, behavior.misfits, behavior.numpy_arrays, numbers.added),
     *(numbers.frozen, behavior.wrong_labels, behavior.fractional_labels, behavior.saved, behavior.exported),
     *(behavior.initializers, behavior.scheduled, behavior.described, behavior.arguments, behavior.memory),
 )
 _REGULARIZER = (
     *(numbers.reference, numbers.differences, behavior.hybridized, behavior.state, behavior.devices),
-    *(behavior.forms, behavior.misfits, behavior.numpy_arrays),
+    *(behavior.forms, behavior.misfits, behavior.numpy_arrays, numbers.added),
     *(numbers.float16, numbers.float32, numbers.extremes, numbers.frozen, behavior.saved, behavior.scheduled),
 )
 HEAD_RULES = {rule.__name__: rule for rule in _HEAD}

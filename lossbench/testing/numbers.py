@@ -178,6 +178,27 @@ def absent_class(subject):
     assert np.abs(weight[len(weight) // C * 2 :][: len(weight) // C]).max() > 0
 
 
+def added(subject):
+    """With ``grad_req="add"`` two backward passes add up."""
+    for compiled in (False, True):
+        rng = subject.rng()
+        block = subject.built(rng)
+        embedding, begin, names = rng.normal(size=(B, D)), values(block), learned(block)
+        once = gradients(block, embedding, LABEL)[2]
+        block.collect_params().setattr("grad_req", "add")
+        block.hybridize(compiled)
+        x = mx.nd.array(embedding, dtype="float64")
+        for _ in range(2):
+            for name, value in begin.items():
+                getattr(block, name).set_data(mx.nd.array(value, dtype="float64"))
+            with mx.autograd.record():
+                found = block(x, mx.nd.array(LABEL))
+                loss = found[0] if isinstance(found, (list, tuple)) else found
+            loss.backward()
+        for name in names:
+            assert_close(getattr(block, name).grad().asnumpy(), 2 * once[name], 1e-12, name)
+
+
 def frozen(subject):
     """A frozen head still moves the embedding, and a frozen embedding the head."""
     for compiled in (False, True):
