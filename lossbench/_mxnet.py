@@ -49,6 +49,9 @@ CUDA_LIBRARIES = (
 _chosen_threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
 
 
+_hidden_gpus = ""  # what `_cuda` says of GPUs that were kept from MXNet
+
+
 def __getattr__(name):
     if name != "mx":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
@@ -120,20 +123,16 @@ def devices(device: str = "auto") -> list:
         raise UserError(f"device: `device` must be auto, cpu, gpu or numbered like gpu:0,1, got {device!r}.")
     gpus = mx.context.num_gpus() if match[1] != "cpu" else 0
     kind = match[1] or ("gpu" if gpus else "cpu")
+    if match[1] is None and kind == "cpu" and _hidden_gpus:
+        warnings.warn(f"lossbench: {_hidden_gpus}; the CPU is used.", stacklevel=2)
     numbers = [int(number) for number in (match[2] or "0").split(",")]
     if len(set(numbers)) < len(numbers):
         raise UserError(f"device: `device` must name each device once, got {device!r}.")
     if kind == "gpu" and max(numbers) >= gpus:
         way_out = "Use --device cpu." if gpus == 0 else f"Numbers start at 0 and end at {gpus - 1}."
+        if _hidden_gpus:
+            way_out = f"{_hidden_gpus}. {way_out}"
         raise UserError(f"device: `device` must name GPUs that MXNet sees ({gpus} here), got {device!r}. {way_out}")
-    unable = _cuda.without_code(numbers) if kind == "gpu" else None
-    if unable is not None and match[1] is not None:
-        raise UserError(
-            f"device: `device` must name GPUs that MXNet can use, got {device!r}: {unable}. Use --device cpu."
-        )
-    if unable is not None:
-        warnings.warn(f"lossbench: {unable}; the CPU is used.", stacklevel=2)
-        kind = "cpu"
     return [mx.Context(kind, number) for number in numbers]
 
 
@@ -171,6 +170,9 @@ def seed(*numbers: int) -> None:
 
 
 def _import_mxnet():
+    global _hidden_gpus
+    if _installed("mxnet_cu*"):
+        _hidden_gpus = _cuda.hide_gpus_without_code()
     try:
         with warnings.catch_warnings(), _engine_unannounced():
             warnings.simplefilter("ignore")

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import textwrap
+import warnings
 
 from lossbench import __version__, errors, plugins, terminal
 
@@ -119,11 +120,15 @@ def opening(options) -> dict:
     }
 
 
+_usual_warning = warnings.formatwarning
+
+
 def guarded(command):
     """Turn a command's outcome into an exit status, and errors that are no bugs into one line."""
 
     def main(arguments=None, prog=None) -> int:
         arguments = sys.argv[1:] if arguments is None else arguments
+        warnings.formatwarning = _warning
         with terminal.streams():
             try:
                 plugins.request_from_surroundings()
@@ -137,6 +142,11 @@ def guarded(command):
                 return _outcome(error, "--debug" in arguments)
 
     return main
+
+
+def _warning(message, category, *place) -> str:
+    """A warning of ours as a line of text; others' as Python shows them."""
+    return f"{terminal.shown(message)}\n" if category is UserWarning else _usual_warning(message, category, *place)
 
 
 def _outcome(error, debug) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 COMMAND = """
-import pathlib, sys
+import pathlib, sys, warnings
 from lossbench import console
 from lossbench.errors import UserError
 
@@ -20,6 +20,8 @@ def main(arguments, prog):
     options = parser.parse_args(arguments)
     if options.what == "refuse":
         raise UserError(f"thing: name must be good, got {options.name}. Take another.")
+    if options.what == "warn":
+        warnings.warn(f"thing: {options.name} is odd", UserWarning)
     if options.what == "bug":
         raise ValueError("a bug")
     if options.what == "table":
@@ -70,6 +72,10 @@ def test_control_and_bidirectional_characters_do_not_reach_the_terminal(call):
     status, _, err = call("print", "name", "--" + HOSTILE)
     assert status == 2
     assert SPELLED in err
+
+
+def test_a_warning_is_a_line_without_its_place_in_the_code(call):
+    assert call("warn", "a\nb") == (0, b"", b"thing: a\\nb is odd\n")
 
 
 def test_letters_of_every_script_are_shown_as_they_are(call):

@@ -257,34 +257,46 @@ def test_devices_with_gpus(monkeypatch, gpus):
         _mxnet.devices(f"gpu:{gpus}")
 
 
-@pytest.mark.parametrize("capability", [(3, 7), (9, 0), (12, 0)])
-def test_a_gpu_that_mxnet_has_no_code_for_is_refused_and_auto_takes_the_cpu(monkeypatch, capability):
-    monkeypatch.setattr(mx.context, "num_gpus", lambda: 2)
-    found = [("NVIDIA A100", (8, 0)), ("NVIDIA Other", capability)]
-    monkeypatch.setattr(_cuda, "describe", lambda number: found[number])
-    assert _mxnet.devices("auto") == [mx.gpu(0)]
-    major, minor = capability
-    reason = rf"has code for compute capability 5.0 to 8.9, and gpu\(1\), NVIDIA Other, has {major}.{minor}"
-    with pytest.raises(UserError, match=rf"GPUs that MXNet can use, got 'gpu:0,1': .* {reason}. Use --device"):
-        _mxnet.devices("gpu:0,1")
-    found.reverse()
-    with pytest.warns(UserWarning, match=r"has code for .* gpu\(0\), NVIDIA Other, has .*; the CPU is used"):
+ABLE, ABLER, OLD, NEW = [
+    (f"GPU-{number}", f"NVIDIA {number}", capability)
+    for number, capability in enumerate([(5, 0), (8, 9), (3, 7), (9, 0)])
+]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "chosen", "visible", "named"),
+    [
+        ([], None, None, None),
+        ([ABLE, ABLER], None, None, None),
+        ([NEW], None, "", "NVIDIA 3 has 9.0"),
+        ([NEW, OLD], "0,1", "", "NVIDIA 3 has 9.0"),
+        ([ABLER, OLD, ABLE], None, "GPU-1,GPU-0", "NVIDIA 2 has 3.7"),
+        ([ABLER, OLD, ABLE], "0", "0", "NVIDIA 2 has 3.7"),
+    ],
+)
+def test_gpus_that_mxnet_has_no_code_for_are_hidden_from_it(monkeypatch, gpus, chosen, visible, named):
+    monkeypatch.setattr(_cuda, "gpus", lambda: gpus)
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", chosen or "")
+    if chosen is None:
+        del os.environ["CUDA_VISIBLE_DEVICES"]
+    said = _cuda.hide_gpus_without_code()
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == visible
+    assert said == (named and f"MXNet 1.9.1 has code for compute capability 5.0 to 8.9, and {named}" or "")
+
+
+def test_a_hidden_gpu_is_refused_and_auto_takes_the_cpu(monkeypatch):
+    monkeypatch.setattr(_mxnet, "_hidden_gpus", "MXNet has no code for it")
+    with pytest.raises(UserError, match=r"\(0 here\), got 'gpu'. MXNet has no code for it. Use --device cpu"):
+        _mxnet.devices("gpu")
+    with pytest.warns(UserWarning, match="lossbench: MXNet has no code for it; the CPU is used."):
         assert _mxnet.devices("auto") == [mx.cpu(0)]
-
-
-@pytest.mark.parametrize("capability", [(5, 0), (6, 1), (7, 5), (8, 6), (8, 9), None])
-def test_a_gpu_that_mxnet_has_code_for_or_that_the_driver_does_not_tell_of_is_taken(monkeypatch, capability):
-    monkeypatch.setattr(mx.context, "num_gpus", lambda: 1)
-    monkeypatch.setattr(_cuda, "describe", lambda number: ("NVIDIA Some", capability))
-    assert _mxnet.devices("auto") == _mxnet.devices("gpu") == [mx.gpu(0)]
 
 
 @pytest.mark.skipif(shutil.which("nvidia-smi") is None, reason="no NVIDIA GPU here")
 def test_the_driver_tells_what_nvidia_smi_tells():
-    fields = "--query-gpu=name,compute_cap"
-    line = subprocess.run(["nvidia-smi", fields, "--format=csv,noheader", "-i", "0"], capture_output=True, text=True)
-    name, (major, minor) = _cuda.describe(0)
-    assert f"{name}, {major}.{minor}" == line.stdout.strip()
+    query = ["nvidia-smi", "--query-gpu=uuid,name,compute_cap", "--format=csv,noheader"]
+    lines = subprocess.run(query, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert [f"{uuid}, {name}, {major}.{minor}" for uuid, name, (major, minor) in _cuda.gpus()] == lines
 
 
 @pytest.mark.parametrize("text", ["", "tpu", "cpu:", "cpu:a", "cpu:0,", "gpu:-1", "cpu 0", "auto:0"])
