@@ -69,7 +69,7 @@ RESOLVE = uv pip compile --quiet --universal --python-version 3.10 --upgrade --n
 requirements:
 	$(RESOLVE) --extra cpu --output-file requirements.txt
 	$(RESOLVE) --extra cu112 --constraint requirements.txt --output-file requirements-gpu.txt
-	$(RESOLVE) --extra cpu --extra test --extra zoo --extra onnx --extra tensorboard --extra mpi --extra tune --constraint requirements.txt --output-file requirements-test.txt
+	$(RESOLVE) --extra cpu --extra test --extra zoo --extra export --extra tensorboard --extra mpi --extra tune --constraint requirements.txt --output-file requirements-test.txt
 	$(RESOLVE) --extra cpu --extra docs --constraint requirements-test.txt --output-file requirements-docs.txt
 
 clean:

@@ -62,7 +62,7 @@ setup(
         ],
         "zoo": ["gluoncv"],
         "mpi": ["mpi4py>=4", "mpich"],
-        "onnx": ["onnx>=1.16,<1.19"],
+        "export": ["onnx>=1.16,<1.19", "onnxruntime"],  # MXNet's exporter reads onnx.mapping, which 1.19 dropped
         "tensorboard": ["tensorboardX"],
         "tune": ["optuna>=4"],
         "test": [
@@ -70,7 +70,6 @@ setup(
             "hypothesis",
             "ruff",
             "mypy",
-            "onnxruntime",
         ],
         "docs": ["sphinx", "myst-nb", "furo"],
     },

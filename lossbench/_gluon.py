@@ -163,3 +163,8 @@ def begin_update(optimizer, index) -> tuple:
 def dataset_url(dataset: str, file: str) -> str:
     """Where MXNet's servers keep a file of a data set."""
     return mx.gluon.utils._get_repo_file_url(f"gluon/dataset/{dataset}", file)
+
+
+def onnx_graph():
+    """The class that turns a symbol into an ONNX graph, by the converters in its `registry_`: opset -> operator."""
+    return mx.onnx.mx2onnx._export_onnx.MXNetGraph

@@ -81,4 +81,5 @@ class PReLU(HybridBlock):
 
     def hybrid_forward(self, F, x, slope):
         positive = F.Activation(x, act_type="relu")
-        return F.Convolution(x, slope, **self._each_channel) + F.Convolution(positive, 1 - slope, **self._each_channel)
+        rest = -slope + 1  # MXNet's ONNX exporter makes `slope - 1` of `1 - slope`
+        return F.Convolution(x, slope, **self._each_channel) + F.Convolution(positive, rest, **self._each_channel)

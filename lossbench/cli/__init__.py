@@ -18,6 +18,7 @@ from lossbench.cli import (
     configs,
     embed,
     eval,
+    export,
     losses,
     new_config,
     new_loss,
@@ -34,7 +35,7 @@ from lossbench.errors import UserError
 COMMANDS = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
-        *(train, eval, predict, embed, plot, report, sweep),
+        *(train, eval, predict, embed, export, plot, report, sweep),
         *(new_config, losses, new_loss, runs, compare, clean, configs, benchmark, completion),
     )
 }

@@ -2,6 +2,7 @@
 
 from lossbench.data import image_files, propose
 from lossbench.data.shared import SharedData
+from lossbench.experiment.deployment import Exported, export
 from lossbench.experiment.model import Model
 from lossbench.experiment.opening import OpenedRun, embed_files, open_run, predict, write_embeddings
 from lossbench.experiment.picture_source import DrawnRun
@@ -11,6 +12,7 @@ from lossbench.experiment.training import new_batches, new_trainer
 
 __all__ = [
     "DrawnRun",
+    "Exported",
     "Model",
     "OpenedRun",
     "Result",
@@ -18,6 +20,7 @@ __all__ = [
     "Subject",
     "describe_groups",
     "embed_files",
+    "export",
     "image_files",
     "measure",
     "new_batches",

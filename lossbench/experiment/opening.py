@@ -74,8 +74,7 @@ def open_run(
         The named checkpoint is not whole.
     """
     run = Run(run_dir)
-    root = [] if data_root is None else [f"data.root={json.dumps(str(data_root))}"]
-    settings = run.load_config(root)
+    settings = load_config(run, data_root)
     _find(run, which)  # a mistake is said before the data are read
     if needs_data or run.data is None:  # runs of earlier versions kept no description
         dataset = _dataset(run, settings, data_root, accept_changed_data)
@@ -86,6 +85,11 @@ def open_run(
     epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
     name = which if which in ("last", "best") else path.name
     return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
+
+
+def load_config(run, data_root=None):
+    """The config of a run whose data are in this folder now, if one is named."""
+    return run.load_config([] if data_root is None else [f"data.root={json.dumps(str(data_root))}"])
 
 
 def _dataset(run, settings, data_root, accept_changed_data):
