@@ -160,10 +160,15 @@ class Model:
     def load(self, arrays: dict, source, *, partial=False) -> list[str]:
         """Set the parameters from a checkpoint's arrays.
 
-        Returns the names that were set. Unless `partial`, every parameter must be there in its shape.
+        Returns the names that were set. Unless `partial`, every parameter must be there in its shape; if so, scheduled
+        values stay those of the config.
         """
         loaded = []
+        blocks = {"head": self.head, **{f"regularizers.{r.config_name}": r for r in self.regularizers}}
+        configured = {f"{path}.{name}" for path, block in blocks.items() for name in block.scheduled()}
         for name, parameter in self.parameters().items():
+            if partial and name in configured:
+                continue
             stem, _, rest = name.partition(".")
             array = arrays.get(stem, {}).get(rest)
             if array is not None and array.shape == parameter.shape:

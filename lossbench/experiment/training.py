@@ -11,7 +11,7 @@ import numpy as np
 from lossbench import atomic, checkpoint, data
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, suiting
-from lossbench.experiment import distributed
+from lossbench.experiment import distributed, origin
 from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import pictures
@@ -90,7 +90,7 @@ class Training:
 
     def start_fresh(self):
         if self.settings.init_from:
-            self._initialize_from(self.settings.init_from)
+            origin.take_over(self.model, self.settings.init_from, self.progress.say)
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = next(self.batches.epoch(1))
@@ -101,21 +101,6 @@ class Training:
         self._show_data()
         self.run.write_history([])
         self.scalars.begin([])
-
-    def _initialize_from(self, source):
-        path = pathlib.Path(source)
-        if (path / "checkpoints").is_dir():
-            path, arrays, _, damage = checkpoint.newest(path / "checkpoints")
-            for sentence in damage:
-                self.progress.say(f"Passed over: {sentence}")
-        elif path.is_dir():
-            arrays, _ = checkpoint.load(path)
-        if not path or not path.is_dir():
-            raise UserError(f"init_from: must be a run or a checkpoint folder with a whole checkpoint, got {source}.")
-        loaded = self.model.load(arrays, path, partial=True)
-        if not any(name.startswith("backbone.") for name in loaded):
-            raise UserError(f"init_from: {path} must fit the backbone, but no parameter has the same name and shape.")
-        self.progress.say(f"Initialized {len(loaded)} of {len(self.model.parameters())} parameters from {path}.")
 
     def _introduce(self):
         count = sum(int(np.prod(p.shape)) for p in self.model.parameters().values())

@@ -6,8 +6,9 @@ import re
 import numpy as np
 import pytest
 
-from lossbench import checkpoint, config, experiment, registry
+from lossbench import _gluon, checkpoint, config, experiment, registry
 from lossbench._mxnet import mx
+from lossbench.backbones import LeNet
 from lossbench.errors import UserError
 from lossbench.heads import Softmax
 
@@ -62,6 +63,54 @@ def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
     assert (second["head.weight"] != first["head.weight"]).any()
     with pytest.raises(ValueError, match="init_from: must be a run or a checkpoint folder"):
         experiment.run(settings("init_from=/nowhere"), tmp_path / "third")
+
+
+def test_scheduled_values_are_those_of_the_config_whatever_the_run_had_that_it_starts_from(settings, tmp_path):
+    experiment.run(settings("head={name: arcface, margin: 0.1}"), tmp_path / "first")
+    second = settings("head={name: arcface, margin: 0.2}", f"init_from={tmp_path / 'first'}")
+    experiment.run(second, tmp_path / "second")
+    assert trained(tmp_path / "second")["head.margin"] == np.float32(0.2)
+
+
+class OwnModel(mx.gluon.HybridBlock):
+    """A model of the user's own, with another number of classes."""
+
+    def __init__(self):
+        super().__init__()
+        with self.name_scope():
+            self.backbone = LeNet((1, 8, 8), embedding_size=2)
+            self.output = mx.gluon.nn.Dense(3, in_units=2)
+
+    def hybrid_forward(self, F, image):
+        return self.output(self.backbone(image))
+
+
+@pytest.mark.parametrize("form", ["backbone", "model", "collected", "exported-0000.params"])
+def test_a_run_starts_from_the_file_of_ones_own_model(form, settings, tmp_path, capsys):
+    model = OwnModel()
+    model.initialize()
+    model.hybridize()
+    model(mx.nd.zeros((1, 1, 8, 8)))
+    model.backbone.save_parameters(str(tmp_path / "backbone"))
+    model.save_parameters(str(tmp_path / "model"))
+    model.collect_params().save(str(tmp_path / "collected"))
+    model.export(str(tmp_path / "exported"))
+    started = settings(f"init_from={tmp_path / form}", "freeze=[^backbone]", "trainer.progress=lines")
+    experiment.run(started, tmp_path / "run")
+    first, second = _gluon.named_parameters(model.backbone), trained(tmp_path / "run")
+    assert len(first) == len([name for name in second if name.startswith("backbone.")])
+    for name, parameter in first.items():
+        np.testing.assert_array_equal(second[f"backbone.{name}"], parameter.data().asnumpy(), err_msg=name)
+    assert f"Initialized {len(first)} of " in capsys.readouterr().err
+
+
+def test_a_file_that_fits_no_backbone_is_refused(settings, tmp_path):
+    mx.nd.save(str(tmp_path / "other"), {"features.0.weight": mx.nd.zeros((1, 2)), "w": mx.nd.zeros(3)})
+    with pytest.raises(UserError, match="init_from: .*other must fit the backbone, but no parameter has the same name"):
+        experiment.run(settings(f"init_from={tmp_path / 'other'}"), tmp_path / "run")
+    (tmp_path / "text").write_text("weights")
+    with pytest.raises(UserError, match="text: byte 0: the file must go on for 8 bytes, got 7"):
+        experiment.run(settings(f"init_from={tmp_path / 'text'}"), tmp_path / "second")
 
 
 @pytest.mark.parametrize(
