@@ -240,12 +240,19 @@ def test_threads_follow_a_real_cgroup(one_core_group):
     assert python(code) == (0, "1", "")
 
 
+@pytest.fixture
+def _nothing_hidden(monkeypatch):
+    monkeypatch.setattr(_mxnet, "_hidden_gpus", "")
+
+
+@pytest.mark.usefixtures("_nothing_hidden")
 def test_devices():
     assert _mxnet.devices() == _mxnet.devices("auto")
     assert _mxnet.devices("cpu") == [mx.cpu(0)]
     assert _mxnet.devices("cpu:2,0") == [mx.cpu(2), mx.cpu(0)]
 
 
+@pytest.mark.usefixtures("_nothing_hidden")
 @pytest.mark.parametrize("gpus", [1, 4])
 def test_devices_with_gpus(monkeypatch, gpus):
     monkeypatch.setattr(mx.context, "num_gpus", lambda: gpus)
@@ -310,6 +317,7 @@ def test_a_device_named_twice_is_refused():
         _mxnet.devices("cpu:1,1")
 
 
+@pytest.mark.usefixtures("_nothing_hidden")
 def test_a_gpu_where_there_is_none_is_refused(monkeypatch):
     monkeypatch.setattr(mx.context, "num_gpus", lambda: 0)
     with pytest.raises(ValueError, match=r"GPUs that MXNet sees \(0 here\), got 'gpu'. Use --device cpu."):
