@@ -1,9 +1,10 @@
 """A run folder's state: written whole or not at all, verified on reading, never a pickle.
 
 A checkpoint is the folder `checkpoints/step-<8 digits>`: NDArray `.params` files that `load_parameters` of a user's own
-block reads too, `state.json`, and `checksums.json` over both. It is made under another name, synced to the disk and
-renamed, so that a run killed at any moment leaves either the whole checkpoint or none. One that is replaced is renamed
-to `.replaced-step-<8 digits>` before, and counts until the new one stands.
+block reads too, `state.json`, the texts that prediction needs beside them, and `checksums.json` over all. It is made
+under another name, synced to the disk and renamed, so that a run killed at any moment leaves either the whole
+checkpoint or none. One that is replaced is renamed to `.replaced-step-<8 digits>` before, and counts until the new one
+stands.
 
 Files are read and written by `lossbench.params`, not by MXNet: a crafted one is an error, not the end of the process.
 """
@@ -46,7 +47,7 @@ def _checksum(path) -> str:
     return digest.hexdigest()
 
 
-def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
+def save(folder, step: int, arrays: dict, state: dict, texts: dict | None = None) -> pathlib.Path:
     """Write one checkpoint.
 
     Parameters
@@ -59,6 +60,8 @@ def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
         File stem -> name -> array, such as `{"backbone": {...}, "head": {...}, "optimizer": {...}}`.
     state : dict
         What else the run remembers, as JSON.
+    texts : dict of str to str, optional
+        Files of the run that are copied into the checkpoint, by name.
 
     Returns
     -------
@@ -87,6 +90,8 @@ def save(folder, step: int, arrays: dict, state: dict) -> pathlib.Path:
     try:
         for stem, named in plain.items():
             params.write(partial / f"{stem}.params", named)
+        for name, text in (texts or {}).items():
+            atomic.write_atomically(partial / name, text)
         atomic.write_json(partial / "state.json", dict(state, format=FORMAT, step=step))
         checksums = {p.name: _checksum(p) for p in sorted(partial.iterdir())}
         atomic.write_json(partial / "checksums.json", checksums)

@@ -36,7 +36,7 @@ def main(arguments, prog):
     show = sys.stderr.isatty()
     if options.images:
         paths = experiment.image_files(options.images)
-        opened = open_run(options, needs_data=False)
+        opened = open_run(options)
         experiment.embed_files(opened, paths, options.out, show=show)
         print(f"{len(paths):,} embeddings of images: {options.out}")
         return

@@ -7,11 +7,11 @@ import sys
 from lossbench import console
 
 
-def open_run(options, **more):
+def open_run(options):
     """Return the run that the arguments of `console.add_run` name; says what of it is damaged and was passed over."""
     from lossbench import experiment
 
-    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options), **more)
+    opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
     for sentence in opened.damage:
         print(f"Passed over: {sentence}", file=sys.stderr)
     for sentence in [*opened.run.changed_plugins(), *opened.run.read_all().problems]:

@@ -37,7 +37,7 @@ def main(arguments, prog):
     from lossbench import experiment
 
     paths = experiment.image_files(options.images)
-    opened = open_run(options, needs_data=False)
+    opened = open_run(options)
     rows = experiment.predict(opened, paths, top=options.top, show=sys.stderr.isatty())
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]

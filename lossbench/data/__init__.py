@@ -7,7 +7,7 @@ import numpy as np
 from lossbench import registry
 from lossbench.data import cifar, digits, emnist, folder, idx, record, synthetic, table, trials
 from lossbench.data.batches import Batches
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Dataset, Split
 from lossbench.data.description import Description, rebuilt
 from lossbench.data.holdout import hold_out
 from lossbench.data.images import read_images
@@ -19,6 +19,8 @@ from lossbench.data.tree import image_files
 from lossbench.errors import UserError
 
 __all__ = [
+    "BY_PART",
+    "PARTS",
     "SOURCES",
     "Batches",
     "Dataset",
@@ -36,7 +38,8 @@ __all__ = [
     "stratified_ids",
 ]
 
-# A loader takes the data section of a config and the run's seed, and returns a Dataset.
+# A loader takes the data section of a config and the run's seed, and returns a Dataset. Those of BY_PART read only the
+# files of the parts that are asked for, and take the names of the classes, in the source's order, from one who knows.
 SOURCES = {
     "digits": digits.load,
     "mnist": idx.mnist,
@@ -49,9 +52,10 @@ SOURCES = {
     "table": table.load,
     "synthetic": synthetic.load,
 }
+BY_PART = ("mnist", "fashion_mnist", "emnist", "cifar10", "cifar100", "record", "folder", "table")
 
 
-def load(config_data, seed):
+def load(config_data, seed, *, parts=PARTS, known=None):
     """Load the dataset that the data section of a config names, with its validation split.
 
     Parameters
@@ -63,6 +67,11 @@ def load(config_data, seed):
         the source's own.
     seed : int
         Which images are held out for validation.
+    parts : sequence of str
+        Of `train`, `validation` and `test`: what is needed. No file of the others is looked at where the source has
+        files of their own; they then hold no image.
+    known : Description, optional
+        What an earlier load found: its class names and its normalization are taken.
 
     Returns
     -------
@@ -73,19 +82,26 @@ def load(config_data, seed):
     ValueError
         If the source is unknown, or its files are absent or not what they should be.
     """
-    dataset = registry.SOURCES.get(config_data.source)(config_data, seed)
+    loader = registry.SOURCES.get(config_data.source)
+    some = {}
+    if known is not None and config_data.source in BY_PART:
+        some = {"parts": tuple(parts), "class_names": known.source_names}
+    dataset = loader(config_data, seed, **some)
     if config_data.holdout_classes:
         dataset = hold_out(dataset, config_data.holdout_classes)
     if config_data.limit:
         dataset = trials.limited(dataset, config_data.limit, seed)
-    if not len(dataset.validation) and config_data.validation_fraction:
+    has_train = "train" in dataset.parts
+    if has_train and not len(dataset.validation) and config_data.validation_fraction:
         rng = np.random.default_rng([seed])
         kept, held_out = stratified_ids(dataset.train.labels, config_data.validation_fraction, rng)
         dataset = dataset.replace(train=dataset.train.take(kept), validation=dataset.train.take(held_out))
-    if config_data.class_imbalance > 1:
+    if has_train and config_data.class_imbalance > 1:
         dataset = trials.long_tailed(dataset, config_data.class_imbalance, seed)
-    if config_data.label_noise:
+    if has_train and config_data.label_noise:
         dataset = trials.mislabeled(dataset, config_data.label_noise, seed)
+    if known is not None:
+        return dataset.replace(mean=known.mean, std=known.std)
     return _with_statistics(dataset, config_data.normalize)
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import download, files, plain_pickle
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 
 _PIXELS = 3 * 32 * 32
 _WAY_OUT = "Delete it to have it downloaded again, or put the right file there."
@@ -88,14 +88,14 @@ _CIFAR100 = _Form(
 )
 
 
-def cifar10(config_data, seed):
+def cifar10(config_data, seed, parts=PARTS, class_names=None):
     """CIFAR-10, 32 x 32 color photographs in 10 classes."""
-    return _load(_CIFAR10, config_data.root)
+    return _load(_CIFAR10, config_data.root, parts)
 
 
-def cifar100(config_data, seed):
+def cifar100(config_data, seed, parts=PARTS, class_names=None):
     """CIFAR-100, 32 x 32 color photographs in 100 (fine) classes."""
-    return _load(_CIFAR100, config_data.root)
+    return _load(_CIFAR100, config_data.root, parts)
 
 
 def read(path, labels):
@@ -136,20 +136,20 @@ def _parse(path, content, labels):
     return Split(np.ascontiguousarray(images), rows[:, len(labels) - 1].astype(np.int32))
 
 
-def _load(form, root):
-    folder = _locate(form, root)
-    parts, checksums, differing = {}, {}, []
-    for name, (sha1, count) in form.files.items():
-        content = _content(form, folder, name)
-        parts[name] = _parse(folder / name, content, form.labels)
+def _load(form, root, parts):
+    wanted = {part: getattr(form, part) for part in made_of(parts)}
+    names = [name for listed in wanted.values() for name in listed]
+    folder = _locate(form, root, names)
+    read, checksums, differing = {}, {}, []
+    for name in names:
+        (sha1, count), content = form.files[name], _content(form, folder, name)
+        read[name] = _parse(folder / name, content, form.labels)
         checksums[name] = hashlib.sha256(content).hexdigest()
         if hashlib.sha1(content).hexdigest() != sha1:
-            more = "" if len(parts[name]) == count else f" ({len(parts[name]):,} images instead of {count:,})"
+            more = "" if len(read[name]) == count else f" ({len(read[name]):,} images instead of {count:,})"
             differing.append(name + more)
-    train, test = (_join(folder, {name: parts[name] for name in names}) for names in (form.train, form.test))
-    return Dataset(
-        train=train,
-        test=test,
+    return of_parts(
+        {part: _join(folder, {name: read[name] for name in listed}) for part, listed in wanted.items()},
         num_classes=form.labels[-1],
         class_names=list(form.class_names),
         mean=form.mean,
@@ -185,11 +185,11 @@ def _join(folder, parts):
     return Split(np.concatenate(images), np.concatenate(labels))
 
 
-def _locate(form, root):
-    """The folder that holds every file; downloads and unpacks what no folder has."""
+def _locate(form, root, names):
+    """The folder that holds every file of these names; downloads and unpacks what no folder has."""
     places = [place for folder in files.folders(form.name, root) for place in (folder, folder / form.inner)]
-    complete = [place for place in places if all((place / name).is_file() for name in form.files)]
-    python = [p for f in files.folders(form.name, root) for p in (f, f / form.python) if _has_python(form, p)]
+    complete = [place for place in places if all((place / name).is_file() for name in names)]
+    python = [p for f in files.folders(form.name, root) for p in (f, f / form.python) if _has_python(names, p)]
     if complete or python:
         return [*complete, *python][0]
     archive, sha1 = form.archive
@@ -210,8 +210,8 @@ def _locate(form, root):
     return there.parent
 
 
-def _has_python(form, place):
-    return all((place / Path(name).stem).is_file() for name in form.files)
+def _has_python(names, place):
+    return all((place / Path(name).stem).is_file() for name in names)
 
 
 class _Bounded(io.RawIOBase):

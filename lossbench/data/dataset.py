@@ -10,6 +10,8 @@ import numpy as np
 from lossbench.data.description import Description
 from lossbench.errors import UserError
 
+PARTS = ("train", "validation", "test")
+
 
 @dataclass(frozen=True)
 class Split:
@@ -89,10 +91,12 @@ class Dataset:
         The source's own id of each class, trained ones first; ``None`` where they are the labels themselves.
     background : int, default 255
         Gray level that shows through transparent pixels, in files that are read for the same network later.
+    parts : tuple of str
+        Which of `PARTS` were read; the others are ``None`` to begin with, and then hold no image.
     """
 
-    train: Split
-    test: Split
+    train: Optional[Split]
+    test: Optional[Split]
     num_classes: int
     class_names: list
     validation: Optional[Split] = None
@@ -104,6 +108,7 @@ class Dataset:
     holdout_names: list = field(default_factory=list)
     source_ids: Optional[list] = None
     background: int = 255
+    parts: tuple = PARTS
 
     def __post_init__(self):
         if len(self.class_names) != self.num_classes:
@@ -111,13 +116,13 @@ class Dataset:
                 f"Dataset: `class_names` must have {self.num_classes} names, one a class, got {len(self.class_names)}. "
                 "List a name for each class, in the order of the labels."
             )
-        if not len(self.train):
+        like = next(split for split in (self.train, self.test, self.validation) if split is not None)
+        for name in (*PARTS, "holdout"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, like.take(np.arange(0)))  # the dataclass is frozen
+        if "train" in self.parts and not len(self.train):
             raise UserError("Dataset: `train` must have at least one image, got none. Put images into it.")
-        if self.validation is None:
-            object.__setattr__(self, "validation", self.train.take(np.arange(0)))  # the dataclass is frozen
-        if self.holdout is None:
-            object.__setattr__(self, "holdout", self.train.take(np.arange(0)))
-        for name in ("train", "validation", "test"):
+        for name in PARTS:
             self._check(name, getattr(self, name), 0, self.num_classes)
         self._check("holdout", self.holdout, self.num_classes, len(self.all_class_names))
 
@@ -169,3 +174,19 @@ class Dataset:
     def replace(self, **changes):
         """A copy with these fields changed."""
         return replace(self, **changes)
+
+
+def made_of(parts):
+    """The parts whose files hold these, where a source has files of train and test alone.
+
+    Examples
+    --------
+    >>> made_of(["validation"]), made_of(PARTS)
+    (['train'], ['train', 'test'])
+    """
+    return [name for name, held in (("train", ("train", "validation")), ("test", ("test",))) if {*held} & {*parts}]
+
+
+def of_parts(splits, **fields):
+    """The dataset of the parts that were read, by name."""
+    return Dataset(**{"train": None, "test": None, **splits}, parts=tuple(splits), **fields)

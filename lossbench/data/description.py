@@ -59,6 +59,12 @@ class Description:
         """Names by label, those of held-out classes at the end."""
         return [*self.class_names, *self.holdout_names]
 
+    @property
+    def source_names(self):
+        """Names of all classes in the source's own order."""
+        names = self.all_class_names
+        return names if self.source_ids is None else [names[self.source_ids.index(k)] for k in range(len(names))]
+
     def class_map(self):
         """A row per class: its label here, its id in the source, its name, and whether it is held out."""
         ids = self.source_ids or range(len(self.all_class_names))

@@ -8,7 +8,7 @@ import string
 import numpy as np
 
 from lossbench.data import files, idx
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 
 _MERGED = string.digits + string.ascii_uppercase + "abdefghnqrt"  # letters that look alike in both cases are one class
 CLASSES = {
@@ -22,19 +22,20 @@ CLASSES = {
 _WAY_OUT = "Unpack https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip there, or name its folder in data.root."
 
 
-def load(config_data, seed):
+def load(config_data, seed, parts=PARTS, class_names=None):
     """The chosen part of EMNIST, its images upright and its labels from 0 on."""
     part, classes = config_data.part, CLASSES[config_data.part]
     splits, checksums = {}, {}
-    for name in ("train", "test"):
+    for name in made_of(parts):
         arrays = {}
         for kind, dimensions in (("images-idx3", 3), ("labels-idx1", 1)):
             path = _locate(f"emnist-{part}-{name}-{kind}-ubyte", config_data.root)
             content = files.contents(path)
-            checksums[path.name] = hashlib.sha256(content).hexdigest()
-            arrays[kind] = idx.parsed(path, files.unpacked(path, content, _WAY_OUT), dimensions)
+            content = files.unpacked(path, content, _WAY_OUT)
+            checksums[path.name.removesuffix(".gz")] = hashlib.sha256(content).hexdigest()
+            arrays[kind] = idx.parsed(path, content, dimensions)
         splits[name] = _split(path, *arrays.values(), first=int(part == "letters"), count=len(classes))
-    return Dataset(**splits, num_classes=len(classes), class_names=list(classes), checksums=checksums)
+    return of_parts(splits, num_classes=len(classes), class_names=list(classes), checksums=checksums)
 
 
 def _split(path, images, labels, first, count):

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import files, tree
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, of_parts
 from lossbench.data.images import SUFFIXES, picture
 from lossbench.data.split import stratified_ids
 from lossbench.errors import UserError
 
-PARTS = {
+NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "val", "valid", "dev"),
     "test": ("test", "testing"),
@@ -32,7 +32,7 @@ _TEST_SEED = 0  # one test set for all seeds
 _TINY = "val_annotations.txt"
 
 
-def load(config_data, seed):
+def load(config_data, seed, parts=PARTS, class_names=None):
     """Images in a folder for each class: scaled until they cover ``image_size``, the middle is kept.
 
     Classes are the folders of ``train`` in alphabetical order. A folder ``val`` (or ``validation``, ``valid``,
@@ -41,27 +41,30 @@ def load(config_data, seed):
     in ``root`` itself, is the test split.
     """
     root = Path(config_data.root).expanduser()
-    folders = _folders(root, config_data.test_fraction)
-    classes = {path.name: label for label, path in enumerate(_class_folders(folders["train"]))}
-    parts = {}
-    for name, folder in folders.items():
-        if folder is not None:
-            parts[name] = _tiny(folder, classes) or _labeled(folder, classes, name == "train")
-    notes = _choose_test(root, folders, parts, config_data.test_fraction)
+    needs_train = class_names is None or "train" in parts
+    folders = _folders(root, config_data.test_fraction, needs_train)
+    classes = _classes(folders, class_names)
+    there = {name: folder for name, folder in folders.items() if folder and (name != "train" or needs_train)}
+    listed = {name: _images(folder, classes, name == "train") for name, folder in there.items()}
+    notes = _choose_test(root, folders, listed, config_data.test_fraction)
+    wanted = {name if name in listed else "train" for name in parts}  # whose images are made of those of train
+    if "train" in wanted and "train" not in listed:
+        folders["train"] = _folders(root, config_data.test_fraction, True)["train"]
+        listed["train"] = _images(folders["train"], classes, True)
     splits, checksums = {}, {}
-    for name, (labeled, found) in parts.items():
-        folder = folders[name]
+    for name in (name for name in PARTS if name in wanted):
+        (labeled, found), folder = listed[name], folders[name]
         _refuse_absent(root, folder, found)
         splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labeled, found, config_data)
         notes += [f"{folder.name}: {phrase}" for phrase in found.reasons(root)]
         if found.others:
             notes.append(f"{folder.name}: {len(found.others)} files that are no images were left out")
-    if "test" not in splits:
+    if "test" not in listed:
         rng = np.random.default_rng(_TEST_SEED)
         kept, held_out = stratified_ids(splits["train"].labels, config_data.test_fraction, rng)
         splits.update(train=splits["train"].take(kept), test=splits["train"].take(held_out))
-    return Dataset(
-        **splits,
+    return of_parts(
+        splits,
         num_classes=len(classes),
         class_names=[tree.text(name) for name in classes],
         checksums=checksums,
@@ -70,11 +73,11 @@ def load(config_data, seed):
     )
 
 
-def _folders(root, test_fraction):
+def _folders(root, test_fraction, needs_train):
     """The folder of each part, None where there is none."""
     inside = tree.subfolders(root) if root.is_dir() else []
     found = {}
-    for part, names in PARTS.items():
+    for part, names in NAMES.items():
         fitting = [path for path in inside if path.name.lower() in names]
         if len(fitting) > 1:
             got = ", ".join(path.name for path in fitting)
@@ -82,7 +85,7 @@ def _folders(root, test_fraction):
         found[part] = fitting[0] if fitting else None
     if found["train"] is None and test_fraction and root.is_dir() and not any(found.values()):
         found["train"] = root  # the classes themselves
-    if found["train"] is None:
+    if found["train"] is None and needs_train:
         raise files.invalid(root / "train", "be a folder", "none", _LAYOUT + _hint(root, inside))
     return found
 
@@ -95,6 +98,19 @@ def _hint(root, inside):
     if len(inside) > 1:
         return f" If the folders in {root} are the classes, set data.test_fraction to 0.2, for example."
     return ""
+
+
+def _classes(folders, class_names):
+    """Name of a folder -> label: by the folders in train, or as it is known."""
+    if class_names is None:
+        return {path.name: label for label, path in enumerate(_class_folders(folders["train"]))}
+    inside = [path.name for folder in folders.values() if folder for path in tree.subfolders(folder)]
+    written = {tree.text(name): name for name in inside}
+    return {written.get(name, name): label for label, name in enumerate(class_names)}
+
+
+def _images(folder, classes, is_train):
+    return _tiny(folder, classes) or _labeled(folder, classes, is_train)
 
 
 def _class_folders(train):

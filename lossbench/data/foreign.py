@@ -102,7 +102,7 @@ def is_present(source: str, root=None) -> bool:
         return any(
             (place / form.archive[0]).is_file()
             or all((place / name).is_file() for name in form.files)
-            or cifar._has_python(form, place)
+            or cifar._has_python(form.files, place)
             for place in places
         )
     return True

@@ -9,7 +9,7 @@ import struct
 import numpy as np
 
 from lossbench.data import download, files, table
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 
 _CLASSES = {
     "mnist": [str(digit) for digit in range(10)],
@@ -65,18 +65,19 @@ _FILES = {
         ),
     },
 }
+_BEGINNING = {"train": "train", "test": "t10k"}  # of the file names
 _PIXELS = {"mnist": ((0.1307,), (0.3081,)), "fashion-mnist": ((0.2860,), (0.3530,))}
 _WAY_OUT = "Delete it to have it downloaded again, or put the right file there."
 
 
-def mnist(config_data, seed):
+def mnist(config_data, seed, parts=PARTS, class_names=None):
     """MNIST, 28 x 28 handwritten digits."""
-    return _load("mnist", config_data.root)
+    return _load("mnist", config_data.root, made_of(parts))
 
 
-def fashion_mnist(config_data, seed):
+def fashion_mnist(config_data, seed, parts=PARTS, class_names=None):
     """Fashion-MNIST, 28 x 28 pictures of clothing."""
-    return _load("fashion-mnist", config_data.root)
+    return _load("fashion-mnist", config_data.root, made_of(parts))
 
 
 def read(path, dimensions):
@@ -116,30 +117,35 @@ def parsed(path, content, dimensions):
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
-def _load(name, root):
+def _load(name, root, parts):
     places = files.folders(name, root)
-    has_idx = any(files.first(place, _names(stem)) for place in places for stem in _FILES[name])
+    has_idx = any(files.first(place, _names(stem)) for place in places for stem in _stems(name, parts))
     kept = None if has_idx else files.first_of(f"{name}.npz", places)
-    tables = None if has_idx else files.first_of(f"{name}_train.csv", places)
+    tables = None if has_idx else files.first_of(f"{name}_{parts[0]}.csv", places)
     if kept is not None:
-        return _of_archive(name, kept)
+        return _of_archive(name, kept, parts)
     if tables is not None:
-        return _of_tables(name, tables, tables.with_name(f"{name}_test.csv"))
-    return _idx(name, root)
+        return _of_tables(name, {part: tables.with_name(f"{name}_{part}.csv") for part in parts})
+    return _idx(name, root, parts)
 
 
-def _of_archive(name, path):
+def _stems(name, parts):
+    """The published files of some parts, with their checksums."""
+    begin = tuple(_BEGINNING[part] for part in parts)
+    return {stem: sums for stem, sums in _FILES[name].items() if stem.startswith(begin)}
+
+
+def _of_archive(name, path, parts):
     """The archive that Keras makes of the published files: their arrays, held against the same checksums."""
     content = files.contents(path)
     splits = table.archive(path, content)
     if set(splits) != {"train", "test"}:
         raise files.invalid(path, "hold x_train, y_train, x_test and y_test", "others", _WAY_OUT)
-    return _same_as_idx(name, splits, {"train": path, "test": path})
+    return _same_as_idx(name, splits, dict.fromkeys(parts, path))
 
 
-def _of_tables(name, train, test):
+def _of_tables(name, paths):
     """The two tables that Kaggle's copies of the published files are."""
-    paths = {"train": train, "test": test}
     splits = {part: table.rows(path, files.contents(path), (28, 28), 1) for part, path in paths.items()}
     return _same_as_idx(name, splits, paths)
 
@@ -147,8 +153,8 @@ def _of_tables(name, train, test):
 def _same_as_idx(name, splits, paths):
     """The dataset, its arrays held against the checksums of the IDX files that would hold them."""
     arrays, differing, path_of = {}, [], {}
-    for part, split_name in (("train", "train"), ("t10k", "test")):
-        split, path = splits[split_name], paths[split_name]
+    for part_name, path in paths.items():
+        split, part = splits[part_name], _BEGINNING[part_name]
         for stem, array in (
             (f"{part}-images-idx3-ubyte", split.images[:, 0]),
             (f"{part}-labels-idx1-ubyte", split.labels),
@@ -161,25 +167,27 @@ def _same_as_idx(name, splits, paths):
     return _dataset(name, path_of, arrays, checksums, differing)
 
 
-def _idx(name, root):
+def _idx(name, root, parts):
     arrays, checksums, differing = {}, {}, []
-    paths = _locate(name, root)
+    paths = _locate(name, root, _stems(name, parts))
     for stem, path in paths.items():
         raw = files.contents(path)
         content = files.unpacked(path, raw, _WAY_OUT)
         arrays[stem] = parsed(path, content, 3 if "images" in stem else 1)
-        checksums[path.name] = hashlib.sha256(raw).hexdigest()
-        if hashlib.sha256(content).hexdigest() != _FILES[name][stem][1]:
+        checksums[stem] = hashlib.sha256(content).hexdigest()  # however it is compressed
+        if checksums[stem] != _FILES[name][stem][1]:
             differing.append(path.name)
     return _dataset(name, paths, arrays, checksums, differing)
 
 
 def _dataset(name, paths, arrays, checksums, differing):
-    train, test = (_split(paths, arrays, part) for part in ("train", "t10k"))
     mean, std = _PIXELS[name]
-    return Dataset(
-        train=train,
-        test=test,
+    return of_parts(
+        {
+            part: _split(paths, arrays, stem)
+            for part, stem in _BEGINNING.items()
+            if f"{stem}-labels-idx1-ubyte" in paths
+        },
         num_classes=10,
         class_names=list(_CLASSES[name]),
         mean=mean,
@@ -209,11 +217,10 @@ def _names(stem):
     return [f"{stem}.gz", stem, f"{dotted}.gz", dotted]
 
 
-def _locate(name, root):
-    """A path for each file, all in one folder: the one with the most of them, downloading what it lacks."""
+def _locate(name, root, stems):
+    """A path for each of these files, all in one folder: the one with the most of them, downloading what it lacks."""
     tables = [
-        (folder, {stem: files.first(folder, _names(stem)) for stem in _FILES[name]})
-        for folder in files.folders(name, root)
+        (folder, {stem: files.first(folder, _names(stem)) for stem in stems}) for folder in files.folders(name, root)
     ]
     folder, paths = max(tables, key=lambda table: sum(path is not None for path in table[1].values()))
     missing = [stem for stem, path in paths.items() if path is None]

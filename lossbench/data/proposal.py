@@ -77,7 +77,9 @@ def _idx(root):
 def _cifar(root):
     for form in (cifar._CIFAR10, cifar._CIFAR100):
         places = (root, root / form.inner, root / form.python)
-        if any(cifar._has_python(form, place) or all((place / n).is_file() for n in form.files) for place in places):
+        if any(
+            cifar._has_python(form.files, place) or all((place / n).is_file() for n in form.files) for place in places
+        ):
             section = {"source": form.name, "root": str(root), "batch_size": 128}
             return Proposal(section, [f"the files of {form.name}"], 3, 32)
     return None
@@ -131,8 +133,8 @@ def _folders(root):
     inside = tree.subfolders(root)
     if not inside:
         return None
-    has_train = any(path.name.lower() in folder.PARTS["train"] for path in inside)
-    parts = folder._folders(root, None if has_train else 0.2)
+    has_train = any(path.name.lower() in folder.NAMES["train"] for path in inside)
+    parts = folder._folders(root, None if has_train else 0.2, True)
     classes = folder._class_folders(parts["train"])
     found, paths, counts = [], [], {}
     for path in classes:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import files, images
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 from lossbench.errors import UserError
 
 _MAGIC = 0xCED7230A
@@ -18,28 +18,32 @@ _WAY_OUT = "Write it again with MXNet's tools/im2rec.py."
 _NAMED = 10
 
 
-def load(config_data, seed):
+def load(config_data, seed, parts=PARTS, class_names=None):
     """Images of two RecordIO files: scaled until they cover ``image_size``, the middle is kept.
 
     A list `train.lst` beside `train.rec`, as im2rec.py makes it, names the images, and the classes where each has a
     folder of its own.
     """
     root = Path(config_data.root or ".").expanduser()
-    num_classes, splits, listed = config_data.num_classes, {}, []
-    paths = {"train": root / config_data.train, "test": root / config_data.test}
-    for part, path in paths.items():
+    num_classes, splits, listed, notes = config_data.num_classes, {}, [], []
+    checksums = {}
+    for part in made_of(parts):
+        name = getattr(config_data, part)
+        path = root / name
         split, ids = _read(path, config_data.height_and_width, config_data.channels, num_classes)
         names = _names(path.with_suffix(".lst"), ids)
         if names is not None:
             split = Split(split.images, split.labels, np.array(names))
             listed += zip(split.labels.tolist(), names)
-        splits[part] = split
-    return Dataset(
-        **splits,
+        splits[part], checksums[name] = split, files.sha256(path)
+        if part == "train":
+            notes = _absent_classes(path, split.labels, num_classes)
+    return of_parts(
+        splits,
         num_classes=num_classes,
-        class_names=_class_names(listed, num_classes),
-        checksums={name: files.sha256(root / name) for name in (config_data.train, config_data.test)},
-        notes=_absent_classes(paths["train"], splits["train"].labels, num_classes),
+        class_names=class_names or _class_names(listed, num_classes),
+        checksums=checksums,
+        notes=notes,
     )
 
 

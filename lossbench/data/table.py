@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from lossbench.data import files
-from lossbench.data.dataset import Dataset, Split
+from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 
 _LABEL = ("label", "class", "target", "y")
 _KEYS = {
@@ -22,11 +22,11 @@ _KEYS = {
 _WAY_OUT = "Rows are a label and pixels from 0 to 255; archives hold x_train, y_train, x_test and y_test."
 
 
-def load(config_data, seed):
+def load(config_data, seed, parts=PARTS, class_names=None):
     """Two tables, or one archive that holds both parts (and perhaps a validation split)."""
     root = Path(config_data.root or ".").expanduser()
     splits, checksums = {}, {}
-    for part in ("train", "test"):
+    for part in made_of(parts):
         name = getattr(config_data, part)
         content = files.contents(root / name)
         checksums[name] = hashlib.sha256(content).hexdigest()
@@ -40,13 +40,9 @@ def load(config_data, seed):
             splits[part] = found[part]
         else:
             splits[part] = rows(root / name, content, config_data.height_and_width, config_data.channels)
-    num_classes = 1 + max(int(split.labels.max()) for split in splits.values())
-    return Dataset(
-        **splits,
-        num_classes=max(num_classes, 2),
-        class_names=[str(label) for label in range(max(num_classes, 2))],
-        checksums=checksums,
-    )
+    num_classes = max(2, 1 + max(int(split.labels.max()) for split in splits.values()))
+    names = class_names or [str(label) for label in range(num_classes)]
+    return of_parts(splits, num_classes=len(names), class_names=names, checksums=checksums)
 
 
 def archive(path, content):

@@ -11,6 +11,7 @@ import numpy as np
 from lossbench import _mxnet, checkpoint, data, evaluation
 from lossbench.errors import UserError
 from lossbench.experiment.model import Model
+from lossbench.experiment.run_data import RunData
 from lossbench.experiment.subject import measure
 from lossbench.runs import Run, write_arrays
 from lossbench.training.position import Position
@@ -32,7 +33,7 @@ class OpenedRun:
 
     def split_for(self, methods) -> str:
         """Held-out classes where there are any and only open-set methods are asked for, else the test split."""
-        return evaluation.natural_split(methods, bool(len(self.model.dataset.holdout)))
+        return evaluation.natural_split(methods, bool(self.model.dataset.holdout_names))
 
     def measure(self, split: str, methods, *, per_class=False, options=None, show=False) -> dict:
         """Evaluate a split by the named methods and merge the values into `metrics.json`, each as it is done."""
@@ -49,13 +50,13 @@ def open_run(
     device="auto",
     data_root=None,
     accept_changed_data=False,
-    needs_data=True,
 ) -> OpenedRun:
-    """Open a trained run.
+    """Open a trained run. Its data are not read before images of theirs are asked for.
 
     Parameters
     ----------
     run_dir : path
+        A run folder, or a checkpoint's folder alone, which has all that other images need.
     which : str
         `last`, `best` (by validation accuracy) or the path or name of a checkpoint folder.
     device : str
@@ -63,23 +64,19 @@ def open_run(
         Where the data are now, in place of the config's `data.root`.
     accept_changed_data : bool
         Go on although the data have other checksums than those that the run was trained on.
-    needs_data : bool
-        Whether images of the run's own data will be looked at; other images need what the run keeps of them alone.
 
     Raises
     ------
     UserError
-        There is no such run or checkpoint, or the data are absent or others than those of the training.
+        There is no such run or checkpoint. Where images are asked for later: the data are absent, or others than those
+        of the training.
     checkpoint.Damaged
         The named checkpoint is not whole.
     """
     run = Run(run_dir)
     settings = load_config(run, data_root)
-    _find(run, which)  # a mistake is said before the data are read
-    if needs_data or run.data is None:  # runs of earlier versions kept no description
-        dataset = _dataset(run, settings, data_root, accept_changed_data)
-    else:
-        dataset = data.rebuilt(run.data, f"run: {run.path / 'data.json'}")
+    _find(run, which)  # a mistake is said before anything takes long
+    dataset = RunData(run, settings, data_root, accept_changed_data)
     model = Model(settings, dataset, _mxnet.devices(device))
     path, state, damage = _load(run, which, model)
     epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
@@ -90,18 +87,6 @@ def open_run(
 def load_config(run, data_root=None):
     """The config of a run whose data are in this folder now, if one is named."""
     return run.load_config([] if data_root is None else [f"data.root={json.dumps(str(data_root))}"])
-
-
-def _dataset(run, settings, data_root, accept_changed_data):
-    """The run's data, held against those that it was trained on."""
-    try:
-        dataset = data.load(settings.data, settings.seed)
-    except UserError as error:
-        if data_root is None and settings.data.root is not None:
-            raise UserError(f"{error} If the files have moved, name their folder with --data-root.") from error
-        raise
-    run.require_data(dataset.checksums, accept=accept_changed_data)
-    return dataset
 
 
 def _load(run, which, model):
@@ -136,6 +121,8 @@ def _load_once(run, which, model):
 
 def _find(run, which):
     """Return the folder of a checkpoint, None for the newest usable one, which only reading can tell."""
+    if which == "last" and run.is_checkpoint:
+        return run.path
     if not run.steps():
         raise UserError(f"run: {run.path} must hold a usable checkpoint, got none.")
     if which == "last":

@@ -70,7 +70,10 @@ class DrawnRun:
         return self._outputs[split]
 
     def _computed(self, split):
-        images = self.model.images(split)
+        try:
+            images = self.model.images(split)
+        except (ValueError, OSError) as error:
+            raise CannotDraw(str(error)) from error
         if split == "train" and len(images) > MAX_TRAINING_IMAGES:
             chosen = np.random.default_rng(0).permutation(len(images))[:MAX_TRAINING_IMAGES]
             images = images.take(np.sort(chosen))

@@ -239,7 +239,7 @@ class Training:
         optimizer, counts = self.optimizers.state()
         arrays = dict(self.model.arrays(), optimizer=optimizer)
         state = {"position": position.as_dict(), "optimizer_counts": counts, "parts": self.trainer.parts}
-        checkpoint.save(self.run.checkpoints, self.trainer.step, arrays, state)
+        checkpoint.save(self.run.checkpoints, self.trainer.step, arrays, state, self.run.texts())
         best = position.best["step"] if position.best else None
         checkpoint.prune(self.run.checkpoints, self.settings.trainer.keep_checkpoints, best, self.trainer.step)
 

@@ -51,6 +51,11 @@ class Run:
                 f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote."
             )
 
+    @property
+    def is_checkpoint(self) -> bool:
+        """Whether this is the folder of a checkpoint, taken out of its run: it has what scores other images, no more."""
+        return (self.path / "checksums.json").is_file()
+
     @functools.cached_property
     def config(self) -> dict:
         """The resolved config as nested plain values; empty where it cannot be read."""
@@ -147,13 +152,18 @@ class Run:
     def checksums(self) -> dict:
         """Of the data files that the run was trained on, by name."""
         data = self.environment.get("data")
-        found = data.get("checksums") if isinstance(data, dict) else None
+        data = data if isinstance(data, dict) else self.data or {}
+        found = data.get("checksums")
         return found if isinstance(found, dict) else {}
 
-    def require_data(self, checksums: dict, *, accept: bool = False) -> None:
-        """`UserError` where data files are not those that the run was trained on, unless that is accepted."""
+    def require_data(self, checksums: dict, *, whole: bool = True, accept: bool = False) -> None:
+        """`UserError` where data files are not those that the run was trained on, unless that is accepted.
+
+        Those that were not read are no matter unless the `whole` data were.
+        """
         recorded = self.checksums
-        other = sorted(name for name in {*recorded, *checksums} if recorded.get(name) != checksums.get(name))
+        read = {*checksums, *(recorded if whole else ())}
+        other = sorted(name for name in read if recorded.get(name) != checksums.get(name))
         if recorded and other and not accept:
             named = ", ".join(other[:3]) + (f" and {len(other) - 3} more" if len(other) > 3 else "")
             raise UserError(
@@ -209,7 +219,7 @@ class Run:
     def _read(self, name, reader, *, required=False):
         path, findings = self.path / name, reading.Findings(name)
         if not os.path.lexists(path):
-            if required:
+            if required and not self.is_checkpoint:
                 self.problems.append(f"There is no {name}.")
             return None
         try:
@@ -248,6 +258,10 @@ class Run:
         """`data.json`: names, form and normalization of the data, as `data.Dataset.describe` gives them."""
         self.data = description
         write_json(self.path / "data.json", description)
+
+    def texts(self) -> dict:
+        """Name -> content of the files that make a folder a run: a checkpoint that holds them can be opened alone."""
+        return {name: (self.path / name).read_text("utf-8") for name in ("config.yaml", "data.json")}
 
     def write_embeddings(self, epoch: int, arrays: dict) -> None:
         """`embeddings/epoch-<epoch>.npz`."""

@@ -43,7 +43,7 @@ def resume(folder, *overrides, **options):
 def test_data_that_moved_are_found_where_they_are_said_to_be(folder):
     shutil.move(folder / "images", folder / "moved")
     with pytest.raises(UserError, match=r"name their folder with --data-root\."):
-        experiment.open_run(folder / "run", device="cpu")
+        experiment.open_run(folder / "run", device="cpu").measure("test", ["softmax"])
     opened = experiment.open_run(folder / "run", device="cpu", data_root=folder / "moved")
     assert opened.measure("test", ["softmax"]) == Run(folder / "run").metrics["last"]["test"]
     resume(folder, f"data.root={folder / 'moved'}")
@@ -58,16 +58,38 @@ def test_data_that_changed_are_refused_until_they_are_accepted(folder):
     before = Run(folder / "run").checksums
     Image.new("L", (8, 8)).save(folder / "images" / "train" / "a" / "0.png")
     message = r"must be those that it was trained on, got other contents of train/\..*--accept-changed-data"
-    for refused in (lambda: resume(folder), lambda: experiment.open_run(folder / "run", device="cpu")):
+    for refused in (lambda: resume(folder), lambda: measure(folder)):
         with pytest.raises(UserError, match=message):
             refused()
     assert Run(folder / "run").checksums == before
     assert Run(folder / "run").value("trainer.epochs") == 1
-    experiment.open_run(folder / "run", device="cpu", accept_changed_data=True)
+    measure(folder, accept_changed_data=True)
     resume(folder, accept_changed_data=True)
     run = Run(folder / "run")
     assert run.is_finished
     assert run.checksums["train/"] != before["train/"]
     assert run.checksums["test/"] == before["test/"]
     assert run.environment["data"]["former_checksums"] == [before]
-    experiment.open_run(folder / "run", device="cpu")
+    measure(folder)
+
+
+@pytest.mark.parametrize("method", ["softmax", "knn"])
+def test_evaluation_reads_the_files_that_it_scores_by_alone(folder, method):
+    shutil.move(folder / "images" / "train", folder / "train")
+    if method == "softmax":
+        values = experiment.open_run(folder / "run", device="cpu").measure("test", [method])
+        assert values == Run(folder / "run").metrics["last"]["test"]
+    else:
+        with pytest.raises(UserError, match=r"train must be a folder, got none.*with --data-root\."):
+            measure(folder, method)
+
+
+def test_other_classes_are_refused_by_name_even_where_other_files_are_accepted(folder):
+    for part in ("train", "test"):
+        shutil.move(folder / "images" / part / "b", folder / "images" / part / "zebra")
+    with pytest.raises(UserError, match="train alone: a, b, got zebra"):
+        measure(folder, accept_changed_data=True)
+
+
+def measure(folder, method="knn", **options):
+    experiment.open_run(folder / "run", device="cpu", **options).measure("test", [method])

@@ -76,6 +76,18 @@ def test_images_are_named_without_the_data(elsewhere):
     assert inside.splitlines()[1].startswith("some/deep/dark.png  $dark 1")
 
 
+def test_a_checkpoints_folder_alone_names_images(elsewhere):
+    wanted, _ = call("predict", "--run", "run", "dark.png", "light.png", cwd=elsewhere)
+    shutil.move(max((elsewhere / "run/checkpoints").iterdir()), elsewhere / "step")
+    shutil.rmtree(elsewhere / "run")
+    out, errors = call("predict", "--run", "step", "dark.png", "light.png", cwd=elsewhere, lines=slice(None))
+    assert out == wanted
+    assert "There is no" not in errors
+    call("embed", "--run", "step", "--out", "a.npz", "dark.png", cwd=elsewhere)
+    _, error = call("predict", "--run", "step", "--checkpoint", "best", "dark.png", cwd=elsewhere, status=2)
+    assert error == "run: step must hold a usable checkpoint, got none."
+
+
 def test_a_class_folder_that_is_renamed_later_changes_no_name(trained, elsewhere):
     shutil.copytree(trained / "images", elsewhere / "images")
     for part in ("train", "test"):
