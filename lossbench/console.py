@@ -99,8 +99,8 @@ def add_data(parser, verb):
     )
 
 
-def add_run(parser):
-    parser.add_argument("--run", required=True, metavar="DIR", help="run folder that train.py wrote")
+def add_run(parser, *, required=True, help="run folder that train.py wrote, or a checkpoint's folder"):
+    parser.add_argument("--run", required=required, metavar="DIR", help=help)
     parser.add_argument(
         "--checkpoint",
         default="last",
@@ -118,6 +118,13 @@ def opening(options) -> dict:
         "data_root": options.data_root,
         "accept_changed_data": options.accept_changed_data,
     }
+
+
+def count(text) -> int:
+    """A whole number above 0, as `type=` of an argument."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", text):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {terminal.shown(text)}")
+    return int(text)
 
 
 _usual_warning = warnings.formatwarning

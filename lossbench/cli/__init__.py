@@ -20,6 +20,7 @@ from lossbench.cli import (
     eval,
     export,
     losses,
+    neighbors,
     new_config,
     new_loss,
     plot,
@@ -35,7 +36,7 @@ from lossbench.errors import UserError
 COMMANDS = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
-        *(train, eval, predict, embed, export, plot, report, sweep),
+        *(train, eval, predict, embed, neighbors, export, plot, report, sweep),
         *(new_config, losses, new_loss, runs, compare, clean, configs, benchmark, completion),
     )
 }

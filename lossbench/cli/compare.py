@@ -1,11 +1,14 @@
-"""`lossbench compare`: runs side by side on the screen."""
+"""`lossbench compare`: runs side by side on the screen, or two images as a run sees them."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 from lossbench import console
+from lossbench.cli.metrics_table import print_tables
+from lossbench.cli.opening import open_run
 from lossbench.errors import UserError
 
 DESCRIPTION = """\
@@ -13,19 +16,63 @@ Show runs side by side: what differs in their configs, and what each measured.
 
 A folder of seeds counts as one; its values are mean and standard deviation over the finished runs. Where two are
 compared, the last column is the second less the first. Of one seed each, that says little.
+
+With --run, compare two images by that run: how alike their embeddings are, and whether that is above the threshold
+which its verification found best, so that they are taken for one class.
+"""
+EXAMPLES = """\
+examples:
+  lossbench compare runs/softmax_mnist runs/lgm_mnist
+  lossbench compare --run runs/lgm_mnist/seed-0 a.jpg b.jpg
 """
 
 
 @console.guarded
 def main(arguments, prog):
-    parser = console.parser(prog, DESCRIPTION)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, or folders that hold the seeds of one")
-    options = parser.parse_args(arguments)
+    parser = console.parser(prog, DESCRIPTION, EXAMPLES)
+    parser.add_argument(
+        "compared",
+        nargs="+",
+        metavar="RUN|IMAGE",
+        help="run folders, or folders that hold the seeds of one; with --run, two image files",
+    )
+    console.add_run(parser, required=False)
+    options = parser.parse_intermixed_args(arguments)
+    if options.run is None:
+        _runs(options.compared)
+    elif len(options.compared) == 2:
+        _images(options)
+    else:
+        parser.error(f"with --run, two images must be named, got {len(options.compared)}")
 
+
+def _images(options):
+    from lossbench import experiment
+
+    opened = open_run(options)
+    found = experiment.compare(opened, experiment.file_outputs(opened.model, options.compared, False)["embedding"])
+    rows = [["", "similarity", "threshold", "one class"]]
+    for one in found:
+        name = "cosine" if one.metric == "cosine" else "minus the distance"
+        threshold = "-" if one.threshold is None else f"{one.threshold:.4f}"
+        rows.append([name, f"{one.similarity:.4f}", threshold, {True: "yes", False: "no", None: "-"}[one.is_same]])
+    console.print_columns(rows)
+    if found[0].threshold is None:
+        way = f"lossbench eval --run {options.run} --checkpoint {options.checkpoint} --method verification"
+        print(f"There is no threshold yet. Find one: {way}", file=sys.stderr)
+    else:
+        print(f"The loss of this run compares by the first row. The thresholds are of its {found[0].split} images.")
+
+
+def _runs(paths):
     from lossbench import report
-    from lossbench.report import groups, metrics
+    from lossbench.report import groups
 
-    comparison = report.gather(options.runs)
+    for path in paths:
+        if os.path.isfile(path):
+            way_out = "To compare two images, name the run that sees them: --run RUN."
+            raise UserError(f"compare: {path} must be a run. {way_out}")
+    comparison = report.gather(paths)
     for run in comparison.runs:
         for problem in run.problems:
             print(f"{run.path}: {problem}", file=sys.stderr)
@@ -39,32 +86,4 @@ def main(arguments, prog):
     print("config")
     console.print_columns([["", *labels], *rows], indent="  ")
     finished = comparison.finished
-    measured = [[run.metrics for run in group.runs] for group in finished]
-    for checkpoint, split in metrics.parts([each for group in measured for each in group]):
-        print(f"\n{checkpoint} epoch, {split} images" if checkpoint == "last" else f"\n{checkpoint}, {split} images")
-        for table in metrics.tables(measured, checkpoint, split):
-            _print(table, finished)
-
-
-def _print(table, finished):
-    is_pair = len(finished) == 2
-    rows = [[f"{table.title}", *(f"{group.label}, n = {len(group.runs)}" for group in finished)]]
-    rows[0] += ["difference"] * is_pair
-    for column in table.columns:
-        means = [cell.mean for cell in column.cells]
-        row = [f"{column.title}{', %' * column.is_fraction}", *(_cell(column, cell) for cell in column.cells)]
-        if is_pair:
-            row.append(_signed(column, means[1] - means[0]) if None not in means else "")
-        rows.append(row)
-    console.print_columns(rows, indent="  ")
-
-
-def _cell(column, cell):
-    if cell.mean is None:
-        return "unavailable" if any(cell.reasons) else "-"
-    deviation = "" if cell.deviation is None else f" ± {column.written(cell.deviation)}"
-    return column.written(cell.mean) + deviation
-
-
-def _signed(column, difference):
-    return ("+" if difference > 0 else "") + column.written(difference)
+    print_tables([group.label for group in finished], [[run.metrics for run in group.runs] for group in finished])

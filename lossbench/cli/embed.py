@@ -12,6 +12,7 @@ DESCRIPTION = """\
 Write embeddings as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class prototypes (C, D).
 
 Of a split of the run's data; or of image files, which have a name (N,) in place of a label and need no data of the run.
+--keep keeps those of the training images in the run, by which predict.py --knn names the nearest ones without the data.
 """
 
 
@@ -20,7 +21,9 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     console.add_run(parser)
     parser.add_argument("--split", choices=SPLITS, help="default: test")
-    parser.add_argument("--out", required=True, metavar="FILE.npz", help="NumPy archive to write")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", metavar="FILE.npz", help="NumPy archive to write")
+    where.add_argument("--keep", action="store_true", help="keep those of the training images in the run")
     parser.add_argument(
         "images",
         nargs="*",
@@ -30,6 +33,8 @@ def main(arguments, prog):
     options = parser.parse_intermixed_args(arguments)
     if options.images and options.split:
         parser.error("--split must be left out where images are named")
+    if options.keep and (options.images or options.split):
+        parser.error("--keep is for the training images: leave images and --split out")
 
     from lossbench import experiment
 
@@ -42,5 +47,9 @@ def main(arguments, prog):
         return
     split = options.split or "test"
     opened = open_run(options)
+    if options.keep:
+        count, path = experiment.keep_training(opened, show=show)
+        print(f"{count:,} embeddings of the training images are kept: {path}")
+        return
     count = experiment.write_embeddings(opened, split, options.out, show=show)
     print(f"{count:,} embeddings of the {split} split: {options.out}")

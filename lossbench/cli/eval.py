@@ -6,11 +6,12 @@ import sys
 from fractions import Fraction
 
 from lossbench import console
+from lossbench.cli.metrics_table import print_tables
 from lossbench.cli.opening import open_run
 
 DESCRIPTION = """\
-Evaluate a trained run. No label reaches the network. Values are printed, and merged into the run's metrics.json; what
-the data cannot give is said in its place.
+Evaluate a trained run, or each of a folder of them, such as the seeds of one config. No label reaches the network.
+Values are printed, and merged into the run's metrics.json; what the data cannot give is said in its place.
 
 methods:
 """
@@ -18,6 +19,7 @@ EXAMPLES = """\
 examples:
   eval.py --run runs/lgm_mnist/seed-0 --method softmax --method knn
   eval.py --run runs/lgm_mnist/seed-0 --method all --json values.json
+  eval.py --run runs/lgm_mnist --method softmax                           (all its seeds; mean and deviation)
   eval.py --run runs/lgm_mnist_open/seed-0 --method verification          (images of the held-out classes)
   eval.py --run runs/lgm_mnist/seed-0 --method verification --pairs pairs.txt
   eval.py --run runs/lgm_mnist/seed-0 --method detection --method adversarial --epsilon 0.1 0.3 --limit 2000
@@ -34,7 +36,7 @@ def main(arguments, prog):
     meanings = {name: method.help for name, method in METHODS.items()}
     table = console.explained({**meanings, ALL: "all of them that the split can be asked for"})
     parser = console.parser(prog, DESCRIPTION + table, EXAMPLES)
-    console.add_run(parser)
+    console.add_run(parser, help="run folder that train.py wrote, or one that holds several")
     parser.add_argument(
         "--split",
         choices=SPLITS,
@@ -99,30 +101,40 @@ def main(arguments, prog):
         if key != "data.root" or not options.data_root:
             parser.error(f"data.root=DIR is all that may change of the config, got {options.moved}")
 
-    from lossbench import atomic
+    from lossbench import atomic, runs
 
-    opened = open_run(options)
-    methods = options.method or list(opened.model.evaluation.methods)
-    split = options.split or opened.split_for(methods)
-    methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
-    measured = opened.measure(
-        split,
-        methods,
-        per_class=options.per_class,
-        options=Options(
-            pairs=options.pairs,
-            pair_count=options.pair_count,
-            foreign=tuple(options.foreign),
-            epsilon=tuple(options.epsilon),
-            limit=options.limit,
-            max_memory_gb=options.max_memory_gb,
-            show=sys.stderr.isatty(),
-        ),
+    paths, measured = runs.find([options.run], "eval"), {}
+    asked = Options(
+        pairs=options.pairs,
+        pair_count=options.pair_count,
+        foreign=tuple(options.foreign),
+        epsilon=tuple(options.epsilon),
+        limit=options.limit,
+        max_memory_gb=options.max_memory_gb,
+        show=sys.stderr.isatty(),
     )
-    print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {split}:")
-    console.print_table(measured, opened.model.dataset.all_class_names)
+    for options.run in paths:
+        opened = open_run(options)
+        methods = options.method or list(opened.model.evaluation.methods)
+        split = options.split or opened.split_for(methods)
+        methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
+        found = opened.measure(split, methods, per_class=options.per_class, options=asked)
+        print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {split}:")
+        console.print_table(found, opened.model.dataset.all_class_names)
+        measured[options.run] = {options.checkpoint: {split: found}}
+    if len(paths) > 1:
+        _print_means(measured)
     if options.json:
-        atomic.write_json(options.json, measured)
+        atomic.write_json(options.json, found if len(paths) == 1 else {str(path): v for path, v in measured.items()})
+
+
+def _print_means(measured):
+    """Print mean and standard deviation over the seeds of each config."""
+    from lossbench.report import groups
+    from lossbench.runs import Run
+
+    found = groups.group(map(Run, measured))
+    print_tables([group.label for group in found], [[measured[run.path] for run in group.runs] for group in found])
 
 
 def _pair_count(text) -> int:

@@ -45,7 +45,7 @@ def main(arguments, prog):
     from lossbench import experiment
 
     paths = experiment.image_files(options.images) if options.images else []
-    opened = open_run(options, needs_data=False)
+    opened = open_run(options)
     exported = experiment.export(
         opened,
         options.out,

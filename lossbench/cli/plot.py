@@ -21,7 +21,9 @@ def main(arguments, prog):
 
     table = console.explained({name: picture.help for name, picture in pictures.KINDS.items()})
     parser = console.parser(prog, DESCRIPTION + table)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder that train.py wrote")
+    parser.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run folder that train.py wrote, or one that holds several"
+    )
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="what to draw (default: whatever the run can give)")
     parser.add_argument(
         "--checkpoint",
@@ -45,20 +47,21 @@ def main(arguments, prog):
     console.add_device(parser)
     options = parser.parse_args(arguments)
     kinds = _kinds(options.kinds, pictures.KINDS)
-    folders = _folders(options.runs, options.out, options.checkpoint)
 
     from tqdm import tqdm
 
     from lossbench import experiment, plots
-    from lossbench.runs import Run
+    from lossbench.runs import Run, find
 
+    paths = find(options.runs, "plot")
+    folders = _folders(paths, options.out, options.checkpoint)
     runs = [
         experiment.DrawnRun(Run(path), options.checkpoint, show=sys.stderr.isatty(), **console.opening(options))
-        for path in options.runs
+        for path in paths
     ]
     status = console.DONE
     with tqdm(total=len(runs) * len(kinds), unit="kind", disable=None, leave=False) as bar:
-        for path, run, folder in zip(options.runs, runs, folders):
+        for path, run, folder in zip(paths, runs, folders):
             written = 0
             for kind in kinds:
                 bar.set_description(kind)
@@ -87,9 +90,8 @@ def _kinds(asked, known):
     return list(dict.fromkeys(asked or known))
 
 
-def _folders(runs, out, checkpoint):
+def _folders(paths, out, checkpoint):
     """Return the folder of each run's pictures."""
-    paths = [pathlib.Path(run) for run in runs]
     if out is None:
         folders = [path / "plots" for path in paths]
     elif len(paths) == 1:
@@ -97,5 +99,7 @@ def _folders(runs, out, checkpoint):
     else:
         folders = [pathlib.Path(out, "-".join(path.resolve().parts[-2:])) for path in paths]
         if len(set(folders)) < len(folders):
-            raise UserError(f"plot: RUN must end in different names to be drawn into {out}, got {', '.join(runs)}.")
+            raise UserError(
+                f"plot: RUN must end in different names to be drawn into {out}, got {', '.join(map(str, paths))}."
+            )
     return folders if checkpoint == "last" else [folder / pathlib.Path(checkpoint).name for folder in folders]

@@ -13,11 +13,18 @@ Name the class of images with a trained run.
 A row per image: class, probability (softmax of the logits) and, for L-GM, the log density of the likeliest class, which
 is low for images unlike any that was trained on. The run folder alone is needed, not the data it was trained on.
 """
+EXAMPLES = """\
+examples:
+  predict.py --run runs/photos/seed-0 photo.jpg
+  predict.py --run runs/photos/seed-0 folder --top 3 --csv classes.csv
+  find . -name '*.png' | predict.py --run runs/photos/seed-0 -
+  predict.py --run runs/photos/seed-0 photo.jpg --knn 3       (after embed.py --run runs/photos/seed-0 --keep)
+"""
 
 
 @console.guarded
 def main(arguments, prog):
-    parser = console.parser(prog, DESCRIPTION)
+    parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     console.add_run(parser)
     parser.add_argument(
         "images",
@@ -25,20 +32,26 @@ def main(arguments, prog):
         metavar="IMAGE",
         help="image files or folders of them; - for names on the standard input",
     )
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="name the K likeliest classes (default: 1)")
+    parser.add_argument(
+        "--top", type=console.count, default=1, metavar="K", help="name the K likeliest classes (default: 1)"
+    )
+    parser.add_argument(
+        "--knn",
+        type=console.count,
+        default=0,
+        metavar="N",
+        help="name the N nearest training images, from embeddings that embed.py --keep has kept in the run",
+    )
     parser.add_argument(
         "--csv", metavar="FILE", help="also write a table there; what would be a formula gets an apostrophe"
     )
-    options = parser.parse_args(arguments)
-
-    if options.top < 1:
-        parser.error(f"--top must be at least 1, got {options.top}")
+    options = parser.parse_intermixed_args(arguments)
 
     from lossbench import experiment
 
     paths = experiment.image_files(options.images)
     opened = open_run(options)
-    rows = experiment.predict(opened, paths, top=options.top, show=sys.stderr.isatty())
+    rows = experiment.predict(opened, paths, top=options.top, nearest=options.knn, show=sys.stderr.isatty())
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]
     console.print_columns([columns, *text])

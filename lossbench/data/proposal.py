@@ -154,10 +154,9 @@ def _folders(root):
             found.append(f"{tree.shown(path, root)} is damaged ({error})")
     side, text = _size(sizes)
     least, most = min(counts, key=counts.get), max(counts, key=counts.get)
-    first = (
-        f"{files.count(len(paths), 'image')} of {len(classes):,} classes, {counts[least]:,} ({tree.text(least)}) to "
-    )
-    found.insert(0, f"{first}{counts[most]:,} ({tree.text(most)}); {text}")
+    spread = f"{counts[least]:,} ({tree.text(least)}) to {counts[most]:,} ({tree.text(most)})"
+    spread = spread if counts[least] < counts[most] else f"{counts[most]:,} each"
+    found.insert(0, f"{files.count(len(paths), 'image')} of {len(classes):,} classes, {spread}; {text}")
     channels = 1 if kinds == {True} else 3
     section = {"source": "folder", "root": str(root), "image_size": side, "channels": channels}
     if parts["test"] is None and parts["validation"] is None:

@@ -88,6 +88,7 @@ VERIFICATION = Method(
         Value("equal_error_rate", "equal error rate", -1),
         Value("accuracy", "accuracy", 1),
         Value("accuracy_std", "accuracy, standard deviation"),
+        Value("threshold", "threshold", unit=""),
         Value("tar_at_far_*", "TAR at FAR *", 1),
     ),
     needs_trained_classes=False,

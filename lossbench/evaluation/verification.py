@@ -77,8 +77,9 @@ def verify(score, same, *, false_accept_rates=FALSE_ACCEPT_RATES, folds: int = 1
     Returns
     -------
     dict
-        `same_pairs`, `different_pairs`, `area_under_roc`, `equal_error_rate`, `accuracy`, `accuracy_std` and
-        `tar_at_far_1e-1` and so on: numbers, or ``{"unavailable": reason}``; and `rule`, what a threshold means.
+        `same_pairs`, `different_pairs`, `area_under_roc`, `equal_error_rate`, `accuracy`, `accuracy_std`,
+        `threshold` (the best of all pairs) and `tar_at_far_1e-1` and so on: numbers, or ``{"unavailable": reason}``;
+        and `rule`, what a threshold means.
 
     Examples
     --------
@@ -100,6 +101,7 @@ def verify(score, same, *, false_accept_rates=FALSE_ACCEPT_RATES, folds: int = 1
     }
     accuracy = checks.attempt(accuracy_in_folds, score, same, folds)
     metrics["accuracy"], metrics["accuracy_std"] = (accuracy,) * 2 if isinstance(accuracy, dict) else accuracy
+    metrics["threshold"] = checks.attempt(best_threshold, score, same)
     for rate in false_accept_rates:
         name = _scientific(rate)
         if len(negative) and 1 / len(negative) > rate:
@@ -154,12 +156,33 @@ def accuracy_in_folds(score, same, folds: int = 10) -> tuple[float, float]:
                 " Let same and different pairs take turns in the list."
             )
         rest = np.setdiff1d(np.arange(len(score)), part, assume_unique=True)
-        threshold = _best_threshold(score[rest], same[rest])
+        threshold = _best(score[rest], same[rest])
         accuracies.append(np.mean((score[part] > threshold) == same[part]))
     return float(np.mean(accuracies)), float(np.std(accuracies))
 
 
-def _best_threshold(score, same):
+def best_threshold(score, same) -> float:
+    """Return the threshold at which most pairs are judged rightly, as `accuracy_in_folds` chooses it.
+
+    Raises
+    ------
+    Unavailable
+        If the best is to take all pairs for one class, or none, which is no finite threshold.
+
+    Examples
+    --------
+    >>> best_threshold([0.9, 0.2, 0.8, 0.4], [True, False, True, False])
+    0.6000000000000001
+    """
+    found = _best(np.asarray(score, np.float64), np.asarray(same).astype(bool))
+    if not np.isfinite(found):
+        raise checks.Unavailable(
+            "verification: a threshold must tell pairs apart, but the best takes all for the same."
+        )
+    return float(found)
+
+
+def _best(score, same):
     order = np.argsort(-score, kind="stable")
     falling = score[order]
     # Accepting the i highest is right for the same pairs among them and the different ones below.

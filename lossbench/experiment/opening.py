@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import pathlib
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from lossbench import _mxnet, checkpoint, data, evaluation
 from lossbench.errors import UserError
+from lossbench.experiment import neighbors
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_data import RunData
 from lossbench.experiment.subject import measure
@@ -145,7 +147,7 @@ def _find(run, which):
     return path
 
 
-def predict(opened: OpenedRun, paths, *, top=1, show=False) -> list[dict]:
+def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False) -> list[dict]:
     """Name the class of image files.
 
     Parameters
@@ -155,6 +157,8 @@ def predict(opened: OpenedRun, paths, *, top=1, show=False) -> list[dict]:
         Image files.
     top : int
         How many classes are named, the likeliest first.
+    nearest : int
+        How many of the nearest training images are named, from embeddings that the run keeps.
     show : bool
         Whether to show a progress bar on the standard error.
 
@@ -163,26 +167,37 @@ def predict(opened: OpenedRun, paths, *, top=1, show=False) -> list[dict]:
     list of dict
         A row per image: `image`, `class`, `probability` (softmax of the logits) and, for L-GM, `log_density` of the
         likeliest class (without the constant that all classes share). Further classes are `class_2`, `probability_2`
-        and so on.
+        and so on. Of a near training image `neighbor`, `neighbor_class`, and `cosine` or `distance`.
     """
     model = opened.model
+    training = neighbors.kept_training(opened) if nearest else None
     is_density = model.description()["metric"] == "density"
-    rows = []
-    for path, logits in zip(paths, _outputs(model, paths, show)["logits"].astype(np.float64)):
+    outputs, rows = file_outputs(model, paths, show), []
+    near = zip(*neighbors.nearest(opened, outputs["embedding"], training, nearest)) if training else repeat(((), ()))
+    for path, logits, found in zip(paths, outputs["logits"].astype(np.float64), near):
         probability = np.exp(logits - logits.max())
         probability /= probability.sum()
         row = {"image": str(path)}
         for place, one in enumerate(np.argsort(-logits, kind="stable")[:top], 1):
-            suffix = f"_{place}" if place > 1 else ""
+            suffix = _suffix(place)
             row[f"class{suffix}"] = model.dataset.class_names[one]
             row[f"probability{suffix}"] = float(probability[one])
             if is_density:
                 row[f"log_density{suffix}"] = float(logits[one])
+        for place, (one, value) in enumerate(zip(*found), 1):
+            suffix = _suffix(place)
+            row[f"neighbor{suffix}"] = str(training.name[one])
+            row[f"neighbor_class{suffix}"] = model.dataset.class_names[training.label[one]]
+            row[f"{neighbors.MEASURES[neighbors.measure(opened)]}{suffix}"] = float(value)
         rows.append(row)
     return rows
 
 
-def _outputs(model, paths, show) -> dict:
+def _suffix(place):
+    return f"_{place}" if place > 1 else ""
+
+
+def file_outputs(model, paths, show) -> dict:
     """Embedding and logits of image files, read in batches, so that any number of them fits the memory."""
     from tqdm import tqdm
 
@@ -202,5 +217,5 @@ def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
 
 def embed_files(opened: OpenedRun, paths, path, *, show=False) -> None:
     """Write the embeddings and logits of image files, their names and the class prototypes to an `.npz` file."""
-    outputs, prototypes = _outputs(opened.model, paths, show), opened.model.description()["prototypes"]
+    outputs, prototypes = file_outputs(opened.model, paths, show), opened.model.description()["prototypes"]
     write_arrays(path, {**outputs, "name": np.array([str(one) for one in paths]), "prototypes": prototypes})

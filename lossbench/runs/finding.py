@@ -8,12 +8,14 @@ from pathlib import Path
 from lossbench.errors import UserError
 
 
-def find(paths) -> list[Path]:
+def find(paths, command: str = "report") -> list[Path]:
     """Return the run folders that paths name: each itself, or all below it.
 
     Parameters
     ----------
     paths : iterable of path
+    command : str
+        Whose argument they are.
 
     Returns
     -------
@@ -28,7 +30,7 @@ def find(paths) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
+            raise UserError(f"{command}: RUN must be a run folder or one that holds runs, got {path}. There is none.")
         for run in list(_below(path)) or [path]:
             found.setdefault(run.resolve(), run)
     return list(found.values())

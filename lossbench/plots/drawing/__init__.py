@@ -6,6 +6,7 @@ from lossbench.plots.drawing.circle import unit_circle
 from lossbench.plots.drawing.confusion import confusion_matrix
 from lossbench.plots.drawing.curves import training_curves
 from lossbench.plots.drawing.embeddings import scatter
+from lossbench.plots.drawing.gallery import Tile, gallery
 from lossbench.plots.drawing.histograms import histograms, histograms_per_class
 from lossbench.plots.drawing.projection import Projection, tsne
 from lossbench.plots.drawing.regions import decision_regions
@@ -19,9 +20,11 @@ __all__ = [
     "CannotDraw",
     "Panel",
     "Projection",
+    "Tile",
     "animation",
     "confusion_matrix",
     "decision_regions",
+    "gallery",
     "histograms",
     "histograms_per_class",
     "roc",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import warnings
 from pathlib import Path
@@ -23,6 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 TEXT = "#222222"
 GRID = "#dddddd"
 FONT_SIZE = 11
+MOST_LETTERS = 24  # of a class name
 DOTS_PER_INCH = 150
 HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
 
@@ -106,12 +108,48 @@ def any_letters():
 def names(class_names, num_classes: int) -> list[str]:
     """Return the class names as matplotlib takes them for text, the class ids where there are none.
 
+    A name in letters that the font lacks would be boxes, all alike: the class id stands for it. A long one is shortened
+    in its middle, or it would leave no place for the picture.
+
     Examples
     --------
-    >>> names(["$1", "cat"], 2)
-    ['\\\\$1', 'cat']
+    >>> names(["$1", "cat", chr(0x732B)], 3)
+    ['\\\\$1', 'cat', 'class 2']
     """
-    return [plain(name) for name in (range(num_classes) if class_names is None else class_names)]
+    return [plain(short(name)) for name in legible(range(num_classes) if class_names is None else class_names)]
+
+
+def short(text: str, letters: int = MOST_LETTERS) -> str:
+    """Return a text of at most so many letters: its beginning and its end.
+
+    Examples
+    --------
+    >>> short("a_class_of_a_long_name", 12)
+    'a_clas\u2026_name'
+    """
+    return text if len(text) <= letters else f"{text[: letters // 2]}\u2026{text[letters // 2 + 1 - letters :]}"
+
+
+def legible(class_names) -> list[str]:
+    """Return the names that the font can write; `class <id>` in place of each other one."""
+    found = []
+    for number, name in enumerate(map(str, class_names)):
+        found.append(name if {ord(letter) for letter in name} <= _letters() else f"class {number}")
+    return found
+
+
+def font_file() -> str:
+    """Return the file of the font that figures are written in."""
+    from matplotlib.font_manager import FontProperties, findfont
+
+    return findfont(FontProperties())
+
+
+@functools.lru_cache(maxsize=1)
+def _letters() -> frozenset:
+    from matplotlib.font_manager import get_font
+
+    return frozenset(get_font(font_file()).get_charmap())
 
 
 def plain(text) -> str:

@@ -1,0 +1,97 @@
+"""The training images nearest to others: their embeddings, kept in the run where that was asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from lossbench.errors import UserError
+from lossbench.evaluation import checks, search
+from lossbench.runs import reading
+
+MEASURES = {"cosine": "cosine", "euclidean": "distance"}
+"""What numbers are called that say how near an image is."""
+_METHOD = "embedding"
+
+
+class Training(NamedTuple):
+    """The training images of a run as its network sees them, in their order."""
+
+    embedding: np.ndarray
+    label: np.ndarray
+    name: np.ndarray
+    """Paths below the data's root, or their numbers in the training split."""
+
+
+def keep_training(opened, *, show=False) -> tuple:
+    """Keep the embeddings of the training images in the run; returns how many, and the file."""
+    found = _computed(opened, show)
+    record = opened.run.evaluation_of(opened.checkpoint, opened.epoch, opened.step)
+    return len(found.label), opened.run.path / record.arrays("train", _METHOD, found._asdict())
+
+
+def training(opened, *, show=False) -> Training:
+    """The embeddings that the run keeps, else those of its training images, which are then read."""
+    return _kept(opened) or _computed(opened, show)
+
+
+def kept_training(opened) -> Training:
+    """The embeddings that the run keeps, so that the training images need not be there.
+
+    Raises
+    ------
+    UserError
+        If it keeps none of this checkpoint; the message says how to get them.
+    """
+    found = _kept(opened)
+    if found is None:
+        which = "" if opened.checkpoint == "last" else f" --checkpoint {opened.checkpoint}"
+        raise UserError(
+            f"run: {opened.run.path} must keep the embeddings of its training images, got none of this checkpoint. "
+            f"Keep them: lossbench embed --run {opened.run.path}{which} --keep"
+        )
+    return found
+
+
+def _kept(opened):
+    path = opened.run.evaluation / f"{opened.checkpoint}-train-{_METHOD}.npz"
+    if not path.exists():
+        return None
+    arrays = reading.arrays(path)
+    if not {"step", *Training._fields} <= arrays.keys() or arrays["step"] != opened.step:
+        return None
+    found = Training(*(arrays[name] for name in Training._fields))
+    size, count = opened.model.backbone.embedding_size, len(found.label)
+    if found.embedding.shape != (count, size) or found.name.shape != (count,) or found.name.dtype.kind != "U":
+        raise UserError(
+            f"{path} must hold {size} numbers, a label and a name for each image. Make it anew: embed --keep."
+        )
+    return found
+
+
+def _computed(opened, show):
+    images = opened.model.images("train")
+    names = np.arange(len(images)).astype(str) if images.names is None else images.names
+    outputs = opened.model.outputs(images, show=show)
+    return Training(outputs["embedding"], outputs["label"], names)
+
+
+def nearest(opened, embedding, found: Training, count: int) -> tuple:
+    """Return the rows of the nearest training images (N, count), nearest first, and how near they are (N, count).
+
+    By the cosine for a head that compares by it, else by the Euclidean distance: `measure(opened)`.
+    """
+    if count > len(found.label):
+        raise UserError(f"knn: N must be at most the number of training images, {len(found.label):,}, got {count:,}.")
+    metric = measure(opened)
+    reference, query = checks.embeddings("knn", train_embedding=found.embedding, embedding=embedding)
+    reference, query = search.in_metric(reference, metric), search.in_metric(query, metric)
+    rows, distances = zip(*((index, distance) for _, index, distance in search.nearest(reference, query, count)))
+    distance = np.concatenate(distances)
+    return np.concatenate(rows), 1 - distance**2 / 2 if metric == "cosine" else distance
+
+
+def measure(opened) -> str:
+    """What this run's embeddings are compared by: `cosine`, or the `euclidean` distance."""
+    return "cosine" if opened.model.description()["metric"] == "cosine" else "euclidean"
