@@ -103,7 +103,7 @@ def main(arguments, prog):
 
     from lossbench import atomic, runs
 
-    paths, measured = runs.find([options.run], "eval"), {}
+    paths, measured = runs.to_open([options.run]), {}
     asked = Options(
         pairs=options.pairs,
         pair_count=options.pair_count,

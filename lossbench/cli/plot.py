@@ -51,9 +51,9 @@ def main(arguments, prog):
     from tqdm import tqdm
 
     from lossbench import experiment, plots
-    from lossbench.runs import Run, find
+    from lossbench.runs import Run, to_open
 
-    paths = find(options.runs, "plot")
+    paths = to_open(options.runs)
     folders = _folders(paths, options.out, options.checkpoint)
     runs = [
         experiment.DrawnRun(Run(path), options.checkpoint, show=sys.stderr.isatty(), **console.opening(options))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -15,7 +15,8 @@ MEASURES = {"cosine": "cosine", "euclidean": "distance"}
 _METHOD = "embedding"
 
 
-class Training(NamedTuple):
+@dataclass(frozen=True)
+class Training:
     """The training images of a run as its network sees them, in their order."""
 
     embedding: np.ndarray
@@ -28,7 +29,7 @@ def keep_training(opened, *, show=False) -> tuple:
     """Keep the embeddings of the training images in the run; returns how many, and the file."""
     found = _computed(opened, show)
     record = opened.run.evaluation_of(opened.checkpoint, opened.epoch, opened.step)
-    return len(found.label), opened.run.path / record.arrays("train", _METHOD, found._asdict())
+    return len(found.label), opened.run.path / record.arrays("train", _METHOD, vars(found))
 
 
 def training(opened, *, show=False) -> Training:
@@ -59,9 +60,10 @@ def _kept(opened):
     if not path.exists():
         return None
     arrays = reading.arrays(path)
-    if not {"step", *Training._fields} <= arrays.keys() or arrays["step"] != opened.step:
+    names = [one.name for one in fields(Training)]
+    if not {"step", *names} <= arrays.keys() or arrays["step"] != opened.step:
         return None
-    found = Training(*(arrays[name] for name in Training._fields))
+    found = Training(*(arrays[name] for name in names))
     size, count = opened.model.backbone.embedding_size, len(found.label)
     if found.embedding.shape != (count, size) or found.name.shape != (count,) or found.name.dtype.kind != "U":
         raise UserError(

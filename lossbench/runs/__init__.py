@@ -10,7 +10,7 @@ True
 
 from __future__ import annotations
 
-from lossbench.runs.finding import find, shown
+from lossbench.runs.finding import find, shown, to_open
 from lossbench.runs.run import Evaluation, Run, write_arrays
 
-__all__ = ["Evaluation", "Run", "find", "shown", "write_arrays"]
+__all__ = ["Evaluation", "Run", "find", "shown", "to_open", "write_arrays"]

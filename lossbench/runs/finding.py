@@ -8,14 +8,17 @@ from pathlib import Path
 from lossbench.errors import UserError
 
 
-def find(paths, command: str = "report") -> list[Path]:
+def to_open(paths) -> list[Path]:
+    """Return the run folders that paths name, as `find`; one that is not there stands for itself, and opening it fails."""
+    return [run for path in map(Path, paths) for run in (find([path]) if path.is_dir() else [path])]
+
+
+def find(paths) -> list[Path]:
     """Return the run folders that paths name: each itself, or all below it.
 
     Parameters
     ----------
     paths : iterable of path
-    command : str
-        Whose argument they are.
 
     Returns
     -------
@@ -30,7 +33,7 @@ def find(paths, command: str = "report") -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"{command}: RUN must be a run folder or one that holds runs, got {path}. There is none.")
+            raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
         for run in list(_below(path)) or [path]:
             found.setdefault(run.resolve(), run)
     return list(found.values())

@@ -202,4 +202,4 @@ def test_a_folder_of_seeds_is_evaluated_and_drawn_seed_by_seed(call, tmp_path):
     out, _ = call("plot", "softmax", "--kinds", "training")
     assert out.splitlines() == [f"softmax/seed-{seed}/plots/training.png" for seed in (0, 1)]
     _, error = call("eval", "--run", "nowhere", status=2)
-    assert error == "eval: RUN must be a run folder or one that holds runs, got nowhere. There is none.\n"
+    assert error == "run: nowhere must be a run folder, but has no config.yaml. Name one that train.py wrote.\n"
