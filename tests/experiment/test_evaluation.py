@@ -165,7 +165,7 @@ def test_ids_of_image_folders_are_their_paths(run, outputs):
     model = experiment.open_run(run, device="cpu").model
     names = np.array([f"train/{number}.png" for number in range(len(model.dataset.holdout))])
     named = model.dataset.holdout.__class__(model.dataset.holdout.images, model.dataset.holdout.labels, names)
-    model.dataset = model.dataset.replace(holdout=named)
+    model.dataset.holdout = named
     (run / "pairs.txt").write_text("train/3.png train/5.png 1\n")
     options = Options(pairs=str(run / "pairs.txt"))
     pairs = Context(Subject(model), "holdout", options).listed_pairs
