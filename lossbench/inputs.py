@@ -80,7 +80,8 @@ def _embedding_rule(size) -> str:
 def _array(where: str, name: str, x):
     """Return an array or a symbol as one of `mx.nd` or `mx.sym`."""
     good = isinstance(x, (mx.nd.NDArray, mx.sym.Symbol))
-    require(good, where, name, "be an MXNet array", type(x).__name__, f"Call mx.nd.array({name}).")
+    way_out = f"Call mx.{'np' if mx.util.is_np_array() else 'nd'}.array({name})."
+    require(good, where, name, "be an MXNet array", type(x).__name__, way_out)
     return x.as_nd_ndarray()
 
 
