@@ -42,9 +42,9 @@ def flat_embedding(where: str, embedding, size):
     if embedding.context.device_type in LENT:
         embedding = embedding.as_in_context(mx.cpu())
     shape = embedding.shape
-    if len(shape) == 4 and shape[2:] == (1, 1):
-        embedding = embedding.reshape(shape[:2])
-    good = len(embedding.shape) == 2 and size in (None, shape[1])
+    if shape[2:] == (1, 1):
+        embedding, shape = embedding.reshape(shape[:2]), shape[:2]
+    good = len(shape) == 2 and size in (None, shape[1])
     require(good, where, "embedding", _embedding_rule(size), shape, FLATTEN)
     return embedding
 
@@ -58,15 +58,15 @@ def flat(where: str, embedding, label, size, num_classes) -> tuple:
     if isinstance(label, mx.sym.Symbol):
         return _flat_in_graph(where, _array(where, "embedding", embedding), label, size)
     embedding = flat_embedding(where, embedding, size)
-    batch_size = len(embedding)
-    if label.shape == (batch_size, 1):
+    batch_size, shape = len(embedding), label.shape
+    if shape == (batch_size, 1):
         label = label.reshape((batch_size,))
-    good = label.shape == (batch_size,)
-    require(good, where, "label", f"have shape ({batch_size},), {_ONE_EACH}", label.shape, CLASS_IDS)
+    elif shape != (batch_size,):
+        require(False, where, "label", f"have shape ({batch_size},), {_ONE_EACH}", shape, CLASS_IDS)
     for name, dtype, largest in EXACT:
-        good = label.dtype != dtype or (num_classes or 0) <= largest + 1
-        way_out = "Leave labels as integers or float32."
-        require(good, where, "label", f"have a type that holds {num_classes} classes", name, way_out)
+        if num_classes is not None and num_classes > largest + 1 and label.dtype == dtype:
+            way_out = "Leave labels as integers or float32."
+            require(False, where, "label", f"have a type that holds {num_classes} classes", name, way_out)
     return embedding, label.as_in_context(embedding.context)
 
 
@@ -79,9 +79,9 @@ def _embedding_rule(size) -> str:
 
 def _array(where: str, name: str, x):
     """Return an array or a symbol as one of `mx.nd` or `mx.sym`."""
-    good = isinstance(x, (mx.nd.NDArray, mx.sym.Symbol))
-    way_out = f"Call mx.{'np' if mx.util.is_np_array() else 'nd'}.array({name})."
-    require(good, where, name, "be an MXNet array", type(x).__name__, way_out)
+    if not isinstance(x, (mx.nd.NDArray, mx.sym.Symbol)):
+        way_out = f"Call mx.{'np' if mx.util.is_np_array() else 'nd'}.array({name})."
+        require(False, where, name, "be an MXNet array", type(x).__name__, way_out)
     return x.as_nd_ndarray()
 
 

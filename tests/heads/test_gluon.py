@@ -115,9 +115,21 @@ def test_a_model_cast_to_half_precision_keeps_its_loss_in_float32(dtype, compile
     for array, value in zip(model(x.astype(dtype), mx.nd.array(LABEL)), expected):
         assert array.dtype == np.float32
         np.testing.assert_allclose(array.asnumpy(), value, rtol=0.05, atol=0.05)
-    head = initialized(ArcFace(C, D))
     with pytest.raises(ValueError, match="ArcFace: `dtype` must be a float type, got 'int8'"):
-        head.cast("int8")
+        model.cast("int8")
+
+
+def test_parameters_of_another_type_than_the_block_are_refused(rng):
+    head = initialized(ArcFace(C, D))
+    head.weight.cast("float16")
+    for block in (head, Within(head)):
+        block.hybridize(block is not head)
+        with pytest.raises(
+            ValueError, match=r"ArcFace: `weight` must be float32, got 'float16'. Call cast\(\) of the block"
+        ):
+            block(images(rng), mx.nd.array(LABEL))
+    head.cast("float16")
+    assert head(images(rng), mx.nd.array(LABEL))[0].dtype == np.float32
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, pickle.dumps])
