@@ -234,7 +234,8 @@ class LossBlock(mx.gluon.HybridBlock):
     def forward(self, embedding, label):
         for name, parameter in _gluon.own_parameters(self).items():
             dtype, way_out = np.dtype(parameter.dtype), "Call cast() of the block, or of the network around it."
-            require(dtype == self._dtype, type(self).__name__, name, f"be {self._dtype}", dtype.name, way_out)
+            good = dtype == self._dtype or dtype.kind in "iu"
+            require(good, type(self).__name__, name, f"be {self._dtype}", dtype.name, way_out)
         sizes = getattr(self, "embedding_size", None), getattr(self, "num_classes", None)
         found = super().forward(*inputs.flat(type(self).__name__, embedding, label, *sizes))
         return inputs.as_given(embedding, found)

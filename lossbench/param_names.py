@@ -41,7 +41,8 @@ def fitting(where: str, shapes: dict, arrays: dict, allow_missing: bool = False,
         If a parameter is not there or has another shape, the block that is there has more, or there are several.
     """
     found = alike(shapes, arrays)
-    found = [one for one in found if all(arrays[key].shape == shapes[name] for name, key in one.items())] or found
+    whole = [one for one in found if all(_fits(arrays[key].shape, shapes[name]) for name, key in one.items())]
+    found = whole or found
     several, way_out = [next(iter(names.values())) for names in found], "Take its own file, of save_parameters()."
     require(len(found) < 2, where, next(iter(shapes)), "be there once", several, way_out)
     names = found[0] if found else {}
@@ -50,13 +51,19 @@ def fitting(where: str, shapes: dict, arrays: dict, allow_missing: bool = False,
         require(name in names or allow_missing, where, name, "be there", keys, other)
     for name, key in names.items():
         way_out = "For other classes or sizes, start with a new block, and load the backbone alone."
-        require(
-            arrays[key].shape == shapes[name], where, name, f"have shape {shapes[name]}", arrays[key].shape, way_out
-        )
+        shape, good = arrays[key].shape, _fits(arrays[key].shape, shapes[name])
+        require(good, where, name, f"have shape {shapes[name]}", shape, way_out)
     beginning = next((key.removesuffix(name) for name, key in names.items()), "")
     extra = [key for key in keys if key.startswith(beginning) and key not in names.values()]
     require(not extra or ignore_extra, where, ", ".join(extra), "be a parameter of the block", list(shapes), other)
     return {name: arrays[key] for name, key in names.items()}
+
+
+def _fits(shape: tuple, wanted) -> bool:
+    """Whether it is the shape that is wanted: None for any, a size of 0 or -1 where Gluon does not know it yet."""
+    return (
+        wanted is None or len(shape) == len(wanted) and all(own < 1 or own == size for size, own in zip(shape, wanted))
+    )
 
 
 def _beginnings(name: str, key: str) -> tuple[str, str]:

@@ -190,6 +190,31 @@ def test_files_of_other_names_are_loaded(tmp_path):
     other.load_parameters(str(tmp_path / "numpy"))
 
 
+class WithLayer(Softmax):
+    """A head with a layer that learns the size of its input from the first batch, and with a count."""
+
+    def setup(self):
+        super().setup()
+        with self.name_scope():
+            self.layer = nn.Dense(D)
+            self.count = self.params.get("count", shape=(1,), dtype="int32", init="ones", differentiable=False)
+
+    def loss(self, F, embedding, label, weight, count):
+        logits = F.broadcast_mul(
+            self.logits(F, self.layer(embedding), weight), F.cast(F.expand_dims(count, 0), "float32")
+        )
+        return self.cross_entropy(F, logits, label), logits
+
+
+def test_a_head_of_ones_own_may_have_layers_and_integers(rng, tmp_path):
+    head, other = initialized(WithLayer(C, D)), WithLayer(C, D)
+    x, label = images(rng), mx.nd.array(LABEL)
+    expected = head(x, label)[0].asnumpy()
+    head.save_parameters(str(tmp_path / "head"))
+    other.load_parameters(str(tmp_path / "head"))
+    np.testing.assert_array_equal(other(x, label)[0].asnumpy(), expected)
+
+
 def test_files_of_other_blocks_are_refused_by_name(tmp_path):
     file = str(tmp_path / "file")
     initialized(ArcFace(C, D)).save_parameters(file)
