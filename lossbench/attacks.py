@@ -169,7 +169,7 @@ class _Graph:
         if labels.max() >= count:
             raise UserError(f"attacks: `labels` must be class ids below {count}, got {labels.max()}.")
         image = mx.nd.array(images, ctx=self._device, dtype=self.dtype)
-        label = mx.nd.array(labels, ctx=self._device, dtype="float32")
+        label = mx.nd.array(labels, ctx=self._device, dtype="float64")
         given = {**self._arrays, "attacked_image": image, "attacked_label": label}
         image.attach_grad()
         with mx.autograd.record(train_mode=True):
@@ -195,7 +195,8 @@ def _traced(backbone, head, image):
 def _log_odds_of_a_mistake(logits, label):
     """Symbol (B,) of logits (B, C): the logarithm of the sum of exp over the wrong classes, minus the true logit."""
     sym = mx.sym
-    class_id = sym.reshape(sym.cast(sym.contrib.arange_like(logits, axis=1), dtype="float32"), shape=(1, -1))
+    row = sym.cast(sym.slice_axis(logits, axis=0, begin=0, end=1), dtype="float64")  # float32 has no 2**24 + 1
+    class_id = sym.reshape(sym.contrib.arange_like(row, axis=1), shape=(1, -1))
     is_true = sym.broadcast_equal(sym.reshape(label, shape=(-1, 1)), class_id)
     wrong = sym.where(is_true, sym.ones_like(logits) * -1e30, logits)
     largest = sym.BlockGrad(sym.max(wrong, axis=1, keepdims=True))

@@ -33,17 +33,15 @@ def check_labels(where: str, label, num_classes: int) -> None:
         )
 
 
-def label_index(F, label):
-    """Return labels of any type as float32, the index type that every operator takes: exact up to 2**24 classes."""
-    return F.cast(label, dtype="float32")
+def class_ids(F, label, num_classes: int):
+    """Return labels (B,) of any type as int64, and 1 for each that is a class id in [0, ``num_classes``), else 0.
 
-
-def known_labels(F, label, num_classes: int):
-    """Return 1 for every label (B,) that is a class id in [0, ``num_classes``), else 0.
-
-    ``pick`` and ``take`` clip an index, so that label 7 of 3 classes would train class 2.
+    Any other becomes class 0: ``pick`` and ``take`` clip an index, so that label 7 of 3 classes would train class 2. A
+    float32 label would train the class beside its own from 2**24 classes on.
     """
-    return (label >= 0) * (label <= num_classes - 1) * F.broadcast_equal(label, F.floor(label))
+    exact = F.cast(label, dtype="float64")
+    known = (exact >= 0) * (exact <= num_classes - 1) * F.broadcast_equal(exact, F.floor(exact))
+    return F.cast(F.where(known, exact, F.zeros_like(exact)), dtype="int64"), known
 
 
 def nan_unless(F, known, loss):
@@ -130,10 +128,9 @@ def true_class(F, values, label):
 def with_true_class(F, logits, label, value, num_classes: int):
     """Return the logits (B, C) with every row's entry of its label replaced by ``value`` (B,).
 
-    A scatter into the flattened array, whose backward pass is as cheap; labels must be known ones. The index is
-    float64, in which B C is exact.
+    A scatter into the flattened array, whose backward pass is as cheap; labels must be known ones.
     """
-    label = F.cast(label, dtype="float64")
+    label = F.cast(label, dtype="int64")
     index = label + num_classes * F.contrib.arange_like(label)
     replaced = F.contrib.index_copy(flat(F, logits), index, value)
     return F.reshape(replaced, shape=(-1, num_classes))
@@ -159,7 +156,7 @@ def _everywhere(F, number, x):
 
 
 def cross_entropy(F, logits, label, num_classes: int, smoothing: float = 0.0, focusing: float = 0.0):
-    r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,) as float32.
+    r"""Return the cross-entropy (B,) of logits (B, C) with labels (B,).
 
     .. math::
         L = (1 - p_y)^\gamma \left(\log \sum_j e^{z_j} - (1 - \epsilon) z_y - \frac{\epsilon}{C} \sum_j z_j\right)

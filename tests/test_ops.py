@@ -79,16 +79,20 @@ def test_labels_outside_give_nan_without_gradient():
     loss = mx.nd.array([1.0, 2.0, 3.0, 4.0, 5.0])
     loss.attach_grad()
     with mx.autograd.record():
-        found = ops.nan_unless(mx.nd, ops.known_labels(mx.nd, mx.nd.array([0, 2, 3, -1, 0.5]), 3), loss)
+        found = ops.nan_unless(mx.nd, ops.class_ids(mx.nd, mx.nd.array([0, 2, 3, -1, 0.5]), 3)[1], loss)
     found.backward()
     np.testing.assert_array_equal(found.asnumpy(), [1, 2, np.nan, np.nan, np.nan])
     assert loss.grad.asnumpy().tolist() == [1, 1, 0, 0, 0]
 
 
-def test_class_ids_beyond_float16_stay_exact():
-    """2049 is 2048 in float16."""
-    label = ops.label_index(mx.nd, mx.nd.array([2049, 70000, 2**24], dtype="int64"))
-    assert label.asnumpy().tolist() == [2049, 70000, 2**24]
+def test_class_ids_stay_whole_numbers():
+    """2049 is 2048 in float16, 2**24 + 1 is 2**24 in float32."""
+    given = [2049, 70000, 2**24 + 1, -1, 2**24 + 3]
+    for dtype in ("int32", "int64", "float64"):
+        label, known = ops.class_ids(mx.nd, mx.nd.array(given, dtype=dtype), 2**24 + 3)
+        assert label.asnumpy().tolist() == [2049, 70000, 2**24 + 1, 0, 0]
+        assert known.asnumpy().tolist() == [1, 1, 1, 0, 0]
+    assert ops.class_ids(mx.nd, mx.nd.array([7, 200], dtype="uint8"), 1000)[1].asnumpy().tolist() == [1, 1]
 
 
 def test_check_labels_names_the_first_wrong_one():

@@ -119,9 +119,7 @@ class Head(LossBlock):
         return dict(self._class_rows)
 
     def hybrid_forward(self, F, embedding, label, **parameters):
-        label = ops.label_index(F, label)
-        known = ops.known_labels(F, label, self.num_classes)
-        label = F.where(known, label, F.zeros_like(label))
+        label, known = ops.class_ids(F, label, self.num_classes)
         loss, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
         return ops.nan_unless(F, known, loss), logits
 

@@ -92,8 +92,8 @@ class ProxyAnchor(CosineHead):
 
     def _positive(self, F, exponent, label):
         """Return the mean (1,) over the classes of the batch, from the exponent (B,) of each image's own pair."""
-        label = F.cast(label, dtype=self._dtype)
         same = F.broadcast_equal(F.reshape(label, shape=(-1, 1)), F.reshape(label, shape=(1, -1)))
+        same = F.cast(same, dtype=self._dtype)
         pairs = F.broadcast_add((1 - same) * NOTHING, F.reshape(exponent, shape=(-1, 1)))
         share = 1 / sums(F, same)  # all images of a class together count once
         return F.reshape(F.sum(share * log_1_plus_sum(F, pairs)) / F.sum(share), shape=(1,))

@@ -89,21 +89,22 @@ class CenterLoss(Regularizer):
         return cls(num_classes, embedding_size, **options)
 
     def hybrid_forward(self, F, embedding, label, centers, loss_weight):
-        label, embedding = ops.label_index(F, label), F.cast(embedding, dtype=self._dtype)
-        known = ops.known_labels(F, label, self.num_classes)
+        label, known = ops.class_ids(F, label, self.num_classes)
+        embedding = F.cast(embedding, dtype=self._dtype)
         own = F.take(centers, label)
         distance = 0.5 * ops.flat(F, ops.row_sums(F, F.square(embedding - F.BlockGrad(own))))
         # Of value 0: the centers' part of the gradient, from which the embeddings and the loss weight are kept.
-        pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own))) * self._step_factor(F, label)
+        pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own))) * self._step_factor(F, label, known)
         penalty = F.broadcast_mul(loss_weight, distance) + (pull - F.BlockGrad(pull))
         return ops.nan_unless(F, known, penalty)
 
-    def _step_factor(self, F, label):
+    def _step_factor(self, F, label, known):
         """Return B / (1 + n_y) of every row, as (B,)."""
         same = F.broadcast_equal(F.expand_dims(label, axis=1), F.expand_dims(label, axis=0))
+        same = F.cast(F.broadcast_mul(same, F.cast(F.expand_dims(known, axis=0), dtype="int64")), dtype=self._dtype)
         count = ops.flat(F, ops.row_sums(F, same))
         batch_size = ops.flat(F, ops.row_sums(F, F.ones_like(same)))
-        return F.cast(batch_size, dtype=self._dtype) / (1 + F.cast(count, dtype=self._dtype))
+        return batch_size / (1 + count)
 
     def check_labels(self, label) -> None:
         ops.check_labels("CenterLoss", label, self.num_classes)

@@ -18,6 +18,7 @@ from lossbench.errors import UserError
 from lossbench.training.communication import ALONE
 from lossbench.training.parts import Parts
 
+FLOAT32_COUNTS_TO = 2**24
 _IN_FLIGHT = 4
 _NO_STEP = 1e9
 
@@ -59,8 +60,15 @@ class Objective(mx.gluon.HybridBlock):
         loss = loss * self._loss_weight if self._loss_weight else F.zeros_like(F.BlockGrad(loss))
         for regularizer in self.regularizers:
             loss = loss + regularizer(embedding, label)
-        right = F.BlockGrad(F.broadcast_equal(F.argmax(logits, axis=1), F.cast(place, "float32")))
-        return loss, right
+        return loss, F.BlockGrad(self._right(F, logits, place))
+
+    def _right(self, F, logits, label):
+        """Return 1 for each row (B,) whose largest logit is the label's, else 0."""
+        right = F.broadcast_equal(F.argmax(logits, axis=1), F.cast(label, "float32"))
+        if getattr(self.head, "num_classes", 0) <= FLOAT32_COUNTS_TO:
+            return right
+        # MXNet's argmax is float32, which has no class beyond: the label's logit must be the largest as well.
+        return right * F.broadcast_equal(F.max(logits, axis=1), F.pick(logits, label, axis=1))
 
     def named_parameters(self) -> dict:
         """`backbone.…`, `head.…`, `regularizers.<name>.…` -> Parameter: the names that patterns and checkpoints use."""
