@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import re
 import warnings
 
@@ -11,7 +12,7 @@ import numpy as np
 from lossbench import _gluon, inputs, param_names, signature
 from lossbench import params as params_room
 from lossbench._mxnet import mx
-from lossbench.options import is_count, require
+from lossbench.options import MOST_NUMBERS, is_count, require
 
 
 def check_sizes(where: str, num_classes, embedding_size) -> tuple[int, int]:
@@ -21,7 +22,15 @@ def check_sizes(where: str, num_classes, embedding_size) -> tuple[int, int]:
     require(
         is_count(embedding_size), where, "embedding_size", rule, embedding_size, "It is the backbone's output size."
     )
+    check_array(where, num_classes, embedding_size)
     return int(num_classes), int(embedding_size)
+
+
+def check_array(where: str, *sizes: int) -> None:
+    """Raise the error of class parameters that MXNet has no array for; the first size is the number of classes."""
+    rest = " x ".join(map(str, sizes[1:]))
+    rule, way_out = f"be less than 2^31 / ({rest})", "MXNet has no larger arrays: take a smaller embedding."
+    require(math.prod(sizes) <= MOST_NUMBERS, where, "num_classes", rule, sizes[0], way_out)
 
 
 def initializer(where: str, chosen, default):

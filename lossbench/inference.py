@@ -46,7 +46,58 @@ class Scorer:
         return embedding
 
 
-def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=None, progress: bool = False) -> dict:
+class Logits:
+    """Logits (N, C) of embeddings (N, D), computed from them where they are asked for: all together fit no memory.
+
+    Parameters
+    ----------
+    head : Head
+        Its parameters must still be those of the embeddings when logits are asked for.
+    embedding : (N, D) array
+    num_classes : int
+    max_memory_bytes : int
+        Bound on what a part takes.
+    device : mx.Context
+    """
+
+    _ARRAYS = 4  # of the size of the logits in a pass through the head, and one that is looked at
+
+    def __init__(self, head, embedding, num_classes: int, max_memory_bytes: int, device):
+        self._head, self._embedding, self._device = head, embedding, device
+        self._max_memory_bytes = max_memory_bytes
+        self.shape = len(embedding), num_classes
+
+    def __len__(self):
+        return len(self._embedding)
+
+    def of(self, embedding):
+        """Return the logits of other embeddings."""
+        return Logits(self._head, embedding, self.shape[1], self._max_memory_bytes, self._device)
+
+    def __getitem__(self, rows):
+        return self.of(self._embedding[rows])
+
+    def parts(self):
+        """Yield consecutive rows, as arrays."""
+        count = max(1, self._max_memory_bytes // (4 * self._ARRAYS * self.shape[1]))
+        for start in range(0, len(self), count):
+            with mx.autograd.pause(train_mode=False):
+                embedding = mx.nd.array(self._embedding[start : start + count], ctx=self._device)
+                yield self._head.predict(embedding).asnumpy().astype(np.float32, copy=False)
+
+
+def outputs(
+    backbone,
+    head,
+    split,
+    mean,
+    std,
+    batch_size: int = 256,
+    devices=None,
+    progress: bool = False,
+    num_classes: int = 0,
+    max_memory_bytes: float = np.inf,
+) -> dict:
     r"""Return the embedding and the logits of every image of a split, in its order.
 
     An image enters the network as :math:`(p / 255 - \mathrm{mean}) / \mathrm{std}`, per channel and without
@@ -68,6 +119,10 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
         Batches take turns on them. Default: the CPU.
     progress : bool
         Whether to show a progress bar on the standard error.
+    num_classes : int
+        C, where the logits may be too many.
+    max_memory_bytes : float
+        Logits that take more are `Logits`, computed part by part.
 
     Returns
     -------
@@ -89,6 +144,7 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
     mean, std = (np.asarray(value, np.float64).reshape(-1, 1, 1) for value in (mean, std))
     white = 255 if split.images.dtype == np.uint8 else 1
     factor, offset = (1 / (white * std)).astype(np.float32), (mean / std).astype(np.float32)
+    in_parts = 4 * count * num_classes > max_memory_bytes
     embedding, logits = [], []
     starts = range(0, count, batch_size)
     with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar:
@@ -97,20 +153,21 @@ def outputs(backbone, head, split, mean, std, batch_size: int = 256, devices=Non
             for start, device in zip(starts[turn : turn + len(devices)], devices):
                 images = np.multiply(split.images[start : start + batch_size], factor, dtype=np.float32)
                 images -= offset
-                pending.append(_forward(backbone, head, images, device))
+                pending.append(_forward(backbone, None if in_parts else head, images, device))
             # Read before the next turn: a statically allocated network writes its next result into the same memory.
             for one_embedding, one_logits in pending:
                 embedding.append(one_embedding.asnumpy().astype(np.float32, copy=False))
-                logits.append(one_logits.asnumpy().astype(np.float32, copy=False))
+                if not in_parts:
+                    logits.append(one_logits.asnumpy().astype(np.float32, copy=False))
                 bar.update(len(embedding[-1]))
-    return {
-        "embedding": np.concatenate(embedding),
-        "logits": np.concatenate(logits),
-        "label": np.asarray(split.labels),
-    }
+    embedding = np.concatenate(embedding)
+    all_logits = (
+        Logits(head, embedding, num_classes, int(max_memory_bytes), devices[0]) if in_parts else np.concatenate(logits)
+    )
+    return {"embedding": embedding, "logits": all_logits, "label": np.asarray(split.labels)}
 
 
 def _forward(backbone, head, images, device):
     with mx.autograd.pause(train_mode=False):
         embedding = backbone(mx.nd.from_numpy(images).as_in_context(device))
-        return embedding, head.predict(embedding)
+        return embedding, head and head.predict(embedding)

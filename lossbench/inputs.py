@@ -14,14 +14,14 @@ import numpy as np
 from lossbench._gluon import BFLOAT16, is_numpy
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
-from lossbench.options import require
+from lossbench.options import MOST_NUMBERS, require
 
 FLATTEN = "Flatten or project the backbone's output."
 CLASS_IDS = "Pass class ids, not one-hot rows: label.argmax(axis=1)."
 # Where the workers of a DataLoader leave arrays: memory of the CPU to read from, which no parameter is in.
 LENT = ("cpu_shared", "cpu_pinned")
 # The largest whole number up to which a type has them all.
-EXACT = (("float16", np.dtype("float16"), 2048), ("bfloat16", BFLOAT16, 256))
+EXACT = (("float16", np.dtype("float16"), 2048), ("bfloat16", BFLOAT16, 256), ("float32", np.dtype("float32"), 2**24))
 
 
 def as_given(x, found):
@@ -65,8 +65,12 @@ def flat(where: str, embedding, label, size, num_classes) -> tuple:
         require(False, where, "label", f"have shape ({batch_size},), {_ONE_EACH}", shape, CLASS_IDS)
     for name, dtype, largest in EXACT:
         if num_classes is not None and num_classes > largest + 1 and label.dtype == dtype:
-            way_out = "Leave labels as integers or float32."
+            way_out = "Leave labels as integers."
             require(False, where, "label", f"have a type that holds {num_classes} classes", name, way_out)
+    most = MOST_NUMBERS // (num_classes or 1)
+    if batch_size > most:
+        way_out = "MXNet has no array of 2^31 numbers: take smaller batches."
+        require(False, where, "embedding", f"have at most {most} rows", batch_size, way_out)
     return embedding, label.as_in_context(embedding.context)
 
 

@@ -30,6 +30,9 @@ class BadOption(UserError):
         self.name, self.rule, self.value, self.way_out = name, rule, value, way_out
 
 
+MOST_NUMBERS = 2**31 - 1  # of an MXNet array
+
+
 def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
     """Whether ``value`` is a finite number in [low, high)."""
     is_real = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)

@@ -6,6 +6,7 @@ import pytest
 from lossbench import inference
 from lossbench._mxnet import mx
 from lossbench.data import transforms
+from lossbench.evaluation import calibration, classification, likelihood
 
 MEAN, STD = (0.5, 0.3), (0.25, 0.2)
 
@@ -133,3 +134,20 @@ def test_errors(model, split):
         inference.outputs(*model, empty, MEAN, STD)
     with pytest.raises(ValueError, match="inference: `batch_size` must be at least 1, got 0"):
         inference.outputs(*model, split, MEAN, STD, batch_size=0)
+
+
+def test_logits_of_very_many_classes_are_computed_part_by_part(model, split):
+    backbone, head = model
+    whole = inference.outputs(backbone, head, split, MEAN, STD, num_classes=4)
+    found = inference.outputs(backbone, head, split, MEAN, STD, num_classes=4, max_memory_bytes=4 * 4 * 4 * 5)
+    np.testing.assert_array_equal(found["embedding"], whole["embedding"])
+    logits = found["logits"]
+    assert isinstance(logits, inference.Logits)
+    assert logits.shape == (len(logits), 4) == (23, 4)
+    assert [len(part) for part in logits.parts()] == [5, 5, 5, 5, 3]
+    np.testing.assert_allclose(np.concatenate([*logits.parts()]), whole["logits"], rtol=1e-5, atol=1e-6)
+    ids = np.array([22, 3, 3])
+    np.testing.assert_allclose(np.concatenate([*logits[ids].parts()]), whole["logits"][ids], rtol=1e-5, atol=1e-6)
+    for function in (classification.predict, calibration.decide, likelihood.max_log_density, likelihood.log_odds):
+        for one, other in zip(np.atleast_2d(function(logits)), np.atleast_2d(function(whole["logits"]))):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

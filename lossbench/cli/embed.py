@@ -11,6 +11,7 @@ SPLITS = ("test", "validation", "train", "holdout")
 DESCRIPTION = """\
 Write embeddings as a NumPy archive: arrays embedding (N, D), logits (N, C), label (N,) and the class prototypes (C, D).
 
+Logits that would exceed evaluation.max_memory_gb are left out.
 Of a split of the run's data; or of image files, which have a name (N,) in place of a label and need no data of the run.
 --keep keeps those of the training images in the run, by which predict.py --knn names the nearest ones without the data.
 """

@@ -58,10 +58,8 @@ def _rates(config: Any) -> None:
 
 
 def _array_sizes(config: Any) -> None:
-    for key, size, factors in memory.arrays(config):
-        if size > memory.MOST_NUMBERS:
-            text = f"must make arrays of less than 2^31 numbers, got {size:,} ({factors})"
-            raise rule(f"{text}. MXNet has no larger ones: take less of one", *key.split("."))
+    for key, text in memory.too_large(config):
+        raise rule(text, *key.split("."))
 
 
 def annealable(config: Any) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from typing import Any, Optional
 
 from lossbench.config.data import SyntheticData
 from lossbench.config.errors import ConfigError
+from lossbench.options import MOST_NUMBERS
 
-MOST_NUMBERS = 2**31 - 1  # of an MXNet array
 _COPIES = 4  # of a parameter: value, gradient, what the optimizer keeps, and the copy that scores
 
 
-def arrays(config: Any) -> Iterator[tuple[str, int, str]]:
-    """The large arrays: the key that most decides each, how many numbers it has, and their factors."""
-    batch, classes = config.data.batch_size, config.data.classes() or 2
+def arrays(config: Any, classes: int = 0) -> Iterator[tuple[str, int, str]]:
+    """The large arrays: the key that most decides each, how many numbers it has, and their factors.
+
+    `classes` is how many there are, where that is known from the data.
+    """
+    batch, classes = config.data.batch_size, classes or config.data.classes() or 2
     computed = computed_classes(config, classes)
     embedding = config.backbone.embedding_size or 1
     yield "data.batch_size", *_product(f"{batch} images", batch, *_image(config.data))
@@ -29,6 +32,20 @@ def computed_classes(config: Any, classes: int) -> int:
     """How many of the classes a step computes: `head.sample` of them, and at least those that its images may have."""
     images = config.data.batch_size * config.trainer.accumulate_steps
     return min(classes, max(math.ceil(config.head.sample * classes), images))
+
+
+def too_large(config: Any, classes: int = 0) -> Iterator[tuple[str, str]]:
+    """The arrays that MXNet does not have: the key of each, and what is said of it."""
+    for key, size, factors in arrays(config, classes):
+        if size > MOST_NUMBERS:
+            text = f"must make arrays of less than 2^31 numbers, got {size:,} ({factors})"
+            yield key, f"{text}. MXNet has no larger ones: take less of one"
+
+
+def require_arrays(config: Any, classes: int) -> None:
+    """Raise `ConfigError` where the number of classes, read from the data, makes an array too large."""
+    for key, text in too_large(config, classes):
+        raise ConfigError(f"config {config.name}: {key}: {text}.")
 
 
 def require_enough(config: Any, available: Optional[int] = None) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from lossbench.errors import UserError
 from lossbench.evaluation import checks, search
+from lossbench.evaluation.rows import by_parts
 
 BINS = 15
 
@@ -62,6 +63,7 @@ def reliability(confidence, right, bins: int = BINS) -> dict:
     }
 
 
+@by_parts
 def decide(logits, max_memory_bytes: int = search.MAX_MEMORY_BYTES) -> tuple[np.ndarray, np.ndarray]:
     """Return the class of the largest logit (N,) and its softmax probability (N,) in float64.
 

@@ -6,8 +6,10 @@ import numpy as np
 
 from lossbench.errors import UserError
 from lossbench.evaluation import checks
+from lossbench.evaluation.rows import by_parts
 
 
+@by_parts
 def predict(logits) -> np.ndarray:
     """Return the class of the largest logit of each row; of equal ones, the lowest class id.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench.evaluation import checks, neighbors, roc, search
+from lossbench.evaluation.rows import by_parts
 
 SCORES = {
     "log_density": "log density",
@@ -18,6 +19,7 @@ SCORES = {
 """Name of a score -> what people call it."""
 
 
+@by_parts
 def max_log_density(logits) -> np.ndarray:
     """Return the largest class log density of each image, L-GM's likelihood of it under its nearest class.
 
@@ -44,6 +46,7 @@ def max_log_density(logits) -> np.ndarray:
     return logits.max(axis=1).astype(np.float64)
 
 
+@by_parts
 def log_odds(logits) -> np.ndarray:
     r"""Return the log odds of the largest softmax probability of each image.
 

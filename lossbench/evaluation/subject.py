@@ -22,7 +22,10 @@ class Subject(Protocol):
         """The images of `train`, `validation`, `test` or `holdout`, with `images`, `labels` and `names`."""
 
     def outputs(self, images, show: bool) -> dict:
-        """`embedding` (N, D), `logits` (N, C) and `label` (N,) of images, without augmentation, as NumPy arrays."""
+        """`embedding` (N, D), `logits` (N, C) and `label` (N,) of images, without augmentation, as NumPy arrays.
+
+        Logits that would exceed `max_memory_gb` are computed part by part: see `rows`.
+        """
 
     def description(self) -> dict:
         """`prototypes` (C, D), `metric` and `score`: the head's, or those of the regularizer that learned centers."""

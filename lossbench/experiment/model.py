@@ -32,6 +32,7 @@ class Model:
     """
 
     def __init__(self, settings, dataset, devices, *, for_training=False):
+        memory.require_arrays(settings, dataset.num_classes)
         self.dataset, self.devices = dataset, devices
         self.source, self.evaluation = settings.data.source, settings.evaluation
         self._backbone_section, self._head_section, self._optimizer = (
@@ -191,7 +192,10 @@ class Model:
         return images
 
     def outputs(self, images, *, show=False) -> dict:
-        """Embedding, logits and label of a split, in its order; no label reaches the network."""
+        """Embedding, logits and label of a split, in its order; no label reaches the network.
+
+        Logits that would exceed `evaluation.max_memory_gb` are computed part by part, by the parameters of the moment.
+        """
         self._scorer.take_over(self.backbone, self.head)
         return inference.outputs(
             self._scorer.backbone,
@@ -202,6 +206,8 @@ class Model:
             batch_size=self.evaluation.batch_size,
             devices=self.devices,
             progress=show,
+            num_classes=self.dataset.num_classes,
+            max_memory_bytes=1e9 * self.evaluation.max_memory_gb,
         )
 
     def training_embedding(self, images):

@@ -15,6 +15,7 @@ from lossbench.experiment import neighbors
 from lossbench.experiment.model import Model
 from lossbench.experiment.run_data import RunData
 from lossbench.experiment.subject import measure
+from lossbench.inference import Logits
 from lossbench.runs import Run, write_arrays
 from lossbench.training.position import Position
 
@@ -174,7 +175,7 @@ def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False) -> list[d
     is_density = model.description()["metric"] == "density"
     outputs, rows = file_outputs(model, paths, show), []
     near = zip(*neighbors.nearest(opened, outputs["embedding"], training, nearest)) if training else repeat(((), ()))
-    for path, logits, found in zip(paths, outputs["logits"].astype(np.float64), near):
+    for path, logits, found in zip(paths, _rows(outputs["logits"]), near):
         probability = np.exp(logits - logits.max())
         probability /= probability.sum()
         row = {"image": str(path)}
@@ -205,17 +206,30 @@ def file_outputs(model, paths, show) -> dict:
     for start in tqdm(range(0, len(paths), size), desc="images", unit=" batches", disable=not show):
         images = data.read_images(paths[start : start + size], shape, model.dataset.background)
         parts.append(model.outputs(data.Split(images, np.zeros(len(images), np.int32))))
-    return {name: np.concatenate([part[name] for part in parts]) for name in ("embedding", "logits")}
+    embedding, logits = (np.concatenate([part["embedding"] for part in parts]), [part["logits"] for part in parts])
+    in_parts = isinstance(logits[0], Logits)
+    return {"embedding": embedding, "logits": logits[0].of(embedding) if in_parts else np.concatenate(logits)}
+
+
+def _rows(logits):
+    """Yield the logits (C,) of each image, float64."""
+    for part in logits.parts() if isinstance(logits, Logits) else [logits]:
+        yield from part.astype(np.float64)
 
 
 def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
     """Write a split's embeddings, logits, labels and the class prototypes to an `.npz` file; returns how many."""
     outputs = opened.model.outputs(opened.model.images(split), show=show)
-    write_arrays(path, {**outputs, "prototypes": opened.model.description()["prototypes"]})
+    write_arrays(path, {**_kept(outputs), "prototypes": opened.model.description()["prototypes"]})
     return len(outputs["label"])
 
 
 def embed_files(opened: OpenedRun, paths, path, *, show=False) -> None:
     """Write the embeddings and logits of image files, their names and the class prototypes to an `.npz` file."""
     outputs, prototypes = file_outputs(opened.model, paths, show), opened.model.description()["prototypes"]
-    write_arrays(path, {**outputs, "name": np.array([str(one) for one in paths]), "prototypes": prototypes})
+    write_arrays(path, {**_kept(outputs), "name": np.array([str(one) for one in paths]), "prototypes": prototypes})
+
+
+def _kept(outputs) -> dict:
+    """The outputs without logits that would fit no memory."""
+    return {name: array for name, array in outputs.items() if not isinstance(array, Logits)}

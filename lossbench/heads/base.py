@@ -9,7 +9,7 @@ import numpy as np
 
 from lossbench import _gluon, inputs, ops
 from lossbench._mxnet import mx
-from lossbench.block import LossBlock, check_sizes, initializer, with_parameters_of_nd
+from lossbench.block import LossBlock, check_array, check_sizes, initializer, with_parameters_of_nd
 from lossbench.heads import bounds
 from lossbench.options import Count, Flag, Number, require
 
@@ -103,6 +103,7 @@ class Head(LossBlock):
 
     def _register_rows(self, name: str, rows: int, rest: tuple, **options):
         """Register a parameter (C rows, *rest), in which the rows of a class follow one another."""
+        check_array(type(self).__name__, self.num_classes, rows, *rest)
         self._class_rows[name] = rows
         with self.name_scope():
             parameter = self.params.get(name, shape=(self.num_classes * rows, *rest), **options)

@@ -94,14 +94,16 @@ class CenterLoss(Regularizer):
         own = F.take(centers, label)
         distance = 0.5 * ops.flat(F, ops.row_sums(F, F.square(embedding - F.BlockGrad(own))))
         # Of value 0: the centers' part of the gradient, from which the embeddings and the loss weight are kept.
-        pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own))) * self._step_factor(F, label, known)
+        counted = F.where(known, label, -F.ones_like(label))
+        pull = 0.5 * ops.flat(F, ops.row_sums(F, F.square(F.BlockGrad(embedding) - own)))
+        pull = pull * self._step_factor(F, counted)
         penalty = F.broadcast_mul(loss_weight, distance) + (pull - F.BlockGrad(pull))
         return ops.nan_unless(F, known, penalty)
 
-    def _step_factor(self, F, label, known):
+    def _step_factor(self, F, label):
         """Return B / (1 + n_y) of every row, as (B,)."""
         same = F.broadcast_equal(F.expand_dims(label, axis=1), F.expand_dims(label, axis=0))
-        same = F.cast(F.broadcast_mul(same, F.cast(F.expand_dims(known, axis=0), dtype="int64")), dtype=self._dtype)
+        same = F.cast(same, dtype=self._dtype)
         count = ops.flat(F, ops.row_sums(F, same))
         batch_size = ops.flat(F, ops.row_sums(F, F.ones_like(same)))
         return batch_size / (1 + count)

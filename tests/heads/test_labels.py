@@ -1,5 +1,7 @@
 """Class ids that float32 does not have."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -21,13 +23,10 @@ def with_gradient(block, *arguments):
     return found
 
 
-@pytest.mark.parametrize(
-    ("head", "name"),
-    [(heads.Softmax(C, 1, weight_initializer="zeros"), "weight"), (heads.LGM(C, 1, weight_initializer="zeros"), "mean")],
-    ids=["softmax", "lgm"],
-)
+@pytest.mark.parametrize(("head", "name"), [(heads.Softmax, "weight"), (heads.LGM, "mean")], ids=["softmax", "lgm"])
 def test_a_class_beyond_float32_is_trained_itself(head, name):
     """With all classes alike, the one that the gradient draws is the label's."""
+    head = head(C, 1, weight_initializer="zeros")
     embedding = mx.nd.array([[2.0]])
     loss, _ = with_gradient(head, embedding, LABELS)
     gradient = getattr(head, name).grad()
@@ -70,3 +69,22 @@ def test_a_right_answer_of_a_class_beyond_float32_is_counted():
         logits[:] = 0
         logits[0, largest] = 1
         assert objective(logits, LABELS)[1].asscalar() == right
+
+
+def test_labels_that_float32_cannot_hold_are_refused():
+    head = heads.Softmax(2**24 + 2, 1)
+    text = "Softmax: `label` must have a type that holds 16777218 classes, got 'float32'. Leave labels as integers."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        head(mx.nd.ones((1, 1)), mx.nd.array([1]))
+
+
+def test_arrays_that_mxnet_does_not_have_are_refused():
+    text = "Softmax: `num_classes` must be less than 2^31 / (128), got 16777216. MXNet has no larger arrays"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        heads.Softmax(2**24, 128)
+    with pytest.raises(ValueError, match=r"ArcFace: `num_classes` must be less than 2\^31 / \(3 x 64\), got 16777216."):
+        heads.ArcFace(2**24, 64, sub_centers=3)
+    head = heads.Softmax(2**20, 1)
+    text = "Softmax: `embedding` must have at most 2047 rows, got 2048. MXNet has no array of 2^31 numbers"
+    with pytest.raises(ValueError, match=re.escape(text)):
+        head(mx.nd.ones((2048, 1)), mx.nd.zeros((2048,), dtype="int32"))
