@@ -8,6 +8,7 @@ from lossbench.cli import (
     benchmark_evaluation,
     benchmark_heads,
     benchmark_load,
+    benchmark_ranks,
     benchmark_scaling,
     benchmark_train,
 )
@@ -22,6 +23,7 @@ KINDS = {
     "evaluation": benchmark_evaluation,
     "scaling": benchmark_scaling,
     "classes": benchmark_classes,
+    "ranks": benchmark_ranks,
     "load": benchmark_load,
 }
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from lossbench import checkpoint
@@ -121,6 +122,19 @@ def test_two_ranks_write_the_run_of_two_devices(undisturbed, folder):
     assert_same(final(run), final(folder / RUN))
     assert json.loads((run / "metrics.json").read_text()) == json.loads((folder / RUN / "metrics.json").read_text())
     assert len(json.loads((run / "environment.json").read_text())["hosts"]) == 2
+
+
+def test_two_ranks_of_64_images_train_as_one_of_128(folder):
+    """Without batch normalization, over 20 steps."""
+    few = ("backbone={name: lenet, embedding_size: 8}", "data.batch_size=128", "trainer.accumulate_steps=1")
+    few += ("trainer.checkpoint_every_steps=null", "trainer.max_steps=20")
+    ended(start(folder, "--run-dir", RUN, *few), 0)
+    command = [sys.executable, ROOT / "scripts" / "train.py", "--config", "tiny.yaml", "--run-dir", "one", *few]
+    subprocess.run(command, check=True, cwd=folder, env=environment(), capture_output=True)
+    (step, two, _, _), (other_step, one, _, _) = final(folder / RUN), final(folder / "one")
+    assert step == other_step == "step-00000020"
+    for name, value in one.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_ranks_that_are_stopped_or_killed_end_the_job_and_a_resume_has_the_same_bits(undisturbed, folder):

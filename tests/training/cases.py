@@ -3,6 +3,7 @@
 import numpy as np
 
 from lossbench._mxnet import mx
+from lossbench.experiment import distributed
 from lossbench.heads import Softmax
 from lossbench.regularizers import CenterLoss
 from lossbench.training import loop, optimizers, step
@@ -50,6 +51,7 @@ CASES = {
     "uneven": {"normalized": True, "regularizers": True, "batch_size": 26},
     "empty": {"normalized": True, "regularizers": True, "batch_size": 29},  # the last batch has 2 images
     "adam": {"optimizer": "adamw"},
+    "unlike": {"regularizers": True, "unlike": True},
     "sampled": {"regularizers": True, "batch_size": 10, "accumulate_steps": 2, "computed": 4},
 }
 
@@ -65,11 +67,15 @@ def trained(
     clip_global_norm=None,
     optimizer="nag",
     computed=None,
+    unlike=False,
     epochs=3,
     read=-1,
 ):
-    """Train, and return the parameters on a device (the last) and the history, as NumPy arrays by name."""
-    mx.random.seed(5)
+    """Train, and return the parameters on a device (the last) and the history, as NumPy arrays by name.
+
+    `unlike` has every rank draw other parameters, before rank 0 gives them its own.
+    """
+    mx.random.seed(5 + unlike * communicator.rank)
     head, window, whole = Softmax(5, 8, use_bias=True), None, None
     if computed:
         window, whole = head.of_classes(computed), {"head.weight": head.weight, "head.bias": head.bias}
@@ -91,8 +97,9 @@ def trained(
         communicator=communicator,
         sampling=Sampling(head, window, 0) if window else None,
     )
+    position = distributed.share(communicator, trainer, Position()) if unlike else Position()
     rows = []
     hooks = loop.Hooks(epoch_ended=rows.append)
-    loop.fit(trainer, Batches(batch_size), Position(), epochs=epochs, hooks=hooks)
+    loop.fit(trainer, Batches(batch_size), position, epochs=epochs, hooks=hooks)
     found = {name: parameter.list_data()[read].asnumpy() for name, parameter in named.items()}
     return {**found, "loss": np.array([row["loss"] for row in rows]), "right": np.array([r["accuracy"] for r in rows])}
