@@ -127,6 +127,7 @@ def test_two_ranks_write_the_run_of_two_devices(undisturbed, folder):
 def test_two_ranks_of_64_images_train_as_one_of_128(folder):
     """Without batch normalization, over 20 steps."""
     few = ("backbone={name: lenet, embedding_size: 8}", "data.batch_size=128", "trainer.accumulate_steps=1")
+    few += ("head={name: softmax}", "anneal={}", "regularizers=[]", "optimizer.learning_rate=0.01")
     few += ("trainer.checkpoint_every_steps=null", "trainer.max_steps=20")
     ended(start(folder, "--run-dir", RUN, *few), 0)
     command = [sys.executable, ROOT / "scripts" / "train.py", "--config", "tiny.yaml", "--run-dir", "one", *few]
