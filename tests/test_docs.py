@@ -1,7 +1,9 @@
 """The documentation, taken at its word: its code runs, its tables are what the functions return, its links exist."""
 
 import math
+import os
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -81,6 +83,58 @@ def test_sections_of_the_own_model_that_stand_alone_run(heading, tmp_path):
     if not is_possible:
         pytest.skip("this processor has no bfloat16 instructions, or gluoncv is not installed")
     assert re.search(printed, run(own_model("Data and blocks", heading), tmp_path))
+
+
+@pytest.fixture
+def shell(tmp_path):
+    """Runs a command line in an empty folder, where `lossbench` is the command."""
+    bin_folder = tmp_path / "bin"
+    bin_folder.mkdir()
+    main = "import sys; from lossbench.cli import main; sys.exit(main())"
+    (bin_folder / "lossbench").write_text(f"#!/bin/sh\nexec {sys.executable} -c '{main}' \"$@\"\n")
+    (bin_folder / "lossbench").chmod(0o755)
+    paths = {"PATH": f"{bin_folder}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+
+    def run(command):
+        return subprocess.run(
+            command, shell=True, cwd=tmp_path, env=os.environ | paths, capture_output=True, text=True, timeout=900
+        )
+
+    return run
+
+
+def console_lines(name):
+    return re.findall(r"^\$ (.*)$", text(name), re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_five_minutes_print_what_their_page_says(shell, tmp_path):
+    said = {}
+    for command in console_lines("docs/start.md"):
+        done = shell(command)
+        assert done.returncode == 0, (command, done.stderr)
+        said[command] = done.stdout
+    assert len(said) == 11
+    trained, mistake = re.findall(r"^```text\n(.*?)^```$", text("docs/start.md"), re.DOTALL | re.MULTILINE)
+    assert shell("lossbench train lgm_digits head.margn=0").stderr == mistake
+    lines = dict(re.findall(r"^  (\w+) +(0\.\d+)$", said["lossbench train lgm_digits"].split("test:")[1], re.MULTILINE))
+    for name, value in re.findall(r"^  (\w+) +(0\.\d+)$", trained, re.MULTILINE):
+        assert float(lines[name]) == pytest.approx(float(value), abs=2.01 / 359), name  # two images: another processor
+    assert (tmp_path / "report.html").exists()
+
+
+@pytest.mark.slow
+def test_the_walk_through_of_own_images_works(shell, tmp_path):
+    run("\n".join(python_blocks("docs/own_images.md")), tmp_path)
+    commands = console_lines("docs/own_images.md")
+    assert len(commands) == 9
+    for command in commands:
+        done = shell(command)
+        assert done.returncode == 0, (command, done.stderr)
+        if "predict" in command:
+            named = [line.split()[1] for line in done.stdout.splitlines()[1:]]
+            assert named.count("digit-3") > 0.8 * len(named) > 20
+    assert (tmp_path / "runs/photos/quick-0/data.png").exists()
 
 
 # What the reader of a short snippet is told to have already.
@@ -191,10 +245,11 @@ def test_every_loss_has_a_section_a_formula_and_a_figure():
         assert any("```math" in section and f"(images/{block.config_name}.png)" in section for section in own), name
 
 
-def test_the_reference_of_the_losses_is_what_the_classes_say(tmp_path):
-    page = tmp_path / "page.md"
-    subprocess.run([sys.executable, ROOT / "docs/tools/losses.py", "--out", page], check=True, timeout=100)
-    assert text("docs/loss_reference.md") == page.read_text(encoding="utf-8"), "run python docs/tools/losses.py"
+@pytest.mark.parametrize(("page", "tool"), [("loss_reference", "losses"), ("config_keys", "config_keys")])
+def test_the_references_of_losses_and_keys_are_what_the_classes_say(page, tool, tmp_path):
+    made = tmp_path / "page.md"
+    subprocess.run([sys.executable, ROOT / f"docs/tools/{tool}.py", "--out", made], check=True, timeout=100)
+    assert text(f"docs/{page}.md") == made.read_text(encoding="utf-8"), f"run python docs/tools/{tool}.py"
 
 
 def test_every_method_of_evaluation_and_its_numbers_are_explained():
@@ -228,3 +283,18 @@ def test_the_recipes_of_annealing_are_configs():
         if value == "beta" and "floor" not in recipe:
             for step, expected in beta[kind].items():
                 assert moved(step) == pytest.approx(expected, rel=0.03)
+
+
+def test_the_commands_for_people_of_other_projects_are_commands():
+    from lossbench.cli import COMMANDS
+
+    trained = 0
+    for line in console_lines("docs/coming_from.md"):
+        _, command, *arguments = shlex.split(line)
+        assert command in COMMANDS
+        if command == "train":
+            config.load(arguments[0], arguments[1:])
+            trained += 1
+        for method in re.findall(r"--method (\S+)", line):
+            assert method in METHODS
+    assert trained > 15
