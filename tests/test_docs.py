@@ -298,3 +298,65 @@ def test_the_commands_for_people_of_other_projects_are_commands():
         for method in re.findall(r"--method (\S+)", line):
             assert method in METHODS
     assert trained > 15
+
+
+def words(name):
+    return " ".join(text(name).split())
+
+
+# A figure that a page borrows, and the page that has it from what a command printed.
+BORROWED = [
+    ("README.md", "98.42 ± 0.32", "docs/results/digits/README.md"),
+    ("README.md", "96.84 ± 0.70", "docs/results/digits/README.md"),
+    ("README.md", "+1.58", "docs/results/digits/README.md"),
+    ("docs/faq.md", "98.42 ± 0.32", "docs/results/digits/README.md"),
+    ("docs/faq.md", "96.84 ± 0.70", "docs/results/digits/README.md"),
+    ("docs/faq.md", "+1.58", "docs/results/digits/README.md"),
+    *(("README.md", figure, "docs/losses.md") for figure in ("99.21", "98.65", "90.00", "90.32")),
+    *(
+        ("docs/coming_from.md", figure, "docs/losses.md")
+        for figure in ("99.21", "98.65", "90.00", "99.05 / 99.04", "84.59")
+    ),
+    *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
+    *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
+    ("docs/coming_from.md", "1.27", "docs/performance.md"),
+]
+
+
+@pytest.mark.parametrize(("page", "figure", "source"), BORROWED)
+def test_a_borrowed_figure_is_that_of_its_source(page, figure, source):
+    assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(page))
+    assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(source))
+
+
+def test_make_train_is_said_to_reach_what_the_five_minutes_show():
+    (claimed,) = re.findall(r"trains L-GM on embedded digits: .* (\d+\.\d+) % of the test images", text("README.md"))
+    shown = re.search(r"test:\n  accuracy +(0\.\d+)", text("docs/start.md"))[1]
+    assert float(claimed) == pytest.approx(100 * float(shown), abs=0.006)
+    floor = text("configs/lgm_digits.yaml")
+    assert f"(seed 0: {claimed})" in floor
+
+
+def test_single_trainings_are_those_that_their_configs_state():
+    said = 0
+    for config_name, _, accuracy, *_ in rows("## Single trainings"):
+        name = re.match(r"`(\w+)`", config_name)
+        stated = name and re.search(r"epochs=12 \(seed 0: ([\d.]+)\)", text(f"configs/{name[1]}.yaml"))
+        if stated:
+            assert accuracy == stated[1], config_name
+            said += 1
+    assert said >= 4
+
+
+def test_the_overview_names_as_many_losses_as_it_draws():
+    sys.path.insert(0, str(ROOT / "docs/tools"))
+    try:
+        import figures
+    finally:
+        sys.path.pop(0)
+    (count,) = re.findall(r"against the angle, for (\w+) losses\]", text("docs/losses.md"))
+    assert count == {3: "three", 4: "four", 5: "five"}[len(figures.OVERVIEW)]
+
+
+def test_the_readme_fits_on_a_screen_or_two():
+    assert len(text("README.md").splitlines()) < 100
