@@ -18,15 +18,44 @@ MOST_LETTERS, MOST_LETTERS_OF_TEXT = 200, 1000  # of a cell; of what is wrapped
 
 
 class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Wraps paragraphs to the width of the terminal; examples and tables, which are indented, stay as they are."""
+    """Wraps paragraphs and examples to the width of the terminal; tables, which are indented, stay as they are."""
 
     def __init__(self, prog, **options):
         super().__init__(prog, width=min(terminal_width(), 120) - 2, **options)
 
     def _fill_text(self, text, width, indent):
         paragraphs = text.strip().split("\n\n")
-        filled = (p if "\n " in p or p.startswith(" ") else textwrap.fill(p, width) for p in paragraphs)
-        return textwrap.indent("\n\n".join(filled), indent)
+        return textwrap.indent("\n\n".join(_filled(paragraph, width) for paragraph in paragraphs), indent)
+
+
+def _filled(paragraph, width):
+    if paragraph.startswith("examples:"):
+        return "\n".join(_narrowed(line, width) for line in paragraph.splitlines())
+    return paragraph if "\n " in paragraph or paragraph.startswith(" ") else textwrap.fill(paragraph, width)
+
+
+def _narrowed(line, width):
+    """Put the note behind a wide example on a line of its own, and break the example where a shell reads on.
+
+    Examples
+    --------
+    >>> print(_narrowed('  eval.py --run runs/a   (its note)', 24))
+      eval.py --run runs/a
+          (its note)
+    >>> print(_narrowed('  report.py runs/a --title "A title" --out a.html', 40))
+      report.py runs/a --title "A title" \\
+          --out a.html
+    """
+    if len(line) <= width:
+        return line
+    command, note = re.fullmatch(r"(.*?)(?: {3,}(\(.*\)))?", line).groups()
+    lines = [" "]
+    for word in re.findall(r"""(?:[^\s'"]|'[^']*'|"[^"]*")+""", command):
+        if len(lines[-1]) + len(word) > width - 3:
+            lines[-1] += " \\"
+            lines.append("     ")
+        lines[-1] += f" {word}"
+    return "\n".join([*lines, *([f"      {note}"] if note else [])])
 
 
 def parser(prog, description, examples="") -> argparse.ArgumentParser:

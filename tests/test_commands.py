@@ -76,6 +76,15 @@ def test_help_wraps_to_the_terminal_and_has_no_colors(tmp_path):
         assert "\x1b" not in out
 
 
+# What they are declared with imports no MXNet, so that one process may ask all of them.
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_line_of_a_help_is_wider_than_the_terminal(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit, match="^0$"):
+        COMMANDS[command].main(["--help"], f"lossbench {command}")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
 def test_configs_are_found_by_name_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert config.load("lgm_digits") == config.load(ROOT / "configs" / "lgm_digits.yaml")

@@ -10,7 +10,8 @@ AXES = {"batch_size": "batch", "num_classes": "classes", "embedding_size": "embe
 
 
 def add_arguments(parser):
-    parser.add_argument("--axes", nargs="+", choices=list(AXES), default=list(AXES), help="default: all")
+    among = f"of {', '.join(AXES)} (default: all)"
+    parser.add_argument("--axes", nargs="+", choices=list(AXES), default=list(AXES), metavar="AXIS", help=among)
     parser.add_argument(
         "--what", nargs="+", choices=("time", "memory"), default=("time", "memory"), help="default: both"
     )

@@ -26,12 +26,12 @@ def add_arguments(parser):
     parser.add_argument(
         "--config", metavar="FILE", help="measure this experiment alone, such as configs/lgm_mnist.yaml"
     )
-    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS, help="default: both")
-    parser.add_argument("--losses", nargs="+", choices=LOSSES, default=LOSSES, help="default: both")
+    for name, known in (("networks", NETWORKS), ("losses", LOSSES), ("contestants", CONTESTANTS)):
+        among = f"of {', '.join(known)} (default: all)"
+        parser.add_argument(f"--{name}", nargs="+", choices=known, default=known, metavar="NAME", help=among)
     parser.add_argument(
         "--batch-sizes", nargs="+", type=int, default=(64, 128, 256), metavar="N", help="default: 64 128 256"
     )
-    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=CONTESTANTS, help="default: all")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of one turn, at least (default: 2)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
     parser.add_argument(

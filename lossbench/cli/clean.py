@@ -19,7 +19,12 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     parser.add_argument("paths", nargs="+", metavar="RUN", help="run folder, or one that holds runs")
     parser.add_argument(
-        "--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="what to look for (default: all)"
+        "--kinds",
+        nargs="+",
+        choices=KINDS,
+        default=list(KINDS),
+        metavar="KIND",
+        help=f"of {', '.join(KINDS)} (default: all)",
     )
     parser.add_argument("--yes", action="store_true", help="remove it")
     options = parser.parse_intermixed_args(arguments)
