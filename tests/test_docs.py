@@ -133,11 +133,11 @@ def test_the_five_minutes_print_what_their_page_says(shell, tmp_path):
 def test_the_walk_through_of_own_images_works(shell, tmp_path):
     run("\n".join(python_blocks("docs/own_images.md")), tmp_path)
     commands = console_lines("docs/own_images.md")
-    assert len(commands) == 9
+    assert len(commands) == 13
     for command in commands:
         done = shell(command)
         assert done.returncode == 0, (command, done.stderr)
-        if "predict" in command:
+        if "--top" in command:
             named = [line.split()[1] for line in done.stdout.splitlines()[1:]]
             assert named.count("digit-3") > 0.8 * len(named) > 20
     assert (tmp_path / "runs/photos/quick-0/data.png").exists()
