@@ -156,6 +156,13 @@ def count(text) -> int:
     return int(text)
 
 
+def left_out(damaged) -> int:
+    """Name the files that could not be read; returns the exit status."""
+    for error in damaged:
+        print(terminal.shown(error), file=sys.stderr)
+    return FAILED if damaged else DONE
+
+
 _usual_warning = warnings.formatwarning
 
 

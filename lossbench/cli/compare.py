@@ -50,7 +50,7 @@ def _images(options):
     from lossbench import experiment
 
     opened = open_run(options)
-    found = experiment.compare(opened, experiment.file_outputs(opened.model, options.compared, False)["embedding"])
+    found = experiment.compare(opened, experiment.file_outputs(opened.model, options.compared)[1]["embedding"])
     rows = [["", "similarity", "threshold", "one class"]]
     for one in found:
         name = "cosine" if one.metric == "cosine" else "minus the distance"

@@ -29,7 +29,7 @@ def main(arguments, prog):
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="image files or folders of them; - for names on the standard input",
+        help="image files, folders of them, lists of names that end in .txt, or - for names on the standard input",
     )
     options = parser.parse_intermixed_args(arguments)
     if options.images and options.split:
@@ -43,14 +43,16 @@ def main(arguments, prog):
     if options.images:
         paths = experiment.image_files(options.images)
         opened = open_run(options)
-        experiment.embed_files(opened, paths, options.out, show=show)
-        print(f"{len(paths):,} embeddings of images: {options.out}")
-        return
+        damaged = []
+        count = experiment.embed_files(opened, paths, options.out, show=show, damaged=damaged)
+        print(f"{count:,} embeddings of images: {options.out}")
+        return console.left_out(damaged)
     split = options.split or "test"
     opened = open_run(options)
     if options.keep:
         count, path = experiment.keep_training(opened, show=show)
         print(f"{count:,} embeddings of the training images are kept: {path}")
-        return
+        return console.DONE
     count = experiment.write_embeddings(opened, split, options.out, show=show)
     print(f"{count:,} embeddings of the {split} split: {options.out}")
+    return console.DONE

@@ -27,7 +27,10 @@ def main(arguments, prog):
     parser.add_argument("--knn", type=console.count, default=6, metavar="N", help="neighbors in a row (default: 6)")
     parser.add_argument("--out", metavar="DIR", help="draw there instead")
     parser.add_argument(
-        "images", nargs="*", metavar="IMAGE", help="images of your own, or folders of them; - for names on the input"
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="images of your own: files, folders, lists (.txt), or - for the input",
     )
     options = parser.parse_intermixed_args(arguments)
 

@@ -11,7 +11,8 @@ DESCRIPTION = """\
 Name the class of images with a trained run.
 
 A row per image: class, probability (softmax of the logits) and, for L-GM, the log density of the likeliest class, which
-is low for images unlike any that was trained on. The run folder alone is needed, not the data it was trained on.
+is low for images unlike any that was trained on. The run folder alone is needed, not the data it was trained on. Files
+that cannot be read are named at the end, and the exit status is then 1.
 """
 EXAMPLES = """\
 examples:
@@ -30,7 +31,7 @@ def main(arguments, prog):
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="image files or folders of them; - for names on the standard input",
+        help="image files, folders of them, lists of names that end in .txt, or - for names on the standard input",
     )
     parser.add_argument(
         "--top", type=console.count, default=1, metavar="K", help="name the K likeliest classes (default: 1)"
@@ -51,12 +52,14 @@ def main(arguments, prog):
 
     paths = experiment.image_files(options.images)
     opened = open_run(options)
-    rows = experiment.predict(opened, paths, top=options.top, nearest=options.knn, show=sys.stderr.isatty())
+    show, damaged = sys.stderr.isatty(), []
+    rows = experiment.predict(opened, paths, top=options.top, nearest=options.knn, show=show, damaged=damaged)
     columns = list(rows[0])
     text = [[console.cell(row[column]) for column in columns] for row in rows]
     console.print_columns([columns, *text])
     if options.csv:
         _write(options.csv, [columns, *([_plain(row[column]) for column in columns] for row in rows)])
+    return console.left_out(damaged)
 
 
 def _plain(value):

@@ -14,6 +14,7 @@ from lossbench.data import files
 from lossbench.data.dataset import PARTS, Split, made_of, of_parts
 
 _LABEL = ("label", "class", "target", "y")
+_ROW_NUMBER = ("", "unnamed: 0", "index", "id")
 _KEYS = {
     "train": (("x_train", "y_train"), ("train_images", "train_labels")),
     "validation": (("x_val", "y_val"), ("val_images", "val_labels")),
@@ -86,21 +87,29 @@ def _split(path, names, images, labels):
 
 
 def rows(path, content, size, channels):
-    """The split of a CSV, gzip or not. The label is the column of that name, the first where columns have no names."""
+    """The split of a CSV, gzip or not, UTF-8 or UTF-16, with commas, semicolons or tabs.
+
+    The label is the column of that name, the first where columns have no names. A column of row numbers, as pandas
+    writes it, is passed over.
+    """
     text = files.unpacked(path, content, _WAY_OUT)
-    first = text[: text.find(b"\n") + 1 or None].decode("utf-8-sig", "replace").strip()
-    heading = [cell.strip().strip('"').lower() for cell in first.split(",")]
+    if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = text.decode("utf-16", "replace").encode()
+    first = text[: text.find(b"\n") + 1 or None].decode("utf-8-sig", "replace").rstrip("\r\n")
+    separator = max(",;\t", key=first.count)
+    heading = [cell.strip().strip('"').lower() for cell in first.split(separator)]
     has_heading = not all(cell.lstrip("-").isdigit() for cell in heading)
     at = next((heading.index(name) for name in _LABEL if name in heading), 0) if has_heading else 0
     if not text[text.find(b"\n") + 1 if has_heading else 0 :].strip():
         raise files.invalid(path, "hold rows", "none", _WAY_OUT)
     try:
         found = np.loadtxt(
-            io.BytesIO(text), np.int32, delimiter=",", skiprows=int(has_heading), ndmin=2, encoding="utf-8-sig"
+            io.BytesIO(text), np.int32, delimiter=separator, skiprows=int(has_heading), ndmin=2, encoding="utf-8-sig"
         )
     except ValueError as error:
         raise files.invalid(path, "hold whole numbers between commas", str(error)[:200], _WAY_OUT) from error
-    labels, pixels = found[:, at], np.delete(found, at, axis=1)
+    numbers = [column for column, name in enumerate(heading) if has_heading and name in _ROW_NUMBER]
+    labels, pixels = found[:, at], np.delete(found, [at, *numbers], axis=1)
     height, width = size or _square(path, pixels.shape[1], channels)
     if pixels.shape[1] != channels * height * width:
         rule = f"hold {channels} x {height} x {width} pixels beside the label in each row"
@@ -109,7 +118,8 @@ def rows(path, content, size, channels):
         raise files.invalid(path, "hold pixels from 0 to 255", f"{pixels.min()} to {pixels.max()}", _WAY_OUT)
     if labels.min() < 0 or labels.max() >= 1 << 24:
         raise files.invalid(path, "hold labels from 0 on", f"{labels.min()} to {labels.max()}", _WAY_OUT)
-    return Split(pixels.astype(np.uint8).reshape(-1, channels, height, width), labels.astype(np.int32))
+    pixels = np.ascontiguousarray(pixels, np.uint8)
+    return Split(pixels.reshape(-1, channels, height, width), labels.astype(np.int32))
 
 
 def _square(path, count, channels):

@@ -138,8 +138,22 @@ def _judge(path, found):
         found.others.append(path)
 
 
+def _listed(path):
+    """The names in a list, UTF-8 or UTF-16."""
+    content = files.contents(path)
+    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff")
+    lines = content.decode(
+        "utf-16" if is_wide else "utf-8-sig", "replace" if is_wide else "surrogateescape"
+    ).splitlines()
+    names = [line.strip() for line in lines if line.strip()]
+    return [path.parent / name if (path.parent / name).exists() else Path(name) for name in names]
+
+
 def image_files(names):
-    """The files that a command's arguments name: files, folders with images at any depth, `-` for names on the input.
+    """The files that a command's arguments name: files, folders with images at any depth, and lists of names.
+
+    A list is a file whose name ends in .txt, or `-` for the standard input: a name a line, relative to the folder of
+    the list where it is there. What lies in a folder and is not read is said on the standard error.
 
     Raises
     ------
@@ -148,13 +162,21 @@ def image_files(names):
     """
     listed = []
     for name in names:
-        listed += filter(None, (line.rstrip("\r\n") for line in sys.stdin)) if str(name) == "-" else [name]
+        if str(name) == "-":
+            listed += filter(None, (line.rstrip("\r\n") for line in sys.stdin))
+        else:
+            listed += _listed(Path(name)) if str(name).lower().endswith(".txt") else [name]
     paths = []
     for path in map(Path, listed):
-        inside = below(path).images if path.is_dir() else [path]
-        if not inside:
+        if not path.is_dir():
+            paths.append(path)
+            continue
+        found = below(path)
+        for phrase in found.reasons(path):
+            print(f"{text(path)}: {phrase}", file=sys.stderr)
+        if not found.images:
             raise files.invalid(path, "hold images", "none", "Name image files, or a folder of them.")
-        paths += inside
+        paths += found.images
     if not paths:
         raise UserError("images: at least one must be named, got none. Name image files, or a folder of them.")
     return paths

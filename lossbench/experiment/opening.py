@@ -148,7 +148,7 @@ def _find(run, which):
     return path
 
 
-def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False) -> list[dict]:
+def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False, damaged=None) -> list[dict]:
     """Name the class of image files.
 
     Parameters
@@ -162,6 +162,8 @@ def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False) -> list[d
         How many of the nearest training images are named, from embeddings that the run keeps.
     show : bool
         Whether to show a progress bar on the standard error.
+    damaged : list, optional
+        Takes the errors of files that cannot be read, which then have no row; without it the first is raised.
 
     Returns
     -------
@@ -173,9 +175,10 @@ def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False) -> list[d
     model = opened.model
     training = neighbors.kept_training(opened) if nearest else None
     is_density = model.description()["metric"] == "density"
-    outputs, rows = file_outputs(model, paths, show), []
+    paths, outputs = file_outputs(model, paths, show, damaged)
+    rows = []
     near = zip(*neighbors.nearest(opened, outputs["embedding"], training, nearest)) if training else repeat(((), ()))
-    for path, logits, found in zip(paths, _rows(outputs["logits"]), near):
+    for path, logits, found in zip(paths, rows_of(outputs["logits"]), near):
         probability = np.exp(logits - logits.max())
         probability /= probability.sum()
         row = {"image": str(path)}
@@ -198,20 +201,34 @@ def _suffix(place):
     return f"_{place}" if place > 1 else ""
 
 
-def file_outputs(model, paths, show) -> dict:
-    """Embedding and logits of image files, read in batches, so that any number of them fits the memory."""
+def file_outputs(model, paths, show=False, damaged=None) -> tuple:
+    """The files that were read, and embedding and logits of each; in batches, so that any number of them fits.
+
+    Errors of files that cannot be read go into the list `damaged`; without it the first is raised.
+    """
     from tqdm import tqdm
 
-    size, shape, parts = model.evaluation.batch_size, model.dataset.image_shape, []
+    size, shape, whole, parts = model.evaluation.batch_size, model.dataset.image_shape, [], []
     for start in tqdm(range(0, len(paths), size), desc="images", unit=" batches", disable=not show):
-        images = data.read_images(paths[start : start + size], shape, model.dataset.background)
-        parts.append(model.outputs(data.Split(images, np.zeros(len(images), np.int32))))
+        images = []
+        for path in paths[start : start + size]:
+            try:
+                images += list(data.read_images([path], shape, model.dataset.background))
+                whole.append(path)
+            except UserError as error:
+                if damaged is None:
+                    raise
+                damaged.append(error)
+        if images:
+            parts.append(model.outputs(data.Split(np.stack(images), np.zeros(len(images), np.int32))))
+    if not parts:
+        raise damaged[0]
     embedding, logits = (np.concatenate([part["embedding"] for part in parts]), [part["logits"] for part in parts])
     in_parts = isinstance(logits[0], Logits)
-    return {"embedding": embedding, "logits": logits[0].of(embedding) if in_parts else np.concatenate(logits)}
+    return whole, {"embedding": embedding, "logits": logits[0].of(embedding) if in_parts else np.concatenate(logits)}
 
 
-def _rows(logits):
+def rows_of(logits):
     """Yield the logits (C,) of each image, float64."""
     for part in logits.parts() if isinstance(logits, Logits) else [logits]:
         yield from part.astype(np.float64)
@@ -224,10 +241,12 @@ def write_embeddings(opened: OpenedRun, split: str, path, *, show=False) -> int:
     return len(outputs["label"])
 
 
-def embed_files(opened: OpenedRun, paths, path, *, show=False) -> None:
-    """Write the embeddings and logits of image files, their names and the class prototypes to an `.npz` file."""
-    outputs, prototypes = file_outputs(opened.model, paths, show), opened.model.description()["prototypes"]
+def embed_files(opened: OpenedRun, paths, path, *, show=False, damaged=None) -> int:
+    """Write embeddings and logits of image files, names and class prototypes to an `.npz` file; returns how many."""
+    prototypes = opened.model.description()["prototypes"]
+    paths, outputs = file_outputs(opened.model, paths, show, damaged)
     write_arrays(path, {**_kept(outputs), "name": np.array([str(one) for one in paths]), "prototypes": prototypes})
+    return len(paths)
 
 
 def _kept(outputs) -> dict:

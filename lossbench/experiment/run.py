@@ -156,7 +156,12 @@ def describe_groups(settings, device="auto") -> list[str]:
 
     The data are read where the config alone does not tell the number of classes and the form of the images.
     """
-    described = data.outline(settings.data) or data.load(settings.data, settings.seed)
+    described = data.outline(settings.data)
+    if described is None:
+        try:
+            described = data.load(settings.data, settings.seed)
+        except UserError as error:
+            return [f"known once the data can be read: {error}"]
     model = Model(settings, described, _mxnet.devices(device))
     return [line for group in model.groups() for line in group.describe()]
 

@@ -195,3 +195,24 @@ def test_torchvisions_folders_and_files_packed_anew(tmp_path, small, rng):
     again = data.load(small.section("mnist", root=str(tmp_path)), 0)
     assert np.array_equal(first.train.images, again.train.images)
     assert first.notes == again.notes
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ("semicolons", lambda text: text.replace(",", ";").encode()),
+        ("tabs in UTF-16", lambda text: text.replace(",", "\t").encode("utf-16")),
+        (
+            "row numbers",
+            lambda text: "\n".join(f"{k - 1 if k else ''},{line}" for k, line in enumerate(text.split("\n"))).encode(),
+        ),
+    ],
+    ids=str,
+)
+def test_tables_as_spreadsheets_and_pandas_write_them(tmp_path, small, rng, name, written):
+    pixels, labels = rng.integers(0, 256, (6, 4)), np.arange(6) % 2
+    lines = ["label,a,b,c,d", *(",".join(map(str, [label, *row])) for label, row in zip(labels, pixels))]
+    (tmp_path / "a.csv").write_bytes(written("\n".join(lines)))
+    found = table(small, tmp_path).train
+    assert np.array_equal(found.images.reshape(6, 4), pixels)
+    assert np.array_equal(found.labels, labels)

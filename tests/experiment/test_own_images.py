@@ -156,6 +156,34 @@ def test_what_holds_no_image_is_named(elsewhere):
     assert error.startswith("images: at least one must be named, got none.")
 
 
+def test_names_come_from_lists_and_what_is_not_read_is_said(elsewhere):
+    wanted, _ = call("predict", "--run", "run", "dark.png", "light.png", cwd=elsewhere)
+    (elsewhere / "names.txt").write_text("dark.png\r\n\r\nlight.png\r\n", encoding="utf-16")
+    assert call("predict", "--run", "run", "names.txt", cwd=elsewhere)[0] == wanted
+    (elsewhere / "some").mkdir()
+    (elsewhere / "some/names.txt").write_text("inside.png\n")
+    shutil.copy(elsewhere / "dark.png", elsewhere / "some/inside.png")
+    (elsewhere / "some/phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    out, error = call("predict", "--run", "run", "some/names.txt", "some", cwd=elsewhere)
+    assert [line.split()[0] for line in out.splitlines()[1:]] == ["some/inside.png"] * 2
+    assert error == "some: 1 image left out (HEIC): phone.heic"
+    (elsewhere / "torn.png").write_bytes((elsewhere / "dark.png").read_bytes()[:60])
+    for words in (["predict", "--run", "run"], ["embed", "--run", "run", "--out", "a.npz"]):
+        _, error = call(*words, "dark.png", "torn.png", "light.png", cwd=elsewhere, status=1)
+        assert error.startswith("data: torn.png must be an image that Pillow decodes")
+    with np.load(elsewhere / "a.npz") as arrays:
+        assert arrays["name"].tolist() == ["dark.png", "light.png"]
+        assert len(arrays["logits"]) == 2
+    call("predict", "--run", "run", "torn.png", cwd=elsewhere, status=2)
+
+
+def test_a_config_is_shown_without_its_data(tmp_path):
+    (tmp_path / "own.yaml").write_text(CONFIG)
+    out, _ = call("train", "--config", "own.yaml", "--show", cwd=tmp_path)
+    assert "image_size: [12, 16]" in out
+    assert "# known once the data can be read: data: images/train must be a folder, got none." in out
+
+
 def test_a_first_try(trained, tmp_path):
     (tmp_path / "own.yaml").write_text(CONFIG.replace("root: images", f"root: {trained / 'images'}"))
     out, _ = call("train", "--config", "own.yaml", "--quick", "trainer.max_steps=6", "data.limit=8", cwd=tmp_path)
