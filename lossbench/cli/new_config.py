@@ -44,6 +44,7 @@ trainer:
 
 evaluation:
   methods: [softmax, knn]
+  pairs: {pairs} # of test images, drawn by a verification; half of them are of one class
 """
 COMMENTS = {
     "root": "folder that holds the data",
@@ -95,5 +96,6 @@ def _text(proposal) -> str:
         data="\n".join(lines),
         pad=max(1, proposal.side // 8),
         flip="false" if proposal.channels == 1 else "true",
+        pairs=proposal.pairs,
         backbone="lenet" if is_small else "resnet20",
     )

@@ -27,6 +27,8 @@ class Proposal:
     channels: int
     side: int
     """The longer side of an image in pixels."""
+    pairs: int = 6000
+    """How many pairs of test images a verification can draw."""
 
 
 def propose(root):
@@ -165,7 +167,24 @@ def _folders(root):
     for part in ("validation", "test"):
         if parts[part] is not None:
             found.append(f"{parts[part].name}/ is there")
-    return Proposal({**section, "batch_size": batch_size(len(paths))}, found, channels, int(np.max(side)))
+    tested = parts["test"] or parts["validation"]
+    each = [n // 5 for n in counts.values()]  # the fifth that is set apart
+    if tested is not None:
+        each = [len(tree.below(path).images) for path in tree.subfolders(tested)]
+    section["batch_size"] = batch_size(len(paths))
+    return Proposal(section, found, channels, int(np.max(side)), _pairs(each))
+
+
+def _pairs(counts):
+    """The multiple of 20, at most 6,000, of which half are pairs of one class, by the number of images of each class.
+
+    Examples
+    --------
+    >>> _pairs([16, 16]), _pairs([1000, 1000]), _pairs([2, 2])
+    (480, 6000, 20)
+    """
+    same = sum(n * (n - 1) // 2 for n in counts)
+    return int(np.clip(2 * same // 20 * 20, 20, 6000))
 
 
 def _size(sizes):
