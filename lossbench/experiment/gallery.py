@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-from scipy.special import softmax
 
 from lossbench import data, plots
 from lossbench.errors import UserError
 from lossbench.experiment import neighbors
+from lossbench.experiment.opening import rows_of
 from lossbench.plots.drawing import style
 
 SEED = 0  # of the images that are shown: not the run's, so that runs show the same ones
@@ -41,9 +41,9 @@ class Gallery:
         some = _in_turns(images.labels)[: self.count]
         drawn = {f"neighbors-{split}": self._draw(images, outputs, some, f"{split} images")}
         if split != "holdout":  # whose classes are never named
-            probability = softmax(outputs["logits"].astype(np.float64), axis=1)
-            wrong = np.flatnonzero(probability.argmax(axis=1) != images.labels)
-            surest = wrong[np.argsort(-probability[wrong].max(axis=1), kind="stable")][: self.count]
+            taken, sure = _named(outputs["logits"])
+            wrong = np.flatnonzero(taken != images.labels)
+            surest = wrong[np.argsort(-sure[wrong], kind="stable")][: self.count]
             title = f"{len(wrong):,} of {len(images):,} {split} images are taken for another class, the surest first"
             drawn[f"mistakes-{split}"] = self._draw(images, outputs, surest, title)
         return drawn
@@ -62,10 +62,9 @@ class Gallery:
         rows, near = neighbors.nearest(self.opened, outputs["embedding"][chosen], self.training, self.neighbors)
         measure = neighbors.measure(self.opened)
         drawn, table = [], [["image", "class", "taken for", "nearest", "its class", neighbors.MEASURES[measure]]]
-        probability = softmax(outputs["logits"][chosen].astype(np.float64), axis=1)
-        for one, sure, found, values in zip(chosen, probability, rows, near):
-            label, taken = int(images.labels[one]), int(sure.argmax())
-            drawn.append([self._first(images.images[one], label, taken, sure[taken])])
+        for one, taken, sure, found, values in zip(chosen, *_named(outputs["logits"][chosen]), rows, near):
+            label = int(images.labels[one])
+            drawn.append([self._first(images.images[one], label, taken, sure)])
             drawn[-1] += [self._neighbor(row, value, label) for row, value in zip(found, values)]
             names = self.model.dataset.all_class_names
             own = [str(one if images.names is None else images.names[one]), names[label] if label >= 0 else "-"]
@@ -101,6 +100,12 @@ class Gallery:
 
 
 _SAID = {"cosine": "cosine to it", "euclidean": "distance from it"}
+
+
+def _named(logits) -> tuple:
+    """The class that each image is taken for (N,), and its probability (N,)."""
+    named = [(row.argmax(), 1 / np.exp(row - row.max()).sum()) for row in rows_of(logits)]
+    return tuple(np.array(values) for values in zip(*named))
 
 
 def _in_turns(labels):
