@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+
 import numpy as np
 from tqdm import tqdm
 
-from lossbench import _gluon, _mxnet
+from lossbench import _gluon, _mxnet, ahead
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 
@@ -97,6 +100,7 @@ def outputs(
     progress: bool = False,
     num_classes: int = 0,
     max_memory_bytes: float = np.inf,
+    workers: int = 1,
 ) -> dict:
     r"""Return the embedding and the logits of every image of a split, in its order.
 
@@ -110,7 +114,7 @@ def outputs(
     head : Head
         Its ``predict`` maps an embedding (B, D) to logits (B, C) without a margin.
     split : Split
-        `images` (N, channels, H, W), uint8 or floating point in [0, 1], and `labels` (N,).
+        `images` (N, channels, H, W), uint8 or floating point in [0, 1], perhaps streamed, and `labels` (N,).
     mean, std : sequence of float
         Per channel, of pixels in [0, 1].
     batch_size : int
@@ -123,6 +127,8 @@ def outputs(
         C, where the logits may be too many.
     max_memory_bytes : float
         Logits that take more are `Logits`, computed part by part.
+    workers : int
+        Threads that prepare batches ahead, >= 0; 0: none.
 
     Returns
     -------
@@ -145,15 +151,18 @@ def outputs(
     white = 255 if split.images.dtype == np.uint8 else 1
     factor, offset = (1 / (white * std)).astype(np.float32), (mean / std).astype(np.float32)
     in_parts = 4 * count * num_classes > max_memory_bytes
+
+    def normalized(start):
+        images = np.multiply(split.images[start : start + batch_size], factor, dtype=np.float32)
+        images -= offset
+        return images
+
+    scoring = None if in_parts else head
     embedding, logits = [], []
-    starts = range(0, count, batch_size)
-    with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar:
-        for turn in range(0, len(starts), len(devices)):
-            pending = []
-            for start, device in zip(starts[turn : turn + len(devices)], devices):
-                images = np.multiply(split.images[start : start + batch_size], factor, dtype=np.float32)
-                images -= offset
-                pending.append(_forward(backbone, None if in_parts else head, images, device))
+    batches = ahead.results(normalized, range(0, count, batch_size), workers)
+    with tqdm(total=count, unit="image", disable=not progress, leave=False) as bar, contextlib.closing(batches):
+        while turn := list(itertools.islice(batches, len(devices))):
+            pending = [_forward(backbone, scoring, images, device) for images, device in zip(turn, devices)]
             # Read before the next turn: a statically allocated network writes its next result into the same memory.
             for one_embedding, one_logits in pending:
                 embedding.append(one_embedding.asnumpy().astype(np.float32, copy=False))

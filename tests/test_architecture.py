@@ -23,6 +23,7 @@ SHARED = {
         "inputs",
         "contract",
         "ops",
+        "ahead",
         "atomic",
         "paths",
         "params",

@@ -8,8 +8,10 @@ from lossbench import registry
 from lossbench._mxnet import mx
 from lossbench.backbones import bfloat16
 from lossbench.backbones.convnet import ConvNet
+from lossbench.backbones.iresnet import BLOCKS, IResNet
 from lossbench.backbones.layers import fuse
 from lossbench.backbones.lenet import LeNet
+from lossbench.backbones.mobilefacenet import MobileFaceNet
 from lossbench.backbones.resnet import CifarResNet
 from lossbench.backbones.zoo import Zoo
 from lossbench.errors import UserError
@@ -23,6 +25,8 @@ BACKBONES = {
     "resnet56": functools.partial(CifarResNet, 56),
     "resnet110": functools.partial(CifarResNet, 110),
     "convnet": ConvNet,
+    **{f"iresnet{depth}": functools.partial(IResNet, depth) for depth in BLOCKS},
+    "mobilefacenet": MobileFaceNet,
     "zoo": Zoo,
 }
 

@@ -7,7 +7,7 @@ import functools
 from lossbench import _gluon
 from lossbench._gluon import BFLOAT16
 from lossbench._mxnet import mx
-from lossbench.backbones.layers import GlobalMean, PReLU
+from lossbench.backbones.layers import GlobalMean, PReLU, WideNorm
 from lossbench.errors import UserError
 
 nn = mx.gluon.nn
@@ -49,7 +49,7 @@ def narrow(block) -> None:
 
 
 def _narrow_layer(layer) -> None:
-    if isinstance(layer, (nn.Dense, GlobalMean)) or _stays_wide(layer):
+    if isinstance(layer, (nn.Dense, GlobalMean, WideNorm)) or _stays_wide(layer):
         change = _widen_input
     elif isinstance(layer, (nn.Conv2D, PReLU)):
         change = _narrow_all

@@ -22,6 +22,11 @@ class NormReLU(nn.BatchNorm):
         return F.Activation(normalized, act_type="relu")
 
 
+@_gluon.named_as("batchnorm")
+class WideNorm(nn.BatchNorm):
+    """Batch normalization of an embedding, which stays float32 where a network trains in bfloat16."""
+
+
 class Nothing(HybridBlock):
     """Holds the place of a layer, so that the numbers of those after it stay."""
 

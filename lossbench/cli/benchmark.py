@@ -9,6 +9,7 @@ from lossbench.cli import (
     benchmark_heads,
     benchmark_load,
     benchmark_ranks,
+    benchmark_reading,
     benchmark_scaling,
     benchmark_train,
 )
@@ -25,6 +26,7 @@ KINDS = {
     "classes": benchmark_classes,
     "ranks": benchmark_ranks,
     "load": benchmark_load,
+    "reading": benchmark_reading,
 }
 
 

@@ -22,6 +22,7 @@ examples:
   eval.py --run runs/lgm_mnist --method softmax                           (all its seeds; mean and deviation)
   eval.py --run runs/lgm_mnist_open/seed-0 --method verification          (images of the held-out classes)
   eval.py --run runs/lgm_mnist/seed-0 --method verification --pairs pairs.txt
+  eval.py --run runs/arcface_faces/seed-0 --method verification --pairs lfw.bin
   eval.py --run runs/lgm_mnist/seed-0 --method detection --method adversarial --epsilon 0.1 0.3 --limit 2000
 """
 ALL = "all"
@@ -55,7 +56,7 @@ def main(arguments, prog):
         "--pairs",
         metavar="FILE",
         help="for verification: a pair a line, two image ids and 1 (one class) or 0; ids are the images' numbers in "
-        "the split from 0 on, for image folders their paths below data.root",
+        "the split from 0 on, for image folders their paths below data.root; or insightface's .bin of images in pairs",
     )
     parser.add_argument(
         "--pair-count",

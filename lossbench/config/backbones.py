@@ -14,7 +14,9 @@ class BackboneSection(Section):
     """What every backbone has."""
 
     embedding_size: Optional[int] = Field(
-        None, ge=1, description="length of the embedding, >= 1; null: the natural one (2 for lenet and convnet)"
+        None,
+        ge=1,
+        description="length of the embedding, >= 1; null: the natural one (2 for lenet and convnet, 512 for iresnets)",
     )
     initializer: Literal["xavier", "msra"] = Field("xavier", description="how weights start")
 
@@ -22,9 +24,16 @@ class BackboneSection(Section):
 class ShippedBackbone(BackboneSection):
     """A network of this package."""
 
-    name: Literal["lenet", "resnet20", "resnet32", "resnet56", "resnet110", "convnet"] = Field(
-        description="LeNet++, a CIFAR ResNet, or a small convolutional network"
+    name: Literal["lenet", "resnet20", "resnet32", "resnet56", "resnet110", "convnet", "mobilefacenet"] = Field(
+        description="LeNet++, a CIFAR ResNet, a small convolutional network, or MobileFaceNet"
     )
+
+
+class FaceBackbone(BackboneSection):
+    """A face ResNet."""
+
+    name: Literal["iresnet18", "iresnet50", "iresnet100"] = Field(description="insightface's ResNet for aligned faces")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the features dropped before the embedding, in [0, 1)")
 
 
 class ZooBackbone(BackboneSection):
@@ -55,6 +64,10 @@ BACKBONES = {
     "resnet56": ShippedBackbone,
     "resnet110": ShippedBackbone,
     "convnet": ShippedBackbone,
+    "iresnet18": FaceBackbone,
+    "iresnet50": FaceBackbone,
+    "iresnet100": FaceBackbone,
+    "mobilefacenet": ShippedBackbone,
     "zoo": ZooBackbone,
 }
 Backbone = choice("name", BACKBONES, OwnBackbone)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Optional, Union
 
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from lossbench import registry
 from lossbench.config.resuming import NEUTRAL
@@ -27,6 +27,12 @@ class Sized(Section):
 
     image_size: Size = Field(description="side of the square that images are brought to, or [height, width], pixels")
     channels: Literal[1, 3] = Field(3, description="1 (gray) or 3 (RGB)")
+    streaming: Union[bool, Literal["auto"]] = Field(
+        "auto",
+        description="true: decode images when they are needed; false: hold all in memory; auto: hold them unless they "
+        "would take more than a quarter of it",
+        json_schema_extra=NEUTRAL,
+    )
 
     @property
     def height_and_width(self) -> tuple[int, int]:
@@ -160,8 +166,18 @@ class RecordData(DataSection, Sized):
 
     source: Literal["record"] = Field(description="MXNet RecordIO files")
     train: str = Field(description="path of the training .rec file, relative to root")
-    test: str = Field(description="path of the test .rec file, relative to root")
+    test: Optional[str] = Field(None, description="path of the test .rec file, relative to root; null: test_fraction")
+    test_fraction: Optional[float] = Field(
+        None, gt=0, le=0.5, description="share of the training images that is the test set; null: test is"
+    )
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
+
+    @model_validator(mode="after")
+    def _one_test(self) -> RecordData:
+        if (self.test is None) == (self.test_fraction is None):
+            got = "neither" if self.test is None else "both"
+            raise rule(f"must have either test or test_fraction, got {got}. They say which images are the test set")
+        return self
 
     def source_classes(self) -> Optional[int]:
         return self.num_classes

@@ -23,12 +23,14 @@ def on_resume(key: str) -> Optional[str]:
     >>> on_resume("data.workers"), on_resume("trainer.epochs"), on_resume("evaluation.k"), on_resume("head.margin")
     ('neutral', 'extends', 'remeasures', None)
     """
-    from lossbench.config.data import DataSection
+    from lossbench.config.data import DataSection, Sized
     from lossbench.config.evaluation import EvaluationSection
     from lossbench.config.training import TrainerSection
 
     section, _, option = key.partition(".")
     sections: dict[str, Any] = {"data": DataSection, "trainer": TrainerSection, "evaluation": EvaluationSection}
-    fields = sections[section].model_fields if section in sections else {}
+    fields = {**sections[section].model_fields} if section in sections else {}
+    if section == "data":
+        fields.update(Sized.model_fields)
     extra = fields[option].json_schema_extra if option in fields else None
     return extra.get("resume") if isinstance(extra, dict) else None

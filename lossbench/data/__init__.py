@@ -1,6 +1,8 @@
-"""Datasets in memory, from files to seeded batches."""
+"""Datasets, from files to seeded batches."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from lossbench.data.inspection import inspect, mean_image
 from lossbench.data.outline import outline
 from lossbench.data.proposal import propose
 from lossbench.data.split import stratified_ids
+from lossbench.data.streamed import Streamed, is_wanted, sample
 from lossbench.data.tree import image_files
 from lossbench.errors import UserError
 
@@ -37,6 +40,8 @@ __all__ = [
     "rebuilt",
     "stratified_ids",
 ]
+
+_MEASURED = 5000  # streamed images, for mean and deviation
 
 # A loader takes the data section of a config and the run's seed, and returns a Dataset. Those of BY_PART read only the
 # files of the parts that are asked for, and take the names of the classes, in the source's order, from one who knows.
@@ -76,6 +81,7 @@ def load(config_data, seed, *, parts=PARTS, known=None):
     Returns
     -------
     Dataset
+        Its images are in memory; those of record files and image folders are streamed where ``streaming`` says so.
 
     Raises
     ------
@@ -100,14 +106,25 @@ def load(config_data, seed, *, parts=PARTS, known=None):
         dataset = trials.long_tailed(dataset, config_data.class_imbalance, seed)
     if has_train and config_data.label_noise:
         dataset = trials.mislabeled(dataset, config_data.label_noise, seed)
+    if any(getattr(dataset, name).is_streamed for name in PARTS):
+        dataset = _streamed_or_loaded(dataset, getattr(config_data, "streaming", "auto"))
     if known is not None:
         return dataset.replace(mean=known.mean, std=known.std)
     return _with_statistics(dataset, config_data.normalize)
 
 
+def _streamed_or_loaded(dataset, streaming):
+    splits = {name: getattr(dataset, name) for name in ("train", "validation", "test", "holdout")}
+    size = sum(split.images.nbytes for split in splits.values())
+    if is_wanted(streaming, size):
+        note = f"images are streamed: decoded, all would take {size / 1e9:,.1f} GB"
+        return dataset.replace(notes=[*dataset.notes, note])
+    return dataset.replace(**{name: replace(split, images=split.images[:]) for name, split in splits.items()})
+
+
 def _with_statistics(dataset, normalize):
     mean, std = dataset.mean, dataset.std
-    if mean is None or std is None:
+    if (mean is None and normalize.mean is None) or (std is None and normalize.std is None):
         mean, std = pixel_statistics(dataset.train.images)
     channels = dataset.image_shape[0]
     chosen = {}
@@ -127,7 +144,8 @@ def pixel_statistics(images):
 
     Parameters
     ----------
-    images : ndarray of uint8, (N, channels, H, W)
+    images : ndarray of uint8, (N, channels, H, W); or Streamed
+        Of more than 5,000 streamed ones, 5,000 are measured, evenly spaced.
 
     Returns
     -------
@@ -138,10 +156,17 @@ def pixel_statistics(images):
     >>> pixel_statistics(np.array([0, 255], np.uint8).reshape(2, 1, 1, 1))
     ((0.5,), (0.5,))
     """
-    values = np.arange(256) / 255
+    if isinstance(images, Streamed):
+        images = sample(images, _MEASURED)
+    channels, values = images.shape[1], np.arange(256) / 255
+    counts = np.zeros((channels, 256), np.int64)
+    for start in range(0, len(images), 1000):
+        part = images[start : start + 1000]
+        for channel in range(channels):
+            counts[channel] += np.bincount(part[:, channel].ravel(), minlength=256)
     mean, std = [], []
-    for channel in range(images.shape[1]):
-        share = np.bincount(images[:, channel].ravel(), minlength=256) / max(images[:, channel].size, 1)
+    for count in counts:
+        share = count / max(count.sum(), 1)
         mean.append(float(share @ values))
         std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)) or 1.0)
     return tuple(mean), tuple(std)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
+from lossbench import ahead
 from lossbench.data import files, transforms
-from lossbench.errors import UserError
+from lossbench.errors import RunFailed, UserError
 
 # The order of an epoch is drawn like a step none reaches: NumPy pads seeds with zeros, so [seed, epoch] is step 0.
 _ORDER = 2**32 - 1
@@ -27,13 +25,17 @@ class Batches:
     mean, std : sequences of float, one a channel
         Of pixels in [0, 1]; see `lossbench.data.transforms.normalize`.
     pad, flip, cutout
-        See `lossbench.data.transforms.augment`; all off by default. The square cut out takes the mean's value.
+        See `lossbench.data.transforms.Augmentation`; all off by default. The square cut out takes the mean's
+        value.
     shuffle : bool, default True
         A new order each epoch.
     drop_last : bool, default True
         Leave out the short last batch.
     workers : int, default 1
         Threads that prepare batches ahead; 0 prepares them in the caller.
+    part : tuple of int, default (0, 1)
+        (k, n) delivers the images of the k-th of n nearly equal parts of each batch, and prepares no others; labels are
+        those of the whole batch.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class Batches:
         shuffle=True,
         drop_last=True,
         workers=1,
+        part=(0, 1),
     ):
         for name, value, least in (
             ("batch_size", batch_size, 1),
@@ -82,15 +85,12 @@ class Batches:
         self._batch_size = batch_size
         self._seed = seed
         self._mean, self._std = mean, std
-        self._augment = {
-            "pad": pad,
-            "flip": flip,
-            "cutout": cutout,
-            "fill": np.clip(np.rint(np.asarray(mean, float) * 255), 0, 255).astype(np.uint8),
-        }
+        fill = np.clip(np.rint(np.asarray(mean, float) * 255), 0, 255).astype(np.uint8)
+        self._augmentation = transforms.Augmentation(pad, flip, cutout, fill)
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._workers = workers
+        self._part = part
 
     def __len__(self):
         """Batches an epoch."""
@@ -119,40 +119,32 @@ class Batches:
         Returns
         -------
         generator of (images, label)
-            float32 (B, channels, H, W) and int32 (B,). It ends its threads when it is exhausted, closed or dropped.
+            float32 (B, channels, H, W), fewer than B where this is a part, and int32 (B,). It ends its threads when it
+            is exhausted, closed or dropped.
 
         Raises
         ------
         ValueError
             If ``epoch`` or ``start`` is out of range. An error in a worker is raised by the step that needed its batch.
+        RunFailed
+            An image cannot be decoded any more; names it and the step.
         """
         if epoch < 0 or not 0 <= start <= len(self):
             raise UserError(
                 f"Batches: `epoch` must be 0 or more and `start` 0 to {len(self)}, got {epoch} and {start}. "
                 "A run resumed with other data or another batch size has another number of steps."
             )
-        return self._prefetch(epoch, self._order(epoch), range(start, len(self)))
+        order = self._order(epoch)
+        steps = range(start, len(self))
+        return ahead.results(lambda step: self._batch(epoch, order, step, self._part), steps, self._workers)
 
-    def _prefetch(self, epoch, order, steps):
-        if not self._workers:
-            for step in steps:
-                yield self._batch(epoch, order, step)
-            return
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="lossbench-batches")
-        try:
-            ahead = deque()
-            for step in steps:
-                ahead.append(pool.submit(self._batch, epoch, order, step))
-                if len(ahead) > 2 * self._workers:
-                    yield ahead.popleft().result()
-            while ahead:
-                yield ahead.popleft().result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    def whole(self, epoch, step):
+        """All images of a step, and their labels, also where this is a part."""
+        return self._batch(epoch, self._order(epoch), step, (0, 1))
 
     def pictures(self, epoch, count):
         """The first images of an epoch as the network sees them but for their normalization: uint8, and labels."""
-        images, labels = self._augmented(epoch, self._order(epoch), 0)
+        images, labels = self._augmented(epoch, self._order(epoch), 0, (0, 1))
         return images[:count], labels[:count]
 
     def _order(self, epoch):
@@ -161,11 +153,18 @@ class Batches:
             order = np.random.default_rng([self._seed, epoch, _ORDER]).permutation(order)
         return order
 
-    def _batch(self, epoch, order, step):
-        images, labels = self._augmented(epoch, order, step)
+    def _batch(self, epoch, order, step, part):
+        try:
+            images, labels = self._augmented(epoch, order, step, part)
+        except UserError as error:
+            raise RunFailed(f"{error} It was needed in epoch {epoch}, batch {step + 1}.") from error
         return transforms.normalize(images, self._mean, self._std), labels
 
-    def _augmented(self, epoch, order, step):
+    def _augmented(self, epoch, order, step, part):
+        """Draws are those of the whole batch, so that a part of it has the same images."""
         ids = order[step * self._batch_size : (step + 1) * self._batch_size]
         rng = np.random.default_rng([self._seed, epoch, step])
-        return transforms.augment(self._split.images[ids], rng, **self._augment), self._split.labels[ids]
+        drawn = self._augmentation.draw(rng, len(ids), self._split.image_shape[1:])
+        own = np.array_split(np.arange(len(ids)), part[1])[part[0]]
+        images = self._augmentation.apply(self._split.images[ids[own]], {key: rows[own] for key, rows in drawn.items()})
+        return images, self._split.labels[ids]

@@ -1,4 +1,4 @@
-"""What every data source hands on: uint8 images and int32 labels in memory, and how their pixels are distributed."""
+"""What every data source hands on: uint8 images and int32 labels, and how their pixels are distributed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Optional
 import numpy as np
 
 from lossbench.data.description import Description
+from lossbench.data.streamed import Streamed
 from lossbench.errors import UserError
 
 PARTS = ("train", "validation", "test")
@@ -19,7 +20,7 @@ class Split:
 
     Parameters
     ----------
-    images : ndarray of uint8, (N, channels, H, W), C-contiguous
+    images : ndarray of uint8, (N, channels, H, W), C-contiguous; or Streamed
     labels : ndarray of int32, (N,)
     names : ndarray of str, (N,), optional
         What an image is called where its source has it in a file of its own.
@@ -37,7 +38,7 @@ class Split:
 
     def __post_init__(self):
         images, labels = self.images, self.labels
-        if images.ndim != 4 or images.dtype != np.uint8 or not images.flags.c_contiguous:
+        if not self.is_streamed and (images.ndim != 4 or images.dtype != np.uint8 or not images.flags.c_contiguous):
             raise UserError(
                 "Split: `images` must be a C-contiguous uint8 array (N, channels, height, width), got "
                 f"{images.dtype} {images.shape}. np.ascontiguousarray(images, np.uint8) makes it so."
@@ -61,14 +62,20 @@ class Split:
         """(channels, height, width)."""
         return self.images.shape[1:]
 
+    @property
+    def is_streamed(self):
+        """Whether images are decoded when they are asked for."""
+        return isinstance(self.images, Streamed)
+
     def take(self, ids):
-        """The images of these positions, copied, in this order."""
-        return Split(self.images[ids], self.labels[ids], None if self.names is None else self.names[ids])
+        """The images of these positions in this order: copied, or streamed still."""
+        images = self.images.take(ids) if self.is_streamed else self.images[ids]
+        return Split(images, self.labels[ids], None if self.names is None else self.names[ids])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset in memory.
+    """A dataset: its splits and what they are called.
 
     Parameters
     ----------

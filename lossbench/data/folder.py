@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 
 from lossbench.data import files, tree
 from lossbench.data.dataset import PARTS, Split, of_parts
-from lossbench.data.images import SUFFIXES, picture
-from lossbench.data.split import stratified_ids
+from lossbench.data.images import SUFFIXES, checksum, picture
+from lossbench.data.split import with_test
+from lossbench.data.streamed import Streamed, is_wanted
 from lossbench.errors import UserError
 
 NAMES = {
@@ -28,7 +30,6 @@ MOST_ABSENT = 0.5
 """Share of a part's images that may be left out because they are not there or of a format that is not read."""
 
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
-_TEST_SEED = 0  # one test set for all seeds
 _TINY = "val_annotations.txt"
 
 
@@ -51,18 +52,18 @@ def load(config_data, seed, parts=PARTS, class_names=None):
     if "train" in wanted and "train" not in listed:
         folders["train"] = _folders(root, config_data.test_fraction, True)["train"]
         listed["train"] = _images(folders["train"], classes, True)
+    size = config_data.channels * math.prod(config_data.height_and_width)
+    is_streamed = is_wanted(config_data.streaming, size * sum(len(listed[name][0]) for name in wanted))
     splits, checksums = {}, {}
     for name in (name for name in PARTS if name in wanted):
         (labeled, found), folder = listed[name], folders[name]
         _refuse_absent(root, folder, found)
-        splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labeled, found, config_data)
+        splits[name], checksums[f"{folder.name}/"] = _read(folder.name, root, labeled, found, config_data, is_streamed)
         notes += [f"{folder.name}: {phrase}" for phrase in found.reasons(root)]
         if found.others:
             notes.append(f"{folder.name}: {len(found.others)} files that are no images were left out")
     if "test" not in listed:
-        rng = np.random.default_rng(_TEST_SEED)
-        kept, held_out = stratified_ids(splits["train"].labels, config_data.test_fraction, rng)
-        splits.update(train=splits["train"].take(kept), test=splits["train"].take(held_out))
+        splits.update(with_test(splits["train"], config_data.test_fraction))
     return of_parts(
         splits,
         num_classes=len(classes),
@@ -201,23 +202,27 @@ def _refuse_absent(root, folder, found):
         raise files.invalid(folder, rule, "; ".join(found.reasons(root)), "Fetch or convert them.")
 
 
-def _read(part, root, labeled, found, config_data):
-    """The split, and one checksum over the names and contents of its files; damaged images are left out."""
+def _read(part, root, labeled, found, config_data, is_streamed):
+    """The split, and one checksum over the names and contents of its files; damaged images are left out.
+
+    Of images to be streamed, damaged are those whose bytes are no whole image; what only decoding tells comes later.
+    """
     from tqdm import tqdm
 
     shape = (config_data.channels, *config_data.height_and_width)
-    images, labels, names, damaged = np.empty((len(labeled), *shape), np.uint8), [], [], []
+    images = None if is_streamed else np.empty((len(labeled), *shape), np.uint8)
+    paths, labels, names, damaged = [], [], [], []
     state = hashlib.sha256()
 
-    def decoded(item):
+    def looked_at(item):
         try:
-            return picture(item[0], shape, config_data.background)
+            return (None, checksum(item[0])) if is_streamed else picture(item[0], shape, config_data.background)
         except UserError as error:
             return error
 
     with ThreadPoolExecutor(max(1, config_data.workers)) as pool:
-        pictures = pool.map(decoded, labeled)
-        bar = tqdm(zip(labeled, pictures), total=len(labeled), desc=f"reading {part}", unit=" images", disable=None)
+        outcomes = pool.map(looked_at, labeled)
+        bar = tqdm(zip(labeled, outcomes), total=len(labeled), desc=f"reading {part}", unit=" images", disable=None)
         for (path, label), outcome in bar:
             if isinstance(outcome, UserError):
                 found.leave_out(path, "damaged")
@@ -226,12 +231,22 @@ def _read(part, root, labeled, found, config_data):
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise _too_many(damaged, labeled)
                 continue
-            images[len(labels)], checksum = outcome
+            pixels, digest = outcome
+            if is_streamed:
+                paths.append(path)
+            else:
+                images[len(labels)] = pixels
             name = path.relative_to(root).as_posix()
-            state.update(os.fsencode(f"{name} {checksum}\n"))
+            state.update(os.fsencode(f"{name} {digest}\n"))
             labels.append(label)
             names.append(tree.text(name))
-    return Split(images[: len(labels)], np.array(labels, np.int32), np.array(names)), state.hexdigest()
+    if is_streamed:
+        images = Streamed(
+            lambda row: picture(paths[row], shape, config_data.background)[0], shape, np.arange(len(paths))
+        )
+    return Split(
+        images if is_streamed else images[: len(labels)], np.array(labels, np.int32), np.array(names)
+    ), state.hexdigest()
 
 
 def _too_many(damaged, labeled):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench.data.dataset import Split
+from lossbench.data.streamed import joined
 from lossbench.errors import UserError
 
 
@@ -80,6 +81,4 @@ def _renumbered(split, positions, number):
 
 def _joined(splits):
     names = None if any(split.names is None for split in splits) else np.concatenate([s.names for s in splits])
-    return Split(
-        np.concatenate([split.images for split in splits]), np.concatenate([split.labels for split in splits]), names
-    )
+    return Split(joined([split.images for split in splits]), np.concatenate([split.labels for split in splits]), names)

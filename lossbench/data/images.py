@@ -44,7 +44,7 @@ _SIGNS = {
     "git-annex pointer": rb"\S{0,200}annex/objects/",
 }
 _SIGNS = {name: re.compile(sign, re.DOTALL) for name, sign in _SIGNS.items()}
-_MARKER = re.compile(rb"\xff+([^\x00\x01\xd0-\xd8\xff])", re.DOTALL)  # one before a segment; within a scan are none
+_NO_SEGMENT = {bytes([code]) for code in (0x00, 0x01, *range(0xD0, 0xD9), 0xFF)}  # behind 0xFF in a JPEG
 _RAW = (".dng", ".nef", ".cr3", ".arw", ".orf", ".rw2", ".raf")  # several begin as TIFF does
 
 
@@ -117,17 +117,25 @@ def is_gray(content):
 def _jpeg(content):
     """Go from marker to marker, over a thumbnail that has an end of its own, to the end of the image."""
     size, position = (0, 0), 2
-    for _ in range(len(content)):
-        marker = _MARKER.search(content, position)
-        if not marker:
-            break
-        code, position = marker[1][0], marker.end()
-        if code == 0xD9:
-            return size, True
+    while True:
+        code, position = _marker(content, position)
+        if code in (None, 0xD9):
+            return size, code is not None
         if 0xC0 <= code <= 0xCF and code not in (0xC4, 0xC8, 0xCC):
             size = tuple(int.from_bytes(content[position + at : position + at + 2], "big") for at in (5, 3))
         position += int.from_bytes(content[position : position + 2], "big")
-    return size, False
+
+
+def _marker(content, position):
+    """Code and end of the next marker before a segment; within a scan are none, so that a scan is passed over."""
+    while True:
+        position = content.find(b"\xff", position)
+        code = content[position + 1 : position + 2]
+        if position < 0 or not code:
+            return None, len(content)
+        position += 1
+        if code not in _NO_SEGMENT:
+            return code[0], position + 1
 
 
 def read_images(paths, image_shape, background=WHITE):
@@ -155,21 +163,57 @@ def read_images(paths, image_shape, background=WHITE):
 
 def picture(path, image_shape, background=WHITE):
     """One image (channels, height, width) and the SHA-256 of its file."""
+    content = files.contents(path)
+    try:
+        pixels = decoded(content, image_shape, background)
+    except UserError as error:
+        raise _undecodable(path, str(error)) from error
+    return pixels, hashlib.sha256(content).hexdigest()
+
+
+def decoded(content, image_shape, background=WHITE):
+    """One image (channels, height, width) of encoded bytes.
+
+    Raises
+    ------
+    ValueError
+        If Pillow cannot decode it; says why.
+    """
     from PIL import Image, ImageFile
 
     channels, height, width = image_shape
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # importing gluoncv sets it, and half an image would pass unnoticed
-    content = files.contents(path)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             refuse_huge(*image.size)
             image = _opaque(_eight_bits(image), background).convert("L" if channels == 1 else "RGB")
     except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
-        way_out = "Replace it or take it out of the folder."
-        raise files.invalid(path, "be an image that Pillow decodes", reason(error), way_out) from error
+        raise UserError(reason(error)) from error
     image = _covering(image, height, width)
-    pixels = np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
-    return pixels, hashlib.sha256(content).hexdigest()
+    return np.asarray(image).reshape(height, width, channels).transpose(2, 0, 1)
+
+
+def checksum(path):
+    """The SHA-256 of an image file; decodes nothing.
+
+    Raises
+    ------
+    ValueError
+        If its bytes are no whole image.
+    """
+    content = files.contents(path)
+    try:
+        size, is_whole = size_of(content)
+        refuse_huge(*size)
+    except UserError as error:
+        raise _undecodable(path, str(error)) from error
+    if not is_whole:
+        raise _undecodable(path, "one that is cut off")
+    return hashlib.sha256(content).hexdigest()
+
+
+def _undecodable(path, got):
+    return files.invalid(path, "be an image that Pillow decodes", got, "Replace it or take it out of the folder.")
 
 
 def refuse_huge(width, height):

@@ -7,8 +7,10 @@ import hashlib
 import numpy as np
 
 from lossbench.data import files
+from lossbench.data.streamed import sample
 
 _NAMED = 3
+_MEAN_OF = 1000  # streamed images
 _MOST = 300_000  # images that are looked at one by one, some ten seconds
 
 
@@ -25,7 +27,7 @@ def inspect(dataset):
     ['2 classes of 2 training images each', '1 of 1 test image is in the training images, pixel by pixel: 0']
     """
     found = [_classes(dataset)]
-    if len(dataset.train) + len(dataset.test) > _MOST:
+    if dataset.train.is_streamed or len(dataset.train) + len(dataset.test) > _MOST:
         return found
     seen = {_key(image): int(label) for image, label in zip(dataset.train.images, dataset.train.labels)}
     for name in ("validation", "test"):
@@ -41,11 +43,12 @@ def inspect(dataset):
 
 
 def mean_image(split):
-    """The mean of all images, uint8 (channels, height, width); added up in parts, so that it takes no memory."""
+    """The mean of all images, of streamed ones of some: uint8 (channels, height, width). Added up in parts."""
+    images = sample(split.images, _MEAN_OF) if split.is_streamed else split.images
     total = np.zeros(split.image_shape, np.int64)
-    for start in range(0, len(split), 1000):
-        total += split.images[start : start + 1000].sum(axis=0, dtype=np.int64)
-    return np.rint(total / len(split)).astype(np.uint8)
+    for start in range(0, len(images), 1000):
+        total += images[start : start + 1000].sum(axis=0, dtype=np.int64)
+    return np.rint(total / len(images)).astype(np.uint8)
 
 
 def _classes(dataset):

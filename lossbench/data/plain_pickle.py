@@ -13,9 +13,10 @@ import numpy as np
 from lossbench.data import files
 
 _MARK = object()
-_RECONSTRUCT, _ARRAY, _DTYPE, _ENCODE = "reconstruct", "ndarray", "dtype", "encode"
+_RECONSTRUCT, _ARRAY, _DTYPE, _ENCODE, _BUFFER = "reconstruct", "ndarray", "dtype", "encode", "frombuffer"
 _NAMES = {
     **{f"numpy{core}.multiarray _reconstruct": _RECONSTRUCT for core in (".core", "._core")},
+    **{f"numpy{core}.numeric _frombuffer": _BUFFER for core in (".core", "._core")},  # of protocol 5
     "numpy ndarray": _ARRAY,
     "numpy dtype": _DTYPE,
     "_codecs encode": _ENCODE,
@@ -97,6 +98,8 @@ def _run(content):
             stack.append(argument)
         elif name in _OLD_TEXT:
             stack.append(argument.encode("latin-1"))
+        elif name == "BYTEARRAY8":
+            stack.append(bytes(argument))
         elif name in _MAKE:
             stack.append(_MAKE[name]())
         elif name in _TUPLES:
@@ -132,12 +135,16 @@ def _since_mark(stack):
 
 
 def _call(stack):
-    """REDUCE: only the four names that numpy's arrays need, each by its meaning."""
+    """REDUCE: only the five names that numpy's arrays need, each by its meaning."""
     arguments, name = stack.pop(), stack.pop()
     if not isinstance(name, _Name):
         raise _Unfit("one that calls what is no name")
     if name == _RECONSTRUCT:
         stack.append(_Array())
+    elif name == _BUFFER and isinstance(arguments, tuple) and len(arguments) == 4:
+        content, kind, shape, order = arguments
+        stack.append(_Array())
+        stack[-1].fill((1, shape, kind, order in ("F", b"F"), content))
     elif name == _DTYPE and arguments and arguments[0] in ("u1", b"u1"):
         stack.append(_Kind())
     elif name == _ENCODE and len(arguments) == 2 and arguments[1] in ("latin1", b"latin1"):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import cifar, files, folder, idx, images, record, tree
+from lossbench.data import cifar, files, folder, idx, images, record, recordio, tree
 from lossbench.errors import UserError
 
 _LOOKED_AT = 200  # images whose sizes are read
@@ -94,26 +94,20 @@ def _records(root):
     train = next((name for name in names if "train" in name), names[0])
     rest = [name for name in names if name != train]
     test = next((name for part in ("test", "val") for name in rest if part in name), rest[0] if rest else train)
-    sizes, labels, kinds, has_ranges = [], [], set(), False
-    for number, content in enumerate(record._records(root / train)):
-        flag, label, _, _ = record._header(root / train, number, content)
-        image = content[record._HEADER.size + 4 * flag :]
-        if flag == 2 and not image and (has_ranges or number == 0):
-            has_ranges = True
-            continue
-        labels.append(record._label(root / train, number, content, flag, label, 1 << 24, has_ranges))
-        if len(sizes) < _LOOKED_AT:
-            sizes.append(images.size_of(image)[0])
-            kinds.add(images.is_gray(image))
-    if not labels:
-        raise files.invalid(root / train, "hold images", "none", _WAY_OUT)
+    scan = recordio.scan(root / train)
+    labels, reader = record.classes_of(root / train, scan, 1 << 24), recordio.Reader(root / train, scan)
+    sizes, kinds = [], set()
+    for row in range(min(len(labels), _LOOKED_AT)):
+        image = reader.image(row)
+        sizes.append(images.size_of(image)[0])
+        kinds.add(images.is_gray(image))
     side, text = _size(sizes)
     channels = 1 if kinds == {True} else 3
-    found = [f"{train} with {files.count(len(labels), 'image')} of {max(labels) + 1:,} classes, {text}"]
+    found = [f"{train} with {files.count(len(labels), 'image')} of {labels.max() + 1:,} classes, {text}"]
     if test == train:
         found.append(f"no other .rec file: {train} is named as test as well; give it one of its own")
     section = {"source": "record", "root": str(root), "train": train, "test": test}
-    section.update(image_size=side, channels=channels, num_classes=max(max(labels) + 1, 2))
+    section.update(image_size=side, channels=channels, num_classes=max(int(labels.max()) + 1, 2))
     return Proposal({**section, "batch_size": batch_size(len(labels))}, found, channels, int(np.max(side)))
 
 

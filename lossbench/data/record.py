@@ -1,25 +1,25 @@
-"""MXNet RecordIO files of images, as tools/im2rec.py and insightface's tools write them, decoded once by MXNet."""
+"""MXNet RecordIO files of images, as tools/im2rec.py and insightface's tools write them, decoded by MXNet."""
 
 from __future__ import annotations
 
-import mmap
-import struct
 from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import files, images
+from lossbench.data import files, images, recordio
 from lossbench.data.dataset import PARTS, Split, made_of, of_parts
+from lossbench.data.recordio import WAY_OUT
+from lossbench.data.split import with_test
+from lossbench.data.streamed import Streamed
 from lossbench.errors import UserError
 
-_MAGIC = 0xCED7230A
-_HEADER = struct.Struct("<IfQQ")  # flag (number of labels that follow, 0: the one here), label, two ids
-_WAY_OUT = "Write it again with MXNet's tools/im2rec.py."
 _NAMED = 10
 
 
 def load(config_data, seed, parts=PARTS, class_names=None):
-    """Images of two RecordIO files: scaled until they cover ``image_size``, the middle is kept.
+    """Images of two RecordIO files, streamed: scaled until they cover ``image_size``, the middle is kept.
+
+    With ``test_fraction`` in place of a second file, a stratified part of the first is the test split.
 
     A list `train.lst` beside `train.rec`, as im2rec.py makes it, names the images, and the classes where each has a
     folder of its own.
@@ -27,17 +27,20 @@ def load(config_data, seed, parts=PARTS, class_names=None):
     root = Path(config_data.root or ".").expanduser()
     num_classes, splits, listed, notes = config_data.num_classes, {}, [], []
     checksums = {}
-    for part in made_of(parts):
+    for part in made_of(parts) if config_data.test else ["train"]:
         name = getattr(config_data, part)
-        path = root / name
-        split, ids = _read(path, config_data.height_and_width, config_data.channels, num_classes)
-        names = _names(path.with_suffix(".lst"), ids)
+        path, scan = root / name, recordio.scan(root / name)
+        labels = classes_of(path, scan, num_classes)
+        names = _names(path.with_suffix(".lst"), scan.id.tolist())
         if names is not None:
-            split = Split(split.images, split.labels, np.array(names))
-            listed += zip(split.labels.tolist(), names)
-        splits[part], checksums[name] = split, files.sha256(path)
+            listed += zip(labels.tolist(), names)
+            names = np.array(names)
+        pixels = _streamed(path, scan, config_data.height_and_width, config_data.channels)
+        splits[part], checksums[name] = Split(pixels, labels, names), scan.sha256
         if part == "train":
-            notes = _absent_classes(path, split.labels, num_classes)
+            notes = _absent_classes(path, labels, num_classes)
+    if config_data.test is None:
+        splits = with_test(splits["train"], config_data.test_fraction)
     return of_parts(
         splits,
         num_classes=num_classes,
@@ -69,72 +72,30 @@ def read(path, image_size, channels, num_classes):
         If the file is absent, truncated or of another kind, or a record has no whole label in range or no whole image.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    return _read(path, size, channels, num_classes)[0]
+    scan = recordio.scan(path)
+    labels = classes_of(path, scan, num_classes)
+    return Split(_streamed(path, scan, size, channels)[:], labels)
 
 
-def _read(path, size, channels, num_classes):
-    """The split and the id of each record."""
-    labels, ids, pixels, has_ranges = [], [], bytearray(), False
-    for number, content in enumerate(_records(path)):
-        flag, label, own_id, _ = _header(path, number, content)
-        image = content[_HEADER.size + 4 * flag :]
-        if flag == 2 and not image and (has_ranges or number == 0):
-            has_ranges = True  # insightface: a range of ids, of all images and then of each person
-            continue
-        labels.append(_label(path, number, content, flag, label, num_classes, has_ranges))
-        pixels += _decode(path, number, image, size, channels).tobytes()
-        ids.append(own_id)
-    if not labels:
-        raise files.invalid(path, "hold at least one record", "none", _WAY_OUT)
-    pixels = np.frombuffer(pixels, np.uint8).reshape(len(labels), channels, *size)
-    return Split(pixels, np.array(labels, np.int32)), ids
+def _streamed(path, scan, size, channels):
+    reader = recordio.Reader(path, scan)
+    return Streamed(
+        lambda row: _decode(path, int(scan.number[row]), reader.image(row), size, channels),
+        (channels, *size),
+        np.arange(len(scan.begin)),
+    )
 
 
-def _records(path):
-    """Each record's bytes. A record that contains the magic word is stored in parts without it."""
-    try:
-        with files.opened(path) as file:
-            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if Path(path).stat().st_size else b""
-    except OSError as error:
-        rule, way_out = "be a readable RecordIO file", "Check data.root, data.train and data.test."
-        raise files.invalid(path, rule, error.strerror, way_out) from error
-    position, number, parts = 0, 0, []
-    while position < len(content):
-        magic, length = struct.unpack_from("<II", content, position) if position + 8 <= len(content) else (None, 0)
-        if magic != _MAGIC:
-            rule = f"have the word {_MAGIC:08x} before each record"
-            raise files.invalid(path, rule, f"something else at byte {position:,}, record {number}", _WAY_OUT)
-        part, length = length >> 29, length & (1 << 29) - 1
-        start = position + 8
-        position = start + (length + 3) // 4 * 4
-        if position > len(content) or (part in (0, 1)) != (not parts):
-            rule = "consist of whole records"
-            raise files.invalid(path, rule, f"{len(content):,} bytes that end in record {number}", _WAY_OUT)
-        parts.append(content[start : start + length])
-        if part in (0, 3):
-            yield struct.pack("<I", _MAGIC).join(parts)
-            number, parts = number + 1, []
-    if parts:
-        raise files.invalid(path, "consist of whole records", f"only a part of record {number}", _WAY_OUT)
-
-
-def _header(path, number, content):
-    if len(content) < _HEADER.size:
-        rule = f"have records of a header of {_HEADER.size} bytes and an image"
-        raise files.invalid(path, rule, f"{len(content)} bytes in record {number}", _WAY_OUT)
-    return _HEADER.unpack_from(content)
-
-
-def _label(path, number, content, flag, label, num_classes, has_ranges):
-    """The class of a record: its one label, or the first of several in a file of insightface's."""
-    if flag and len(content) >= _HEADER.size + 4 * flag:
-        label = struct.unpack_from("<f", content, _HEADER.size)[0]
-    is_single = flag <= 1 or has_ranges
-    if not (is_single and float(label).is_integer() and 0 <= label < num_classes):
+def classes_of(path, scan, num_classes):
+    """The class of each record: its one label, or the first of several in a file of insightface's."""
+    is_single = (scan.labels <= 1) | scan.has_ranges
+    wrong = ~(is_single & (scan.label == np.floor(scan.label)) & (scan.label >= 0) & (scan.label < num_classes))
+    if wrong.any():
+        row = int(wrong.argmax())
+        got = f"{scan.label[row]:g}" if is_single[row] else f"{scan.labels[row]} labels"
         rule = f"have one label from 0 to {num_classes - 1} in each record (data.num_classes)"
-        got = f"{label:g}" if is_single else f"{flag} labels"
-        raise files.invalid(path, rule, f"{got} in record {number}", _WAY_OUT)
-    return int(label)
+        raise files.invalid(path, rule, f"{got} in record {scan.number[row]}", WAY_OUT)
+    return scan.label.astype(np.int32)
 
 
 def _decode(path, number, content, size, channels):
@@ -147,9 +108,9 @@ def _decode(path, number, content, size, channels):
     except UserError as error:
         raise _unreadable(path, number, str(error)) from error
     if not is_whole:
-        raise files.invalid(path, "have whole images", f"one that is cut off in record {number}", _WAY_OUT)
+        raise files.invalid(path, "have whole images", f"one that is cut off in record {number}", WAY_OUT)
     try:
-        image = mx.image.imdecode(content, flag=0 if channels == 1 else 1)
+        image = mx.image.imdecode(_array(content), flag=0 if channels == 1 else 1)
         image.wait_to_read()
     except (mx.MXNetError, ValueError) as error:
         raise _unreadable(path, number, "one that it does not") from error
@@ -170,8 +131,15 @@ def _decode(path, number, content, size, channels):
     return image.asnumpy()[top : top + height, left : left + width].transpose(2, 0, 1)
 
 
+def _array(content):
+    """Bytes as MXNet takes them: one copy, where its own way from bytes makes several."""
+    from lossbench._mxnet import mx
+
+    return mx.nd.from_numpy(np.frombuffer(bytearray(content), np.uint8))
+
+
 def _unreadable(path, number, got):
-    return files.invalid(path, "have images that OpenCV decodes", f"{got} in record {number}", _WAY_OUT)
+    return files.invalid(path, "have images that OpenCV decodes", f"{got} in record {number}", WAY_OUT)
 
 
 def _names(path, ids):

@@ -20,7 +20,8 @@ class SharedData:
             self._dataset = data.load(section, seed)
             for split in ("train", "validation", "test", "holdout"):
                 images = getattr(self._dataset, split)
-                images.images.setflags(write=False)
+                if not images.is_streamed:
+                    images.images.setflags(write=False)
                 images.labels.setflags(write=False)
             self._key = key
         return self._dataset

@@ -6,6 +6,14 @@ import numpy as np
 
 from lossbench.errors import UserError
 
+_TEST_SEED = 0  # one test set for all seeds
+
+
+def with_test(train, fraction):
+    """A split divided into training and test images, stratified, the same for every seed: {"train", "test"}."""
+    kept, held_out = stratified_ids(train.labels, fraction, np.random.default_rng(_TEST_SEED))
+    return {"train": train.take(kept), "test": train.take(held_out)}
+
 
 def stratified_ids(labels, fraction, rng):
     """Divide positions in two so that every class gives the same fraction of its members.

@@ -20,7 +20,7 @@ class Options:
     """What a caller of `measure` may ask for; None leaves it to the subject, whose config says it."""
 
     pairs: Optional[str] = None
-    """A list of pairs for the verification; None draws them."""
+    """A list of pairs for the verification, or a file that holds their images; None draws them."""
     pair_count: Optional[int] = None
     """How many pairs are drawn."""
     foreign: tuple = ()
@@ -127,10 +127,24 @@ class Context:
         )
 
     @functools.cached_property
+    def _pair_file(self):
+        return self.subject.pair_file(self.options.pairs)
+
+    @functools.cached_property
     def listed_pairs(self) -> pairs.Pairs:
-        """The caller's list of pairs, whose ids are the images' file names, or else their numbers in the split."""
+        """The caller's pairs: a list, whose ids are the images' file names or else their numbers in the split, or a
+        file that holds the images themselves."""
+        if self._pair_file is not None:
+            return pairs.in_turn(self._pair_file[1])
         images = self.subject.images(self.split)
         return pairs.read(self.options.pairs, range(len(images)) if images.names is None else images.names)
+
+    @functools.cached_property
+    def paired_embedding(self) -> np.ndarray:
+        """Embeddings of the images that pairs are of."""
+        if self.options.pairs and self._pair_file is not None:
+            return self.outputs_of(self._pair_file[0])["embedding"]
+        return self.outputs()["embedding"]
 
     def drawn_pairs(self) -> pairs.Pairs:
         """Pairs of the split, the same for every run on the same images."""

@@ -24,7 +24,7 @@ def verified(context) -> dict:
 
     def one(metric):
         score = verification.similarity(
-            context.outputs()["embedding"], pairs.first, pairs.second, metric, context.max_memory_bytes
+            context.paired_embedding, pairs.first, pairs.second, metric, context.max_memory_bytes
         )
         metrics = verification.verify(score, same)
         checks.attempt(_keep_curve, context, metric, score, same)

@@ -96,3 +96,16 @@ def read(path, ids) -> Pairs:
         raise UserError(f"pairs: {path} must hold at least one pair, got none.")
     first, second, same = np.array(rows, np.int64).T
     return Pairs(first, second, same == 1)
+
+
+def in_turn(same) -> Pairs:
+    """Pairs of rows 0 and 1, 2 and 3, and so on, with whether each is of one class.
+
+    Examples
+    --------
+    >>> in_turn([True, False]).first, in_turn([True, False]).second
+    (array([0, 2]), array([1, 3]))
+    """
+    same = np.asarray(same, bool)
+    first = 2 * np.arange(len(same))
+    return Pairs(first, first + 1, same)

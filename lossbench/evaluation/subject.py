@@ -21,6 +21,9 @@ class Subject(Protocol):
     def images(self, split: str):
         """The images of `train`, `validation`, `test` or `holdout`, with `images`, `labels` and `names`."""
 
+    def pair_file(self, path):
+        """Images of a file that holds pairs, two rows each, and whether each is of one class; None for another file."""
+
     def outputs(self, images, show: bool) -> dict:
         """`embedding` (N, D), `logits` (N, C) and `label` (N,) of images, without augmentation, as NumPy arrays.
 

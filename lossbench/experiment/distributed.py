@@ -70,6 +70,12 @@ def _digest(dataset) -> str:
     return digest.hexdigest()
 
 
+def share_statistics(communicator, dataset):
+    """The dataset with rank 0's mean and deviation: a rank that streams its images measures a sample of them."""
+    mean, std = communicator.broadcast([dataset.mean, dataset.std])
+    return dataset.replace(mean=tuple(mean), std=tuple(std))
+
+
 def share(communicator, trainer, position: Position) -> Position:
     """Give every rank what rank 0 starts from: parameters, optimizer state, step and position; returns the position."""
     if communicator.size == 1:

@@ -35,6 +35,7 @@ class Model:
         memory.require_arrays(settings, dataset.num_classes)
         self.dataset, self.devices = dataset, devices
         self.source, self.evaluation = settings.data.source, settings.evaluation
+        self._workers = settings.data.workers
         self._backbone_section, self._head_section, self._optimizer = (
             settings.backbone,
             settings.head,
@@ -208,6 +209,7 @@ class Model:
             progress=show,
             num_classes=self.dataset.num_classes,
             max_memory_bytes=1e9 * self.evaluation.max_memory_gb,
+            workers=self._workers,
         )
 
     def training_embedding(self, images):

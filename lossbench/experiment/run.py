@@ -99,6 +99,7 @@ def run(
         dataset = load(settings.data, settings.seed)
         folder.require_data(dataset.checksums, accept=accept_changed_data)
         hosts = distributed.require_alike(communicator, settings, dataset)
+        dataset = distributed.share_statistics(communicator, _normalized_as(folder, dataset))
         model = Model(settings, dataset, devices, for_training=True)
         training = Training(folder, settings, model, progress, scalars, communicator)
         resumed = training.resume()
@@ -137,6 +138,14 @@ def run(
             return Result(folder, signal=communicator.broadcast(interruption.signal))
 
 
+def _normalized_as(run, dataset):
+    """The dataset with mean and deviation of the run so far: streamed or not, they are measured once."""
+    if run.data is None:
+        return dataset
+    kept = data.rebuilt(run.data, f"run: {run.path / 'data.json'}")
+    return dataset.replace(mean=kept.mean, std=kept.std)
+
+
 def _follow(folder, settings, communicator, device, load) -> Result:
     """`run` on every rank but the first."""
     if not communicator.broadcast(None)["trains"]:
@@ -144,8 +153,9 @@ def _follow(folder, settings, communicator, device, load) -> Result:
     devices = distributed.devices(communicator, device)
     dataset = load(settings.data, settings.seed)
     distributed.require_alike(communicator, settings, dataset)
+    dataset = distributed.share_statistics(communicator, dataset)
     model = Model(settings, dataset, devices, for_training=True)
-    batches = new_batches(settings, dataset)
+    batches = new_batches(settings, dataset, communicator)
     trainer = new_trainer(settings, model, len(batches), communicator)
     with noticed() as interruption:
         return Result(folder, signal=distributed.follow(communicator, settings, trainer, batches, interruption))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lossbench import attacks, evaluation
-from lossbench.data import foreign
+from lossbench.data import foreign, pair_file
 
 
 @dataclass
@@ -37,6 +37,11 @@ class Subject:
 
     def outputs(self, images, show):
         return self.model.outputs(images, show=show)
+
+    def pair_file(self, path):
+        dataset = self.model.dataset
+        is_one = str(path).endswith(pair_file.SUFFIX)
+        return pair_file.read(path, dataset.image_shape, dataset.background) if is_one else None
 
     def has_files_of(self, source) -> bool:
         return foreign.is_present(source)

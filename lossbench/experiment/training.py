@@ -30,8 +30,8 @@ MAX_SAVED_EMBEDDINGS = 10_000
 SHOWN_IMAGES = 63
 
 
-def new_batches(settings, dataset) -> data.Batches:
-    """The training batches that a config asks for."""
+def new_batches(settings, dataset, communicator=ALONE) -> data.Batches:
+    """The training batches that a config asks for, of several ranks the part of this one."""
     section = settings.data
     return data.Batches(
         dataset.train,
@@ -44,6 +44,7 @@ def new_batches(settings, dataset) -> data.Batches:
         cutout=section.augment.cutout,
         drop_last=section.drop_last,
         workers=section.workers,
+        part=(communicator.rank, communicator.size),
     )
 
 
@@ -80,7 +81,7 @@ class Training:
         self.communicator = communicator
         model.head.check_labels(model.dataset.train.labels)
         self.position = Position()
-        self.batches = new_batches(settings, model.dataset)
+        self.batches = new_batches(settings, model.dataset, communicator)
         self.trainer = new_trainer(settings, model, len(self.batches), communicator)
         self.optimizers = self.trainer.optimizers
         self.history = []
@@ -94,7 +95,7 @@ class Training:
             origin.take_over(self.model, self.settings.init_from, self.progress.say)
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
-            images, _ = next(self.batches.epoch(1))
+            images, _ = self.batches.whole(1, 0)
             embedding = self.model.training_embedding(images)
             for regularizer in calibrated:
                 regularizer.calibrate(embedding)
@@ -180,7 +181,7 @@ class Training:
             )
         except FloatingPointError as error:
             raise RunFailed(f"{error} {self._last_good()} {self._way_on()}") from error
-        except OSError as error:
+        except (OSError, RunFailed) as error:
             raise RunFailed(f"{error} {self._last_good()}") from error
         finally:
             self.progress.close()

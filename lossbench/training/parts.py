@@ -37,8 +37,11 @@ class Parts:
         self._sizes, self._totals = [0] * len(self._devices), []
 
     def of(self, image, label, *more) -> list:
-        """Images, labels and what else has a row for each, on its device, of each part here that is not empty."""
-        split = [self._own(array) for array in (image, label, *more)]
+        """Images, labels and what else has a row for each, on its device, of each part here that is not empty.
+
+        The images are those of this process, the rest is of the whole batch.
+        """
+        split = [np.array_split(image, len(self._devices)), *(self._own(array) for array in (label, *more))]
         self._labels = split[1]
         self._sizes = [size + len(part) for size, part in zip(self._sizes, self._labels)]
         return [

@@ -175,7 +175,10 @@ class Trainer:
                 self._set[path] = value
 
     def update(self, batches: list, epoch: int, epoch_step: int) -> int:
-        """One update from `accumulate_steps` batches of (images, labels) arrays; returns the number of images in it."""
+        """One update from `accumulate_steps` batches of (images, labels) arrays; returns the number of images in it.
+
+        With several ranks the images are those of this one, the labels those of the whole batch.
+        """
         self.apply_schedules()
         rank = self.communicator.rank
         _mxnet.seed(self.seed, epoch, epoch_step, *([rank] if rank else []))

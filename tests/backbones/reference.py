@@ -13,6 +13,13 @@ def convolution(x, weight, bias=None, stride=1, padding=0):
     return y if bias is None else y + bias[:, None, None]
 
 
+def single_channels(x, weight, stride=1, padding=0):
+    """A convolution of each channel by itself; weight (channels, 1, height, width)."""
+    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[2:], axis=(2, 3))[:, :, ::stride, ::stride]
+    return np.einsum("nchwij,cij->nchw", windows, weight[:, 0], optimize=True)
+
+
 def batch_norm(x, gamma, beta, mean=None, variance=None):
     """By the batch's own statistics unless others are given."""
     mean = x.mean(axis=(0, 2, 3)) if mean is None else mean
@@ -76,3 +83,47 @@ def resnet(depth, training):
         return x @ rest[0].T + rest[1] if rest else x
 
     return network
+
+
+def _normalizing(take, training):
+    """Batch normalization by the next four parameters."""
+
+    def norm(x):
+        gamma, beta, mean, variance = (next(take) for _ in range(4))
+        return batch_norm(x, gamma, beta) if training else batch_norm(x, gamma, beta, mean, variance)
+
+    return norm
+
+
+def iresnet(blocks, training):
+    def network(x, parameters):
+        take = iter(parameters)
+        norm = _normalizing(take, training)
+        x = prelu(norm(convolution(x, next(take), padding=1)), next(take))
+        for count in blocks:
+            for block in range(count):
+                stride = 1 if block else 2
+                y = norm(convolution(norm(x), next(take), padding=1))
+                y = norm(convolution(prelu(y, next(take)), next(take), stride=stride, padding=1))
+                x = y + (norm(convolution(x, next(take), stride=2)) if stride == 2 else x)
+        x = norm(x).reshape(len(x), -1) @ next(take).T + next(take)
+        return norm(x[:, :, None, None])[:, :, 0, 0]
+
+    return network
+
+
+def mobilefacenet(x, parameters, training=True):
+    take = iter(parameters)
+    norm = _normalizing(take, training)
+    x = prelu(norm(convolution(x, next(take), stride=2, padding=1)), next(take))
+    x = prelu(norm(single_channels(x, next(take), padding=1)), next(take))
+    for count, first_stride in ((5, 2), (1, 2), (6, 1), (1, 2), (2, 1)):
+        for block in range(count):
+            stride = 1 if block else first_stride
+            y = prelu(norm(convolution(x, next(take))), next(take))
+            y = prelu(norm(single_channels(y, next(take), stride=stride, padding=1)), next(take))
+            y = norm(convolution(y, next(take)))
+            x = x + y if stride == 1 and x.shape == y.shape else y
+    x = prelu(norm(convolution(x, next(take))), next(take))
+    x = norm(single_channels(x, next(take))).reshape(len(x), -1) @ next(take).T
+    return norm(x[:, :, None, None])[:, :, 0, 0]

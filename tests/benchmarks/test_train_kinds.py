@@ -1,4 +1,4 @@
-"""`benchmark.py evaluation` and `scaling`: the real commands on small sizes, and the arithmetic of growth."""
+"""`benchmark.py evaluation`, `scaling`, `reading`: the real commands on small sizes, and the arithmetic of growth."""
 
 import json
 import os
@@ -37,10 +37,24 @@ def test_evaluation_is_measured(tmp_path):
     assert f"{knn['seconds']['median']:.2f}" in done.stdout
 
 
+def test_reading_is_measured(tmp_path):
+    sizes = ["--count", 1500, "--images", 400, "--repetitions", 1]
+    done = benchmark("reading", *sizes, "--json", tmp_path / "r.json", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert list(rows) == ["lossbench", "mxnet", "pytorch"]
+    for row in [rows["lossbench"], rows["mxnet"]]:
+        assert 100 < row["rate"]["median"] < 1e5
+        assert 0 < row["start"]["median"] < 60
+        assert 1e7 < row["memory"]["median"] < 1e10
+        assert f"{row['rate']['median']:.0f}" in done.stdout
+    assert "missing" in rows["pytorch"] or rows["pytorch"]["rate"]["median"] > 100
+
+
 def test_counts_below_one_are_the_users_mistake(tmp_path):
     for arguments in (
         ["evaluation", "--images", 0],
-        *([kind, "--repetitions", 0] for kind in ("scaling", "train", "load")),
+        *([kind, "--repetitions", 0] for kind in ("scaling", "train", "load", "reading")),
     ):
         done = benchmark(*arguments, folder=tmp_path)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1)

@@ -25,7 +25,7 @@ def make(split, workers=0, batch_size=8, **options):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("lossbench-batches")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("lossbench-ahead")]
 
 
 def same(a, b):
@@ -58,7 +58,7 @@ def test_a_step_is_the_documented_function_of_seed_epoch_and_step(split):
     for step, (images, label) in enumerate(make(split, cutout=0).epoch(7)):
         ids = order[step * 8 : step * 8 + 8]
         rng = np.random.default_rng([5, 7, step])
-        augmented = transforms.augment(split.images[ids], rng, pad=2, flip=True)
+        augmented = transforms.Augmentation(pad=2, flip=True)(split.images[ids], rng)
         assert np.array_equal(label, split.labels[ids])
         assert np.array_equal(images, transforms.normalize(augmented, MEAN, STD))
         assert (images.dtype, label.dtype) == (np.float32, np.int32)
@@ -139,22 +139,32 @@ def test_no_thread_before_the_first_batch(split):
 
 @pytest.mark.parametrize("workers", [0, 1, 3])
 def test_an_error_in_a_worker_surfaces_at_its_step(split, workers, monkeypatch):
-    augment = transforms.augment
+    augment = transforms.Augmentation.apply
     wrong = list(make(split, shuffle=False).epoch(0))
     broken = split.images[24:32]
 
-    def fails(images, *args, **options):
+    def fails(augmentation, images, drawn):
         if np.array_equal(images, broken):
             raise MemoryError("step 3")
-        return augment(images, *args, **options)
+        return augment(augmentation, images, drawn)
 
-    monkeypatch.setattr(transforms, "augment", fails)
+    monkeypatch.setattr(transforms.Augmentation, "apply", fails)
     iterator = make(split, workers, shuffle=False).epoch(0)
     got = [next(iterator) for _ in range(3)]
     with pytest.raises(MemoryError, match="step 3"):
         next(iterator)
     assert same(got, wrong[:3])
     assert not threads()
+
+
+@pytest.mark.parametrize("count", [1, 3, 7])
+def test_parts_of_a_batch_make_the_whole_one(split, count):
+    whole = list(make(split).epoch(4))
+    parts = [list(make(split, part=(k, count)).epoch(4)) for k in range(count)]
+    assert [len(part[0][0]) for part in parts] == [len(rows) for rows in np.array_split(np.arange(8), count)]
+    joined = [(np.concatenate([images for images, _ in step]), step[0][1]) for step in zip(*parts)]
+    assert same(joined, whole)
+    assert same([make(split, part=(0, count)).whole(4, 2)], whole[2:3])
 
 
 def test_batches_do_not_share_memory(split):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from lossbench import data
 from lossbench._mxnet import mx
-from lossbench.data import record
+from lossbench.data import record, recordio
 
 
 def write(path, items):
@@ -74,7 +74,7 @@ def test_keeps_the_middle_square(tmp_path, small, transposed):
 
 def test_a_record_with_the_magic_word_inside(tmp_path, pictures, items, small):
     """MXNet stores it in parts; the word is where only an image's comment has it."""
-    word = struct.pack("<I", record._MAGIC)
+    word = struct.pack("<I", recordio.MAGIC)
     jpeg = small.encode(np.full((6, 6, 3), 90, np.uint8), "JPEG")
     content = jpeg[:2] + b"\xff\xfe" + struct.pack(">H", 14) + word * 3 + jpeg[2:]
     for pad in range(4):
@@ -87,7 +87,7 @@ def test_a_record_with_the_magic_word_inside(tmp_path, pictures, items, small):
 
 
 def test_records_are_those_that_mxnet_reads(tmp_path, rng):
-    word = struct.pack("<I", record._MAGIC)
+    word = struct.pack("<I", recordio.MAGIC)
     path = tmp_path / "a.rec"
     writer = mx.recordio.MXRecordIO(str(path), "w")
     for count in range(40):  # the word at every place and alignment, also twice and at the ends
@@ -97,16 +97,16 @@ def test_records_are_those_that_mxnet_reads(tmp_path, rng):
     reader = mx.recordio.MXRecordIO(str(path), "r")
     want = list(iter(reader.read, None))
     assert len(want) == 40
-    assert list(record._records(path)) == want
+    assert list(recordio.records(path)) == want
 
 
 @pytest.mark.parametrize("parts", [[3], [2], [1, 1, 3], [1, 0], [0, 3], [1], [1, 2]], ids=str)
 def test_parts_out_of_order(tmp_path, parts):
     """0 is a whole record; 1 begins one, 2 goes on, 3 ends it."""
     path = tmp_path / "a.rec"
-    path.write_bytes(b"".join(struct.pack("<II", record._MAGIC, part << 29 | 4) + b"abcd" for part in parts))
+    path.write_bytes(b"".join(struct.pack("<II", recordio.MAGIC, part << 29 | 4) + b"abcd" for part in parts))
     with pytest.raises(ValueError, match=f"data: {path} must consist of whole records, got .* record [01]"):
-        list(record._records(path))
+        list(recordio.records(path))
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 4, 5, 100, 1000])

@@ -53,7 +53,7 @@ def slow_augment(images, rng, pad=0, flip=False, cutout=0, fill=0):
 def test_augment_equals_the_slow_one(rng, seed, shape, options):
     images = rng.integers(1, 256, shape, dtype=np.uint8)
     before = images.copy()
-    got = transforms.augment(images, np.random.default_rng(seed), **options)
+    got = transforms.Augmentation(**options)(images, np.random.default_rng(seed))
     assert np.array_equal(got, slow_augment(images, np.random.default_rng(seed), **options))
     assert np.array_equal(images, before)
     assert got.dtype == np.uint8
@@ -64,7 +64,7 @@ def test_augment_equals_the_slow_one(rng, seed, shape, options):
 
 def test_augment_reaches_every_crop_and_both_mirrors(rng):
     images = np.broadcast_to(np.arange(1, 17, dtype=np.uint8).reshape(1, 1, 4, 4), (5000, 1, 4, 4))
-    got = transforms.augment(images, rng, pad=1, flip=True)
+    got = transforms.Augmentation(pad=1, flip=True)(images, rng)
     kinds, counts = np.unique(got.reshape(5000, -1), axis=0, return_counts=True)
     assert len(kinds) == 9 * 2
     assert counts.min() > 200  # 278 expected, standard deviation 16
@@ -72,7 +72,7 @@ def test_augment_reaches_every_crop_and_both_mirrors(rng):
 
 def test_cutout_is_centered_on_every_pixel(rng):
     images = np.ones((20_000, 1, 5, 5), np.uint8)
-    holes = 1 - transforms.augment(images, rng, cutout=1)[:, 0]
+    holes = 1 - transforms.Augmentation(cutout=1)(images, rng)[:, 0]
     assert np.all(holes.sum(axis=(1, 2)) == 1)
     assert abs(holes.mean(axis=0) - 1 / 25).max() < 0.008
 

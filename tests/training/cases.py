@@ -27,7 +27,8 @@ class Normalized(mx.gluon.nn.HybridSequential):
 class Batches:
     """As `data.Batches` hands them out; the last one may be short."""
 
-    def __init__(self, batch_size, count=60):
+    def __init__(self, batch_size, count=60, part=(0, 1)):
+        self.part = part
         rng = np.random.default_rng(4)
         self.images = rng.normal(size=(count, 1, 8, 8)).astype(np.float32)
         self.labels = rng.integers(0, 3, count).astype(np.int32)
@@ -39,7 +40,8 @@ class Batches:
     def epoch(self, epoch, start=0):
         for k in range(start, len(self)):
             rows = slice(k * self.batch_size, (k + 1) * self.batch_size)
-            yield self.images[rows], self.labels[rows]
+            number, count = self.part
+            yield np.array_split(self.images[rows], count)[number], self.labels[rows]
 
 
 CASES = {
@@ -100,6 +102,7 @@ def trained(
     position = distributed.share(communicator, trainer, Position()) if unlike else Position()
     rows = []
     hooks = loop.Hooks(epoch_ended=rows.append)
-    loop.fit(trainer, Batches(batch_size), position, epochs=epochs, hooks=hooks)
+    batches = Batches(batch_size, part=(communicator.rank, communicator.size))
+    loop.fit(trainer, batches, position, epochs=epochs, hooks=hooks)
     found = {name: parameter.list_data()[read].asnumpy() for name, parameter in named.items()}
     return {**found, "loss": np.array([row["loss"] for row in rows]), "right": np.array([r["accuracy"] for r in rows])}
