@@ -62,6 +62,15 @@ class Augment(Section):
     pad: int = Field(0, ge=0, description="zero pixels added on each side before a random crop back to size, >= 0")
     flip: bool = Field(False, description="mirror left to right with probability 1/2")
     cutout: int = Field(0, ge=0, description="side of a square set to zero, pixels, >= 0; 0: none")
+    crop: float = Field(
+        1, gt=0, le=1, description="random resized crop: least share of the area that is shown, in (0, 1]; 1: none"
+    )
+    rotation: float = Field(0, ge=0, le=180, description="largest angle of a rotation, either way, degrees, 0 to 180")
+    brightness: float = Field(0, ge=0, le=1, description="random factor on the pixels, from 1 - x to 1 + x, in [0, 1]")
+    contrast: float = Field(0, ge=0, le=1, description="random factor on their distance to the mean gray, in [0, 1]")
+    saturation: float = Field(0, ge=0, le=1, description="random factor on their distance to their gray, in [0, 1]")
+    grayscale: float = Field(0, ge=0, le=1, description="probability that an image loses its color, in [0, 1]")
+    erasing: float = Field(0, ge=0, le=1, description="probability that a rectangle is erased, in [0, 1]")
 
 
 class DataSection(Section):

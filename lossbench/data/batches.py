@@ -24,9 +24,6 @@ class Batches:
     seed : int, not negative
     mean, std : sequences of float, one a channel
         Of pixels in [0, 1]; see `lossbench.data.transforms.normalize`.
-    pad, flip, cutout
-        See `lossbench.data.transforms.Augmentation`; all off by default. The square cut out takes the mean's
-        value.
     shuffle : bool, default True
         A new order each epoch.
     drop_last : bool, default True
@@ -36,6 +33,8 @@ class Batches:
     part : tuple of int, default (0, 1)
         (k, n) delivers the images of the k-th of n nearly equal parts of each batch, and prepares no others; labels are
         those of the whole batch.
+    **augment
+        Options of `lossbench.data.transforms.Augmentation`, all off by default. What is cut out takes the mean's value.
 
     Raises
     ------
@@ -59,20 +58,17 @@ class Batches:
         seed,
         mean,
         std,
-        pad=0,
-        flip=False,
-        cutout=0,
         shuffle=True,
         drop_last=True,
         workers=1,
         part=(0, 1),
+        **augment,
     ):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
-            ("pad", pad, 0),
-            ("cutout", cutout, 0),
             ("workers", workers, 0),
+            *((name, value, 0) for name, value in augment.items()),
         ):
             if value < least:
                 raise UserError(f"Batches: `{name}` must be at least {least}, got {value}. Choose {least} or more.")
@@ -86,7 +82,7 @@ class Batches:
         self._seed = seed
         self._mean, self._std = mean, std
         fill = np.clip(np.rint(np.asarray(mean, float) * 255), 0, 255).astype(np.uint8)
-        self._augmentation = transforms.Augmentation(pad, flip, cutout, fill)
+        self._augmentation = transforms.Augmentation(**augment, fill=fill)
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._workers = workers

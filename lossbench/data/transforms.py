@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from lossbench.data import distortions
+
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Pad and crop at random, mirror at random, cut out a square at random.
+    """What is done at random to training images.
 
     What is drawn and what is done with it are two steps, so that a part of a batch has the images of the whole one.
 
@@ -22,12 +24,25 @@ class Augmentation:
         Mirror left to right with probability 1/2.
     cutout : int, default 0
         Side in pixels of a square round a uniformly drawn pixel; parts outside the image are lost.
+    crop : float, default 1
+        Random resized crop: least share of the area that is shown, in (0, 1]; of an aspect from 3/4 to 4/3.
+    rotation : float, default 0
+        Largest angle in degrees, either way.
+    brightness, contrast, saturation : float, default 0
+        Color jitter: factors are uniform in 1 - x to 1 + x. Saturation changes no gray image.
+    grayscale : float, default 0
+        Probability that an image loses its color.
+    erasing : float, default 0
+        Probability of random erasing: a rectangle of 2 to 33 % of the area, of an aspect from 0.3 to 3.3.
     fill : int or sequence of int, one a channel, default 0
-        Value of the pixels cut out. The paper cuts normalized images with zero, which is the mean pixel.
+        Value of pixels cut out, erased, or from outside of the image. The papers fill normalized images with zero,
+        which is the mean pixel.
 
     References
     ----------
     T. DeVries, G. W. Taylor: Improved Regularization of Convolutional Neural Networks with Cutout, arXiv 1708.04552.
+    C. Szegedy, W. Liu, Y. Jia, et al.: Going deeper with convolutions, CVPR 2015, section 6 (the crop).
+    Z. Zhong, L. Zheng, G. Kang, S. Li, Y. Yang: Random Erasing Data Augmentation, AAAI 2020, algorithm 1.
 
     Examples
     --------
@@ -40,6 +55,13 @@ class Augmentation:
     pad: int = 0
     flip: bool = False
     cutout: int = 0
+    crop: float = 1
+    rotation: float = 0
+    brightness: float = 0
+    contrast: float = 0
+    saturation: float = 0
+    grayscale: float = 0
+    erasing: float = 0
     fill: Any = 0
 
     def __call__(self, images, rng):
@@ -58,7 +80,7 @@ class Augmentation:
         return self.apply(images, self.draw(rng, len(images), images.shape[2:]))
 
     def draw(self, rng, size, height_and_width):
-        """Draw for a batch of this size, in the order crop, mirror, cutout: name -> array with a row for each image.
+        """Draw for a batch of this size, in a fixed order: name -> array with a row for each image.
 
         What is off draws nothing.
         """
@@ -68,17 +90,30 @@ class Augmentation:
         if self.flip:
             drawn["mirrored"] = rng.integers(0, 2, size=size).astype(bool)
         if self.cutout:
-            drawn["hole"] = np.stack([rng.integers(0, length, size=size) for length in height_and_width], axis=1)
+            drawn["square"] = np.stack([rng.integers(0, length, size=size) for length in height_and_width], axis=1)
+        if self.crop < 1 or self.rotation:
+            drawn["view"] = distortions.draw_views(rng, size, height_and_width, self.crop, self.rotation)
+        if self.brightness or self.contrast or self.saturation or self.grayscale:
+            jitter = self.brightness, self.contrast, self.saturation
+            drawn["color"] = distortions.draw_color(rng, size, *jitter, self.grayscale)
+        if self.erasing:
+            drawn["hole"] = distortions.draw_holes(rng, size, height_and_width, self.erasing)
         return drawn
 
     def apply(self, images, drawn):
-        """Do to images what was drawn for them."""
+        """Do to images what was drawn for them: view, crop and mirror, color, holes."""
         size = len(images)
-        if self.pad or self.flip:
+        if "view" in drawn:
+            images = distortions.view(images, drawn["view"], self.fill)
+        if "corner" in drawn or "mirrored" in drawn:
             corner = drawn.get("corner", np.zeros((size, 2), int))
             images = _crop(images, self.pad, corner, drawn.get("mirrored", np.zeros(size, bool)))
-        if self.cutout:
-            images = _cut(images, drawn["hole"] - self.cutout // 2, self.cutout, self.fill)
+        if "color" in drawn:
+            images = distortions.color(images, drawn["color"])
+        if "square" in drawn:
+            images = _cut(images, drawn["square"] - self.cutout // 2, self.cutout, self.fill)
+        if "hole" in drawn:
+            images = distortions.erase(images, drawn["hole"], self.fill)
         return images
 
 
