@@ -89,7 +89,7 @@ def main() -> None:
         settings = config.load(path, overrides)
         dataset = data.load(settings.data, settings.seed)
         model = Model(settings, dataset, [mx.cpu()], for_training=True)
-        batches = new_batches(settings, dataset)
+        batches = new_batches(settings, dataset, communicator)
         trainer = new_trainer(settings, model, len(batches), communicator)
         stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
         images = 0

@@ -109,8 +109,8 @@ class Trainer:
     seed : int
         The run's seed; MXNet's generator is seeded from (seed, epoch, step[, rank]) before every step.
     communicator : communication.Alone or communication.MPI
-        With several ranks, each on one device, a batch is split over them: every rank is given the same whole batches,
-        takes its part, and makes the same update.
+        With several ranks, each on one device, a batch is split over them: every rank is given the images of its part
+        and all labels, and makes the same update.
 
     Attributes
     ----------
