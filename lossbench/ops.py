@@ -41,7 +41,8 @@ def class_ids(F, label, num_classes: int):
     """
     exact = F.cast(label, dtype="float64")
     known = (exact >= 0) * (exact <= num_classes - 1) * F.broadcast_equal(exact, F.floor(exact))
-    return F.cast(F.where(known, exact, F.zeros_like(exact)), dtype="int64"), known
+    number = F.cast(F.where(known, exact, F.zeros_like(exact)), dtype="int64")
+    return number, F.cast(known, dtype="float32")  # AMP would widen the loss to a float64 condition's type
 
 
 def nan_unless(F, known, loss):
