@@ -68,7 +68,7 @@ def export(opened, path=None, *, form="onnx", output="logits", input="uint8", pa
         output=output,
     )
     if path is None:
-        path = opened.run.path / "export" / (f"{output}.onnx" if form == "onnx" else output)
+        path = opened.run.exports / (f"{output}.onnx" if form == "onnx" else output)
         path.parent.mkdir(exist_ok=True)
     metadata = _metadata(opened, network, form)
     files = code.files(network, metadata, Path(path))

@@ -41,6 +41,7 @@ class Run:
         self.embeddings = self.path / "embeddings"
         self.evaluation = self.path / "evaluation"
         self.plots = self.path / "plots"
+        self.exports = self.path / "export"
         self.problems = []
         """Sentences: what is missing or cannot be read, of what was asked for so far."""
 
@@ -317,7 +318,7 @@ class Run:
     def temporary(self) -> list[Path]:
         """Return what killed writers left half-made; files of processes that live are theirs."""
         found = []
-        for folder in (self.path, self.embeddings, self.evaluation, self.plots):
+        for folder in (self.path, self.embeddings, self.evaluation, self.plots, self.exports):
             for path in sorted(folder.glob(".*")) if folder.is_dir() else ():
                 writer = _TEMPORARY.fullmatch(path.name)
                 if writer and path.is_file() and not _lives(int(writer[1])):
