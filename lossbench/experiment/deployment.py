@@ -10,6 +10,7 @@ import numpy as np
 
 from lossbench import __version__, atomic, data
 from lossbench.data import foreign
+from lossbench.data.files import count
 from lossbench.errors import RunFailed, UserError
 from lossbench.experiment.opening import load_config
 from lossbench.export import TOLERANCE, converters, onnx_format, symbol_format
@@ -76,7 +77,7 @@ def export(opened, path=None, *, form="onnx", output="logits", input="uint8", pa
     fed = _fed(images, about, input)
     found = compared(code.runner(files), fed, _expected(model, images, output))
     if not found.is_small:
-        raise _refusal(found, named, code.first_difference(network, files, fed), form)
+        raise _refusal(found, named, code.first_difference(network, files, fed[:2]), form)
     _write(files)
     return Exported(list(files), metadata, found, named)
 
@@ -93,7 +94,7 @@ def _metadata(opened, network, form) -> dict:
         "step": opened.step,
         "backbone": opened.run.value("backbone.name"),
         "head": opened.run.value("head.name"),
-        "metric": model.head.metric,
+        "metric": model.description()["metric"],
         **({"opset": converters.OPSET} if form == "onnx" else {}),
         "input": {
             "name": INPUT,
@@ -117,15 +118,15 @@ def _images(opened, paths, data_root):
     """uint8 images to compare on, and what they are: those given, else some of the run's data, else noise."""
     about = opened.model.dataset
     if paths:
-        return data.read_images(paths, about.image_shape, about.background), f"{len(paths)} images given"
+        return data.read_images(paths, about.image_shape, about.background), f"{count(len(paths), 'image')} given"
     try:
         split, name = _own_images(opened, data_root)
-    except UserError as error:
+    except (UserError, OSError) as error:
         shape = (COMPARED_IMAGES, *about.image_shape)
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        return noise, f"{len(noise)} images of noise, for the run's own cannot be read ({error})"
+        return noise, f"{count(len(noise), 'image')} of noise, for the run's own cannot be read ({error})"
     places = np.unique(np.linspace(0, len(split) - 1, COMPARED_IMAGES).astype(int))
-    return split.images[places], f"{len(places)} {name} images"
+    return split.images[places], count(len(places), f"{name} image")
 
 
 def _own_images(opened, data_root):

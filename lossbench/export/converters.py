@@ -22,7 +22,6 @@ from lossbench import _gluon
 
 DEFAULTS = {"FullyConnected": {"flatten": "True"}, "LRN": {"knorm": "2"}}
 
-
 OPSET = 13
 """Of the exported graphs: the last one that MXNet has converters for."""
 
@@ -47,9 +46,8 @@ def _parameter(convert, node, **graph):
         return convert(node, **graph)
     array = graph["weights"][node["name"]]
     _add(node["name"], array, graph)
-    return [helper.make_tensor_value_info(node["name"], helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)], (
-        array.dtype,
-    )
+    kind = helper.np_dtype_to_tensor_dtype(array.dtype)
+    return [helper.make_tensor_value_info(node["name"], kind, array.shape)], (array.dtype,)
 
 
 def _with_defaults(convert, defaults, node, **graph):

@@ -16,6 +16,8 @@ from lossbench.export.network import INPUT
 
 KEY = "lossbench"
 """Of the metadata in the file, a JSON text."""
+MOST_BYTES = 2**31 - 1
+"""Of an ONNX file, which is one message of protobuf."""
 WAY_OUT = "Write that layer with other operators, or export with --format symbol."
 
 
@@ -38,8 +40,14 @@ def files(network, metadata: dict, path) -> dict:
     Raises
     ------
     ValueError
-        If onnx is not installed, or an operator cannot be converted.
+        If onnx is not installed, an operator cannot be converted, or the parameters are too many for such a file.
     """
+    size = sum(array.nbytes for array in network.arrays.values())
+    if size > MOST_BYTES:
+        raise UserError(
+            f"export: an ONNX file must hold less than 2 GiB of parameters, got {size / 2**30:.1f}. Export the "
+            "embedding alone, or with --format symbol."
+        )
     onnx = _libraries()[0]
     converters.register()
     kind = onnx.helper.np_dtype_to_tensor_dtype(network.input_type)

@@ -110,6 +110,12 @@ def test_an_operator_without_a_converter_is_named(function, said, rng):
         onnx_format.files(network(function, {}, rng), {"lossbench": ""}, "network")
 
 
+def test_more_parameters_than_a_file_holds_are_refused():
+    one = Network(None, {"weight": np.zeros(2**31, np.uint8)}, (4, 6, 6), (1,), "float32", "y")
+    with pytest.raises(UserError, match=r"must hold less than 2 GiB of parameters, got 2\.0\. Export the embedding"):
+        onnx_format.files(one, {"lossbench": ""}, "network")
+
+
 def test_the_first_operator_that_differs_is_named(rng):
     """A mean over all axes but two is converted into one over these two, and fits in shape."""
 
