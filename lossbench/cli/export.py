@@ -53,7 +53,6 @@ def main(arguments, prog):
         output=options.output,
         input=options.input,
         paths=paths,
-        data_root=options.data_root,
     )
     for file in exported.files:
         print(file)

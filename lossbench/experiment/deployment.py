@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from lossbench import __version__, atomic, data
-from lossbench.data import foreign
 from lossbench.data.files import count
+from lossbench.data.streamed import sample
 from lossbench.errors import RunFailed, UserError
-from lossbench.experiment.opening import load_config
 from lossbench.export import TOLERANCE, converters, onnx_format, symbol_format
 from lossbench.export.comparison import Difference, compared
 from lossbench.export.network import INPUT, traced
@@ -33,7 +32,7 @@ class Exported:
     """Which images it is of, in words."""
 
 
-def export(opened, path=None, *, form="onnx", output="logits", input="uint8", paths=(), data_root=None) -> Exported:
+def export(opened, path=None, *, form="onnx", output="logits", input="uint8", paths=()) -> Exported:
     """Write a trained run as files that are served without lossbench.
 
     Parameters
@@ -45,8 +44,6 @@ def export(opened, path=None, *, form="onnx", output="logits", input="uint8", pa
         See `lossbench.export.FORMATS`, `OUTPUTS` and `INPUTS`.
     paths : sequence of path
         Image files to compare on, in place of images of the run's own data.
-    data_root : path, optional
-        Where the run's data are now.
 
     Raises
     ------
@@ -73,7 +70,7 @@ def export(opened, path=None, *, form="onnx", output="logits", input="uint8", pa
         path.parent.mkdir(exist_ok=True)
     metadata = _metadata(opened, network, form)
     files = code.files(network, metadata, Path(path))
-    images, named = _images(opened, paths, data_root)
+    images, named = _images(about, paths)
     fed = _fed(images, about, input)
     found = compared(code.runner(files), fed, _expected(model, images, output))
     if not found.is_small:
@@ -114,30 +111,20 @@ def _metadata(opened, network, form) -> dict:
     }
 
 
-def _images(opened, paths, data_root):
+def _images(dataset, paths):
     """uint8 images to compare on, and what they are: those given, else some of the run's data, else noise."""
-    about = opened.model.dataset
     if paths:
-        return data.read_images(paths, about.image_shape, about.background), f"{count(len(paths), 'image')} given"
+        return data.read_images(paths, dataset.image_shape, dataset.background), f"{count(len(paths), 'image')} given"
     try:
-        split, name = _own_images(opened, data_root)
+        if not dataset.is_here:
+            raise UserError("they are not on this machine")
+        split, name = (dataset.test, "test image") if len(dataset.test) else (dataset.train, "training image")
+        images = sample(split.images, COMPARED_IMAGES)[:]
+        return images, count(len(images), name)
     except (UserError, OSError) as error:
-        shape = (COMPARED_IMAGES, *about.image_shape)
+        shape = (COMPARED_IMAGES, *dataset.image_shape)
         noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         return noise, f"{count(len(noise), 'image')} of noise, for the run's own cannot be read ({error})"
-    places = np.unique(np.linspace(0, len(split) - 1, COMPARED_IMAGES).astype(int))
-    return split.images[places], count(len(places), f"{name} image")
-
-
-def _own_images(opened, data_root):
-    """Test images of the run's data, else training images; nothing is downloaded."""
-    section = load_config(opened.run, data_root).data
-    if not foreign.is_present(section.source, section.root):
-        raise UserError(f"{section.source} is not on this machine")
-    dataset = data.load(section, opened.run.seed)
-    if tuple(dataset.image_shape) != tuple(opened.model.dataset.image_shape):
-        raise UserError(f"they have the shape {tuple(dataset.image_shape)} now")
-    return (dataset.test, "test") if len(dataset.test) else (dataset.train, "training")
 
 
 def _fed(images, about, input):

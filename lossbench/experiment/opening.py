@@ -77,7 +77,7 @@ def open_run(
         The named checkpoint is not whole.
     """
     run = Run(run_dir)
-    settings = load_config(run, data_root)
+    settings = run.load_config([] if data_root is None else [f"data.root={json.dumps(str(data_root))}"])
     _find(run, which)  # a mistake is said before anything takes long
     dataset = RunData(run, settings, data_root, accept_changed_data)
     model = Model(settings, dataset, _mxnet.devices(device))
@@ -85,11 +85,6 @@ def open_run(
     epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
     name = which if which in ("last", "best") else path.name
     return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
-
-
-def load_config(run, data_root=None):
-    """The config of a run whose data are in this folder now, if one is named."""
-    return run.load_config([] if data_root is None else [f"data.root={json.dumps(str(data_root))}"])
 
 
 def _load(run, which, model):

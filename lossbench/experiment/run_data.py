@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lossbench import data
+from lossbench.data import foreign
 from lossbench.errors import UserError
 
 SPLITS = (*data.PARTS, "holdout")
@@ -45,6 +46,11 @@ class RunData:
         if name not in self._splits:
             self._load(data.PARTS if name == "holdout" else (name,))
         return self._splits[name]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the files are on this machine, so that reading them downloads nothing."""
+        return foreign.is_present(self._section.source, self._section.root)
 
     def _load(self, parts):
         try:
