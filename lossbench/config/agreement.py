@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from lossbench import registry
 from lossbench.config import memory
 from lossbench.config.data import FolderData, OwnData
 from lossbench.config.optimization import StepSchedule
@@ -28,6 +29,7 @@ def check(config: Any) -> None:
     _early_stopping(config)
     _holdout_classes(config)
     _class_weights(config)
+    _mixtures(config)
 
 
 def _float32(value: Any, *path: Any) -> None:
@@ -139,3 +141,21 @@ def _class_weights(config: Any) -> None:
     if weights is not None and classes is not None and len(weights) != classes:
         text = f"must be one number for each of {classes} classes, got {len(weights)}. Take null for equal weights"
         raise rule(text, "trainer", "class_weights")
+
+
+def _mixtures(config: Any) -> None:
+    augment = getattr(config.data, "augment", None)
+    for key in ("mixup", "cutmix"):
+        value = getattr(augment, key, 0)
+        if not value:
+            continue
+        reason = ""
+        if not getattr(registry.HEADS.get(config.head.name), "takes_mixtures", False):
+            taking = [name for name, block in registry.HEADS.built_in().items() if block.takes_mixtures]
+            reason = f"the head {config.head.name}, whose loss is for one label; {', '.join(taking)} take two"
+        elif config.regularizers:
+            reason = f"the regularizer {config.regularizers[0].name}, which is for one label"
+        elif config.head.sample < 1:
+            reason = "head.sample below 1"
+        if reason:
+            raise rule(f"must be 0 with {reason}, got {value:g}", "data", "augment", key)

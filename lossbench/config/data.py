@@ -71,6 +71,8 @@ class Augment(Section):
     saturation: float = Field(0, ge=0, le=1, description="random factor on their distance to their gray, in [0, 1]")
     grayscale: float = Field(0, ge=0, le=1, description="probability that an image loses its color, in [0, 1]")
     erasing: float = Field(0, ge=0, le=1, description="probability that a rectangle is erased, in [0, 1]")
+    mixup: float = Field(0, ge=0, description="MixUp: parameter of the weights' beta distribution, >= 0; 0: none")
+    cutmix: float = Field(0, ge=0, description="CutMix: parameter of the weights' beta distribution, >= 0; 0: none")
 
 
 class DataSection(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench import ahead
-from lossbench.data import files, transforms
+from lossbench.data import files, mixing, transforms
 from lossbench.errors import RunFailed, UserError
 
 # The order of an epoch is drawn like a step none reaches: NumPy pads seeds with zeros, so [seed, epoch] is step 0.
@@ -33,6 +33,8 @@ class Batches:
     part : tuple of int, default (0, 1)
         (k, n) delivers the images of the k-th of n nearly equal parts of each batch, and prepares no others; labels are
         those of the whole batch.
+    mixup, cutmix : float, default 0
+        Parameters of the beta distribution by which images are mixed, see `lossbench.data.mixing`; 0: none.
     **augment
         Options of `lossbench.data.transforms.Augmentation`, all off by default. What is cut out takes the mean's value.
 
@@ -62,13 +64,15 @@ class Batches:
         drop_last=True,
         workers=1,
         part=(0, 1),
+        mixup=0,
+        cutmix=0,
         **augment,
     ):
         for name, value, least in (
             ("batch_size", batch_size, 1),
             ("seed", seed, 0),
             ("workers", workers, 0),
-            *((name, value, 0) for name, value in augment.items()),
+            *((name, value, 0) for name, value in {"mixup": mixup, "cutmix": cutmix, **augment}.items()),
         ):
             if value < least:
                 raise UserError(f"Batches: `{name}` must be at least {least}, got {value}. Choose {least} or more.")
@@ -83,6 +87,7 @@ class Batches:
         self._mean, self._std = mean, std
         fill = np.clip(np.rint(np.asarray(mean, float) * 255), 0, 255).astype(np.uint8)
         self._augmentation = transforms.Augmentation(**augment, fill=fill)
+        self._mixing = mixup, cutmix
         self._shuffle = shuffle
         self._drop_last = drop_last
         self._workers = workers
@@ -114,9 +119,9 @@ class Batches:
 
         Returns
         -------
-        generator of (images, label)
+        generator of (images, label), or of (images, label, other label, weight) where images are mixed
             float32 (B, channels, H, W), fewer than B where this is a part, and int32 (B,). It ends its threads when it
-            is exhausted, closed or dropped.
+            is exhausted, closed or dropped. Weights, float32 (B,), are shares of the first label.
 
         Raises
         ------
@@ -140,7 +145,7 @@ class Batches:
 
     def pictures(self, epoch, count):
         """The first images of an epoch as the network sees them but for their normalization: uint8, and labels."""
-        images, labels = self._augmented(epoch, self._order(epoch), 0, (0, 1))
+        images, labels, *_ = self._augmented(epoch, self._order(epoch), 0, (0, 1))
         return images[:count], labels[:count]
 
     def _order(self, epoch):
@@ -151,16 +156,26 @@ class Batches:
 
     def _batch(self, epoch, order, step, part):
         try:
-            images, labels = self._augmented(epoch, order, step, part)
+            images, *rest = self._augmented(epoch, order, step, part)
         except UserError as error:
             raise RunFailed(f"{error} It was needed in epoch {epoch}, batch {step + 1}.") from error
-        return transforms.normalize(images, self._mean, self._std), labels
+        return (transforms.normalize(images, self._mean, self._std), *rest)
 
     def _augmented(self, epoch, order, step, part):
         """Draws are those of the whole batch, so that a part of it has the same images."""
         ids = order[step * self._batch_size : (step + 1) * self._batch_size]
+        size, sides, labels = len(ids), self._split.image_shape[1:], self._split.labels[ids]
         rng = np.random.default_rng([self._seed, epoch, step])
-        drawn = self._augmentation.draw(rng, len(ids), self._split.image_shape[1:])
-        own = np.array_split(np.arange(len(ids)), part[1])[part[0]]
-        images = self._augmentation.apply(self._split.images[ids[own]], {key: rows[own] for key, rows in drawn.items()})
-        return images, self._split.labels[ids]
+        drawn = self._augmentation.draw(rng, size, sides)
+        own = np.array_split(np.arange(size), part[1])[part[0]]
+        if not any(self._mixing):
+            return self._of(ids, drawn, own), labels
+        mixture = mixing.draw(rng, size, sides, *self._mixing)
+        needed, place = np.unique([own, mixture.partner[own]], return_inverse=True)
+        first, second = self._of(ids, drawn, needed)[place.reshape(2, -1)]
+        weights = np.full(size, mixture.weight, np.float32)
+        return mixture.of(first, second), labels, labels[mixture.partner], weights
+
+    def _of(self, ids, drawn, rows):
+        """Some images of a batch, augmented."""
+        return self._augmentation.apply(self._split.images[ids[rows]], {key: one[rows] for key, one in drawn.items()})

@@ -10,7 +10,7 @@ from lossbench._mxnet import mx
 from lossbench.config import memory
 from lossbench.errors import UserError
 from lossbench.training import optimizers
-from lossbench.training.step import Objective
+from lossbench.training.step import MixedObjective, Objective
 
 
 class Model:
@@ -53,7 +53,8 @@ class Model:
         self.window = self._build_window(settings)
         size = self.backbone.embedding_size
         self.regularizers = regularizers.build(settings.regularizers, dataset.num_classes, size)
-        self.objective = Objective(
+        augment = settings.data.augment
+        self.objective = (MixedObjective if augment.mixup or augment.cutmix else Objective)(
             self.backbone,
             self.head,
             self.regularizers,

@@ -55,6 +55,9 @@ class Head(LossBlock):
         picture is then that logit, else the loss.
     needs_all_classes : str
         Why the loss has no meaning where a step computes some of the classes alone; empty where it has one.
+    takes_mixtures : bool
+        Whether the loss is a cross-entropy that treats the label's class as any other, so that it can be that of an
+        image with two labels.
 
     Notes
     -----
@@ -72,6 +75,7 @@ class Head(LossBlock):
     asked_for = ("predict", "prototypes", "describe", "metric", "scheduled", "set_scheduled", "check_labels")
     changes_one_logit = True
     needs_all_classes = ""
+    takes_mixtures = False
 
     options = {
         "label_smoothing": Number(

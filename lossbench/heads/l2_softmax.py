@@ -33,6 +33,7 @@ class L2Softmax(ScaledHead):
     """
 
     names = ("l2_softmax",)
+    takes_mixtures = True
     metric = "cosine"
     figure = ({"scale": 4}, {"scale": 16}, {"scale": 32})
 

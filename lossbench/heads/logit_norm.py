@@ -42,6 +42,7 @@ class LogitNorm(BiasedHead):
     """
 
     names = ("logit_norm",)
+    takes_mixtures = True
     figure = ({"temperature": 0.04}, {"temperature": 0.1}, {"temperature": 0.3}, {"temperature": 1})
     changes_one_logit = False
     needs_all_classes = "it brings the vector of all logits to one length"

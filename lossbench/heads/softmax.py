@@ -29,6 +29,7 @@ class Softmax(BiasedHead):
     """
 
     names = ("softmax",)
+    takes_mixtures = True
     figure = ({"length": 1}, {"length": 4}, {"length": 10})
 
     options = {

@@ -55,12 +55,14 @@ class Objective(mx.gluon.HybridBlock):
         embedding = self.backbone(image)
         computed, place = (self.head, label) if self.window is None else (self.window, position)
         loss, logits = computed(embedding, place)
-        if class_weights is not None:
-            loss = loss * F.take(class_weights, label)
+        loss = self._weighted(F, loss, label, class_weights)
         loss = loss * self._loss_weight if self._loss_weight else F.zeros_like(F.BlockGrad(loss))
         for regularizer in self.regularizers:
             loss = loss + regularizer(embedding, label)
         return loss, F.BlockGrad(self._right(F, logits, place))
+
+    def _weighted(self, F, loss, label, class_weights):
+        return loss if class_weights is None else loss * F.take(class_weights, label)
 
     def _right(self, F, logits, label):
         """Return 1 for each row (B,) whose largest logit is the label's, else 0."""
@@ -85,6 +87,23 @@ class Objective(mx.gluon.HybridBlock):
             own = _gluon.named_parameters(regularizer).items()
             named.update((f"regularizers.{regularizer.config_name}.{n}", p) for n, p in own)
         return named
+
+
+class MixedObjective(Objective):
+    r"""What is minimized where images are mixtures of two: :math:`w L(y) + (1 - w) L(y')`.
+
+    Inputs: image (B, channels, H, W), label y (B,), other label y' (B,), weight w (B,). Outputs as of `Objective`;
+    right is counted by the first label. Only for a head whose loss is a cross-entropy of its logits, without
+    regularizers and window: then it is that of the mixed target.
+    """
+
+    def hybrid_forward(self, F, image, label, other, weight, class_weights=None):
+        embedding = self.backbone(image)
+        loss, logits = self.head(embedding, label)
+        second, _ = self.head(embedding, other)
+        loss = weight * self._weighted(F, loss, label, class_weights)
+        loss = loss + (1 - weight) * self._weighted(F, second, other, class_weights)
+        return loss * self._loss_weight, F.BlockGrad(self._right(F, logits, label))
 
 
 class Trainer:
@@ -175,7 +194,7 @@ class Trainer:
                 self._set[path] = value
 
     def update(self, batches: list, epoch: int, epoch_step: int) -> int:
-        """One update from `accumulate_steps` batches of (images, labels) arrays; returns the number of images in it.
+        """One update from `accumulate_steps` batches of what the objective takes; returns the number of images in it.
 
         With several ranks the images are those of this one, the labels those of the whole batch.
         """
@@ -189,9 +208,9 @@ class Trainer:
         with warnings.catch_warnings():
             # the first call traces the network; what it finds unused is refused below, with a way out
             warnings.filterwarnings("ignore", message="(Parameter|The) .* is not used by any computation")
-            for image, label in batches:
+            for image, label, *mixture in batches:
                 images += len(label)
-                self._backward(image, label)
+                self._backward(image, label, *mixture)
         for loss, right in self._parts.combine():
             self._add_up(loss, right)
         if not self._checked:
@@ -206,8 +225,9 @@ class Trainer:
         self._since += 1
         return images
 
-    def _backward(self, image, label):
-        parts = self._parts.of(image, label, *([self.sampling.positions(label)] if self.sampling else ()))
+    def _backward(self, image, label, *mixture):
+        positions = [self.sampling.positions(label)] if self.sampling else []
+        parts = self._parts.of(image, label, *positions, *mixture)
         with mx.autograd.record():
             outputs = [self.objective(*part) for part in parts]
         if outputs:
