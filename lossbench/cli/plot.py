@@ -61,8 +61,8 @@ def main(arguments, prog):
     ]
     status = console.DONE
     with tqdm(total=len(runs) * len(kinds), unit="kind", disable=None, leave=False) as bar:
-        for path, run, folder in zip(paths, runs, folders):
-            written = 0
+        for path, folder in zip(paths, folders):
+            run, written = runs.pop(0), 0  # whose model and images then go
             for kind in kinds:
                 bar.set_description(kind)
                 try:

@@ -42,7 +42,7 @@ class RunData:
     def __getattr__(self, name):
         """A split, or what the description says."""
         if name not in SPLITS:
-            return getattr(self.description, name)
+            return getattr(vars(self).get("description"), name)
         if name not in self._splits:
             self._load(data.PARTS if name == "holdout" else (name,))
         return self._splits[name]

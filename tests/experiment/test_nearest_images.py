@@ -185,6 +185,23 @@ def test_two_images_are_compared_at_the_threshold_of_the_verification(call, tmp_
     assert values["cosine"] == pytest.approx(a @ b / np.linalg.norm(a) / np.linalg.norm(b), abs=1e-3)
 
 
+def test_whose_verification_gives_the_threshold(call, tmp_path):
+    path = tmp_path / "softmax/seed-0/metrics.json"
+    step = experiment.open_run("softmax/seed-0", device="cpu").step
+    values = {split: {"verification": {"euclidean": {"threshold": number}}} for split, number in
+              (("test", -1.5), ("validation", -2.5), ("holdout", -3.5))}  # fmt: skip
+    while values:
+        path.write_text(json.dumps({"last": {"epoch": 6, "step": step, **values}}))
+        split, measured = values.popitem()
+        out, _ = call("compare", "--run", "softmax/seed-0", "dark.png", "light.png")
+        number = measured["verification"]["euclidean"]["threshold"]
+        assert out.splitlines()[1].split()[-2] == f"{number:.4f}"
+        assert out.endswith(f"The thresholds are of its {split} images.\n")
+    path.write_text(json.dumps({"last": {"epoch": 6, "step": step - 1, split: measured}}))
+    out, error = call("compare", "--run", "softmax/seed-0", "dark.png", "light.png")
+    assert error.startswith("There is no threshold yet.")
+
+
 def test_images_without_a_run_are_told_from_runs(call):
     _, error = call("compare", "--run", "softmax/seed-0", "dark.png", status=2)
     assert "with --run, two images must be named, got 1" in error
