@@ -17,10 +17,11 @@ sys.path.insert(0, str(ROOT))
 
 from lossbench.cli import main as lossbench  # noqa: E402
 
+GENTLY = ["backbone.embedding_size=2", "optimizer.learning_rate=0.02"]
 RUNS = {
     "lgm": ["lgm_digits", "backbone.embedding_size=2"],
-    "softmax": ["softmax_digits", "backbone.embedding_size=2"],
-    "center": ["softmax_digits", "backbone.embedding_size=2", "regularizers=[{name: center, loss_weight: 0.1}]"],
+    "softmax": ["softmax_digits", *GENTLY],
+    "center": ["softmax_digits", *GENTLY, "regularizers=[{name: center, loss_weight: 0.1}]"],
     "lgm_16": ["lgm_digits"],
 }
 PICTURES = {  # file below docs/images: run, kind, file that the kind draws

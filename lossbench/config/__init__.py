@@ -1,7 +1,8 @@
 """YAML -> validated, frozen config. Validation imports MXNet, since the options of a loss are declared at its class.
 
 >>> from lossbench import config
->>> resolved = config.load("configs/softmax_digits.yaml", ["trainer.epochs=1"])  # doctest: +SKIP
+>>> config.load("softmax_digits", ["trainer.epochs=1"]).trainer.epochs
+1
 """
 
 from __future__ import annotations

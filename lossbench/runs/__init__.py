@@ -4,8 +4,8 @@ Here stands what is true of the files of one run: where they are, how they are r
 finished. Models, data and pictures are made elsewhere.
 
 >>> from lossbench.runs import Run
->>> Run("runs/lgm_digits/seed-0").is_finished  # doctest: +SKIP
-True
+>>> Run("runs/never_begun/seed-0").is_finished
+False
 """
 
 from __future__ import annotations

@@ -3,7 +3,8 @@
 Nothing is trained here: the runs train in processes of their own.
 
 >>> from lossbench import sweep
->>> work = sweep.Work(sweep.load("configs/sweeps/digits.yaml"), "sweeps/digits")  # doctest: +SKIP
+>>> planned = sweep.load("digits")
+>>> work = sweep.Work(planned, "sweeps/digits")  # doctest: +SKIP
 >>> sweep.train(work)  # doctest: +SKIP
 >>> sweep.write(work.results(), work.out)  # doctest: +SKIP
 """
