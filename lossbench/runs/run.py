@@ -48,9 +48,9 @@ class Run:
     def require(self) -> None:
         """`UserError` where this is not a run folder."""
         if not self.config_file.is_file():
-            raise UserError(
-                f"run: {self.path} must be a run folder, but has no config.yaml. Name one that train.py wrote."
-            )
+            inside = ", ".join(str(path.parent) for path in sorted(self.path.glob("*/config.yaml"))[:3])
+            way_out = f"Name one of those in it: {inside}." if inside else "Name one that train.py wrote."
+            raise UserError(f"run: {self.path} must be a run folder, but has no config.yaml. {way_out}")
 
     @property
     def is_checkpoint(self) -> bool:

@@ -218,5 +218,7 @@ def test_a_folder_of_seeds_is_evaluated_and_drawn_seed_by_seed(call, tmp_path):
     assert "softmax, n = 2" in out
     out, _ = call("plot", "softmax", "--kinds", "training")
     assert out.splitlines() == [f"softmax/seed-{seed}/plots/training.png" for seed in (0, 1)]
+    _, error = call("predict", "--run", "softmax", "dark.png", status=2)
+    assert error.endswith(" has no config.yaml. Name one of those in it: softmax/seed-0, softmax/seed-1.\n")
     _, error = call("eval", "--run", "nowhere", status=2)
     assert error == "run: nowhere must be a run folder, but has no config.yaml. Name one that train.py wrote.\n"
