@@ -65,16 +65,16 @@ def export(opened, path=None, *, form="onnx", output="logits", input="uint8", pa
         input=input,
         output=output,
     )
-    if path is None:
-        path = opened.run.exports / (f"{output}.onnx" if form == "onnx" else output)
-        path.parent.mkdir(exist_ok=True)
+    own = opened.run.exports / (f"{output}.onnx" if form == "onnx" else output)
     metadata = _metadata(opened, network, form)
-    files = code.files(network, metadata, Path(path))
+    files = code.files(network, metadata, own if path is None else Path(path))
     images, named = _images(about, paths)
     fed = _fed(images, about, input)
     found = compared(code.runner(files), fed, _expected(model, images, output))
     if not found.is_small:
         raise _refusal(found, named, code.first_difference(network, files, fed[:2]), form)
+    if path is None:
+        opened.run.exports.mkdir(exist_ok=True)
     _write(files)
     return Exported(list(files), metadata, found, named)
 

@@ -178,11 +178,14 @@ def test_a_network_of_ones_own_is_right_or_refused(trained, tmp_path, network, s
         call("train", "--config", trained / "own.yaml", "--run-dir", "run", *options, cwd=tmp_path)
         assert re.search(said, call("export", "--run", "run", "--out", "own.onnx", cwd=tmp_path, status=status))
         assert (tmp_path / "own.onnx").exists() == (status == 0)
+        call("export", "--run", "run", cwd=tmp_path, status=status)
+        assert (tmp_path / "run/export").exists() == (status == 0)
         call("export", "--run", "run", "--format", "symbol", "--out", "own", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(("form", "name"), [("onnx", "out/a.onnx"), ("symbol", "out/a")])
-def test_a_full_disk_leaves_what_was_there(run, form, name):
+@pytest.mark.parametrize(("change", "said"), [("", "No space left on device"), ("ro", "Read-only file system")])
+def test_a_disk_that_is_full_or_read_only_leaves_what_was_there(run, form, name, change, said):
     folder = run.parent / "out"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], capture_output=True)
@@ -192,8 +195,10 @@ def test_a_full_disk_leaves_what_was_there(run, form, name):
         before = {folder / "a.onnx": b"old", folder / "a-symbol.json": b"old", folder / "a.json": b"old"}
         for path, content in before.items():
             path.write_bytes(content)
+        if change:
+            subprocess.run(["mount", "-o", f"remount,{change}", folder], check=True)
         error = call("export", "--run", "run", "--format", form, "--out", name, "red.png", cwd=run.parent, status=1)
-        assert "No space left on device" in error
+        assert said in error
         assert name in error
         assert {path: path.read_bytes() for path in folder.iterdir()} == before
     finally:
