@@ -14,7 +14,7 @@ help:
 	@echo "                   (another experiment: make train CONFIG=configs/lgm_mnist.yaml ARGS=\"trainer.epochs=3\")"
 	@echo "make test          lint, format check and all tests (a part of them: make test ARGS=\"-m 'not slow'\")"
 	@echo "make test-avx2     the numeric tests once more, as on a processor without AVX-512"
-	@echo "make faults        10,000 configs and overrides made at random: each is a config or one line that says what is wrong"
+	@echo "make faults        kills, full disks, damaged files, 10,000 random configs and a long training, for an hour"
 	@echo "make package       sdist and wheel, installed into a clean environment and tried"
 	@echo "make floors        the accuracies that the configs promise, trained for hours (one: make floors ARGS=\"-k lgm_mnist\")"
 	@echo "make results       the tables, pages and drawings of docs/results, from the kept files of their runs"
@@ -38,7 +38,7 @@ test-avx2:
 
 faults:
 	@$(SETUP) test
-	LOSSBENCH_EXAMPLES=2500 $(VENV) -m pytest tests/faults --hypothesis-show-statistics $(ARGS)
+	LOSSBENCH_FAULTS=all $(VENV) -m pytest tests/faults $(ARGS)
 
 package:
 	@$(SETUP) test

@@ -277,7 +277,7 @@ def prune(folder, keep: int, best_step=None, step=None) -> None:
     usable = [path for path in steps(folder) if (step is None or _step(path) <= step) and _is_usable(path)]
     for path in usable[: max(0, len(usable) - keep)]:
         if _step(path) != best_step:
-            shutil.rmtree(path)
+            _remove(path)
     replaced = {path.with_name(f".replaced-{path.name}") for path in usable}
     for path in [*folder.glob(".partial-*"), *replaced]:
         shutil.rmtree(path, ignore_errors=True)

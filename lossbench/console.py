@@ -204,8 +204,13 @@ def _outcome(error, debug) -> int:
         said = f"locale: file names must be in its letters ({error.encoding}), got {error.object}. Set PYTHONUTF8=1."
     if status is None or debug:
         raise error
-    print(terminal.lines(said), file=sys.stderr)
+    note(said)
     return status
+
+
+def note(text):
+    """Print a sentence on the standard error: one line, whatever the names in it are."""
+    print(terminal.shown(text), file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -285,7 +290,7 @@ def print_per_class(columns, class_names=None, indent="  "):
 
 
 def cell(value) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "unavailable" in value:
         return f"unavailable: {value['unavailable']}"
     return f"{value:.4f}" if isinstance(value, float) else str(value)
 

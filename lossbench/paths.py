@@ -23,6 +23,12 @@ def open_regular(path):
         raise
 
 
+def require_file(path) -> None:
+    """`OSError` where something other than a regular file stands, or a link to one; nothing may stand there."""
+    with contextlib.suppress(FileNotFoundError):
+        _refuse_irregular(os.stat(path).st_mode, path)
+
+
 def _refuse_irregular(mode, path):
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))

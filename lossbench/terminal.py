@@ -38,11 +38,6 @@ def shown(text, most: int = MOST_LETTERS) -> str:
     return _spelled(text)
 
 
-def lines(text, most: int = MOST_LETTERS) -> str:
-    """`shown` of each line of a text."""
-    return "\n".join(shown(line, most) for line in str(text).split("\n"))
-
-
 def _spelled(text) -> str:
     return re.sub(r"[^ -~]", _spelled_letter, text)
 
@@ -92,7 +87,7 @@ class Lasting(_Stream):
     Training goes on where its messages find no reader, a full disk, or, started with `2>&-`, no stream at all.
     """
 
-    passed = r"\n|\t|\r|\x1b\[A"  # of progress bars
+    passed = r"\n|\t|\A\r|\r\Z|\A(?:\x1b\[A)+\Z"  # of progress bars, which write them first, last or alone
 
     def write(self, text) -> int:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # ValueError: closed; AttributeError: None

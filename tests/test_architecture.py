@@ -30,6 +30,7 @@ SHARED = {
         "param_names",
         "signature",
         "terminal",
+        "patterns",
         "locking",
     ),
 }
@@ -58,7 +59,7 @@ TABLES = {  # (room, room whose one table it reads): why
     ("plots", "evaluation"): "what scores and distances are, on arrays",
     ("cli", "evaluation"): "which methods there are, and what they ask",
 }
-READERS = {"runs": {"config"}}  # stages that read what another one wrote
+READERS = {"runs": {"config", "training.position"}}  # stages that read what another one wrote
 WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
     "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "inputs", "contract", "ops",
 }  # fmt: skip

@@ -198,6 +198,9 @@ def test_clean_says_what_can_go_and_removes_it_when_told(runs, tmp_path):
     run, empty = (Run(tmp_path / "runs" / "softmax_digits" / f"seed-{seed}") for seed in (0, 1))
     for path in (empty.checkpoints, empty.embeddings):
         shutil.rmtree(path, ignore_errors=True)
+    (empty.path / "metrics.json").unlink()
+    (empty.path / "history.jsonl").write_text("{torn")
+    assert lossbench("clean", "runs", "--kinds", "empty", cwd=tmp_path)[1] == "Nothing to remove.\n"
     (empty.path / "history.jsonl").write_text("")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
@@ -219,6 +222,10 @@ def test_clean_says_what_can_go_and_removes_it_when_told(runs, tmp_path):
     assert {path for path in run.path.rglob("*") if path.is_file()} == kept
     assert "removed." in lossbench("clean", "runs", "--yes", cwd=tmp_path)[1]
     assert not empty.path.exists()
+    assert lossbench("clean", "runs", cwd=tmp_path)[1] == "Nothing to remove.\n"
+    run.embeddings.rename(tmp_path / "elsewhere")
+    run.embeddings.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "epoch-1.npz").touch()
     assert lossbench("clean", "runs", cwd=tmp_path)[1] == "Nothing to remove.\n"
 
 

@@ -30,6 +30,11 @@ def main(arguments, prog):
         for _ in range(3000):
             print("epoch", options.name, file=sys.stderr)
         pathlib.Path("done").write_text("whole")
+    if options.what == "note":
+        console.note(options.name)
+        sys.stderr.write("\\r  3 of 5" + options.name)
+        sys.stderr.write("\\r")
+        sys.stderr.write("\\x1b[A")
     if options.what == "print":
         for _ in range(3000):
             print("row", options.name)
@@ -76,6 +81,14 @@ def test_control_and_bidirectional_characters_do_not_reach_the_terminal(call):
 
 def test_a_warning_is_a_line_without_its_place_in_the_code(call):
     assert call("warn", "a\nb") == (0, b"", b"thing: a\\nb is odd\n")
+
+
+def test_only_a_progress_bar_moves_the_cursor_and_a_name_makes_no_line(call):
+    status, _, err = call("refuse", "a\rb\nc")
+    assert (status, err.count(b"\n")) == (2, 1)
+    assert rb"got a\rb\nc." in err
+    _, _, err = call("note", "a\rb\x1b[Ac")
+    assert err == b"a\\rb\\x1b[Ac\n\r  3 of 5a\\rb\\x1b[Ac\r\x1b[A"
 
 
 def test_letters_of_every_script_are_shown_as_they_are(call):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 from lossbench import console
@@ -52,11 +53,15 @@ def main(arguments, prog):
 
 
 def _embeddings(run):
-    return sorted(run.embeddings.glob("*.npz")) if run.is_finished and run.embeddings.is_dir() else []
+    folder = run.embeddings  # not where a link leads, which may be anybody's
+    return sorted(folder.glob("*.npz")) if run.is_finished and folder.is_dir() and not folder.is_symlink() else []
 
 
 def _empty(run):
-    return [] if run.steps() or run.history else [run.path]
+    """A run without a checkpoint, a row and a value; one that is damaged is one, too."""
+    history, metrics = run.path / "history.jsonl", run.path / "metrics.json"
+    has_rows = os.path.lexists(history) and not (history.is_file() and history.stat().st_size == 0)
+    return [] if has_rows or os.path.lexists(metrics) or run.steps() else [run.path]
 
 
 def _size(path):

@@ -75,7 +75,7 @@ def _runs(paths):
     comparison = report.gather(paths)
     for run in comparison.runs:
         for problem in run.problems:
-            print(f"{run.path}: {problem}", file=sys.stderr)
+            console.note(f"{run.path}: {problem}")
     if len(comparison.groups) < 2:
         raise UserError("compare: RUN must name runs of two configs or more, got those of one. Name another run.")
     labels = [group.label for group in comparison.groups]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from lossbench import console
 
 
@@ -13,7 +11,7 @@ def open_run(options):
 
     opened = experiment.open_run(options.run, options.checkpoint, **console.opening(options))
     for sentence in opened.damage:
-        print(f"Passed over: {sentence}", file=sys.stderr)
+        console.note(f"Passed over: {sentence}")
     for sentence in [*opened.run.changed_plugins(), *opened.run.read_all().problems]:
-        print(f"{options.run}: {sentence}", file=sys.stderr)
+        console.note(f"{options.run}: {sentence}")
     return opened

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import sys
 
-from lossbench import console, errors
+from lossbench import console, errors, terminal
 from lossbench.errors import UserError
 
 DESCRIPTION = """\
@@ -70,10 +70,10 @@ def main(arguments, prog):
                         tqdm.write(str(file))
                         written += 1
                 except plots.CannotDraw as reason:
-                    tqdm.write(f"{path}: {reason}", file=sys.stderr)
+                    tqdm.write(terminal.shown(f"{path}: {reason}"), file=sys.stderr)
                 bar.update()
             for sentence in run.run.problems:
-                tqdm.write(f"{path}: {sentence}", file=sys.stderr)
+                tqdm.write(terminal.shown(f"{path}: {sentence}"), file=sys.stderr)
             if not written:
                 status = errors.UserError.exit_status
     return status

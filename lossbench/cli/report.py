@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 from lossbench import console
 
 DESCRIPTION = """\
@@ -34,7 +32,7 @@ def main(arguments, prog):
     comparison = report.write(options.runs, options.out, title=options.title, json_path=options.json)
     for run in comparison.runs:
         for problem in run.problems:
-            print(f"{run.path}: {problem}", file=sys.stderr)
+            console.note(f"{run.path}: {problem}")
     configs = len(comparison.groups)
     runs = sum(len(group.runs) for group in comparison.groups)
     print(f"{options.out}: {runs} run{'s' * (runs != 1)} of {configs} config{'s' * (configs != 1)}")

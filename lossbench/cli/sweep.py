@@ -72,5 +72,5 @@ def _finish(sweep, work, options):
     print(f"Written: {', '.join(map(str, written))}")
     failed = [row for row in results.rows if row.state.kind == "failed"]
     for row in failed:
-        print(f"{row.planned.name} failed: {row.state.reason}", file=sys.stderr)
+        console.note(f"{row.planned.name} failed: {row.state.reason}")
     return console.FAILED if failed and not options.tables else console.DONE

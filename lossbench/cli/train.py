@@ -108,7 +108,7 @@ def _train(options, communicator=None):
         return 128 + result.signal if result.signal else console.DONE
     if result.finished_before:
         for sentence in result.run.read_all().problems:
-            print(f"{run_dir}: {sentence}", file=sys.stderr)
+            console.note(f"{run_dir}: {sentence}")
         print(
             f"{run_dir} holds this run, finished; nothing to do. Another seed: --seed N; another folder: --run-dir DIR."
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic import ValidationError
 
-from lossbench import registry
+from lossbench import patterns, registry
 from lossbench.config import memory
 from lossbench.config.data import FolderData, OwnData
 from lossbench.config.optimization import StepSchedule
@@ -109,7 +108,12 @@ def _schedule(config: Any) -> None:
 def _untrained_head(config: Any) -> None:
     if config.head.loss_weight > 0:
         return
-    if not any(re.search(pattern, f"head.{name}") for pattern in config.freeze for name in ("weight", "mean")):
+    names = ("head.weight", "head.mean")
+    try:
+        is_frozen = any(patterns.found(pattern, names, "freeze") for pattern in config.freeze)
+    except patterns.TooSlow as error:
+        raise rule(str(error).removeprefix("freeze: pattern "), "freeze") from None
+    if not is_frozen:
         text = "must be > 0 unless the head is frozen, got 0. Add a pattern such as ^head to freeze"
         raise rule(text, "head", "loss_weight")
     if not config.regularizers:

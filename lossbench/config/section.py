@@ -11,6 +11,7 @@ from typing import Annotated, Any, Optional, TypeVar, Union, get_args, get_origi
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from lossbench import patterns
 from lossbench.errors import did_you_mean
 
 T = TypeVar("T")
@@ -35,6 +36,8 @@ def _as_tuple(value: Any) -> Any:
 
 
 def _compiles(pattern: str) -> str:
+    if len(pattern) > patterns.MOST_LETTERS:
+        raise rule(f"must have at most {patterns.MOST_LETTERS:,} letters, got {len(pattern):,}")
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 
-from lossbench import _cores, _gluon, _mxnet, backbones, contract, heads, inference, regularizers
+from lossbench import _cores, _gluon, _mxnet, backbones, contract, heads, inference, patterns, regularizers
 from lossbench._mxnet import mx
 from lossbench.config import memory
 from lossbench.errors import UserError
@@ -106,16 +106,17 @@ class Model:
         if self.objective.class_weights is not None:
             self.objective.class_weights.initialize(ctx=self.devices)
 
-    def _freeze(self, patterns):
-        for pattern in patterns:
-            frozen = [p for name, p in self.trained_parameters().items() if re.search(pattern, name)]
+    def _freeze(self, wanted):
+        trained = self.trained_parameters()
+        for pattern in wanted:
+            frozen = [trained[name] for name in patterns.found(pattern, trained, "freeze")]
             if not frozen:
                 names = ", ".join(self.parameters())
                 raise UserError(f"freeze: pattern must match a parameter, got {pattern!r}. Names are: {names}.")
             for parameter in frozen:
                 parameter.grad_req = "null"
-        if patterns and all(p.grad_req == "null" for p in self.trained_parameters().values()):
-            raise UserError(f"freeze: patterns must leave a parameter to train, got {list(patterns)}. Take one out.")
+        if wanted and all(p.grad_req == "null" for p in self.trained_parameters().values()):
+            raise UserError(f"freeze: patterns must leave a parameter to train, got {list(wanted)}. Take one out.")
 
     def _prepare_training(self, precision):
         has_onednn = _mxnet.has_onednn(self.devices)

@@ -61,11 +61,17 @@ def _kept(opened):
         return None
     arrays = reading.arrays(path)
     names = [one.name for one in fields(Training)]
-    if not {"step", *names} <= arrays.keys() or arrays["step"] != opened.step:
+    if not {"step", *names} <= arrays.keys() or not np.array_equal(arrays["step"], opened.step):
         return None
     found = Training(*(arrays[name] for name in names))
-    size, count = opened.model.backbone.embedding_size, len(found.label)
-    if found.embedding.shape != (count, size) or found.name.shape != (count,) or found.name.dtype.kind != "U":
+    size, classes = opened.model.backbone.embedding_size, len(opened.model.dataset.all_class_names)
+    fits = (
+        [array.dtype.kind for array in (found.embedding, found.label, found.name)] == ["f", "i", "U"]
+        and found.embedding.shape == (found.label.size, size)
+        and found.label.shape == found.name.shape == found.embedding.shape[:1]
+        and np.isin(found.label, np.arange(classes)).all()
+    )
+    if not fits:
         raise UserError(
             f"{path} must hold {size} numbers, a label and a name for each image. Make it anew: embed --keep."
         )

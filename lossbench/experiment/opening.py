@@ -82,7 +82,7 @@ def open_run(
     dataset = RunData(run, settings, data_root, accept_changed_data)
     model = Model(settings, dataset, _mxnet.devices(device))
     path, state, damage = _load(run, which, model)
-    epoch = Position.from_dict(state.get("position"), f"checkpoint {path}").epoch
+    epoch = _position(path, state).epoch
     name = which if which in ("last", "best") else path.name
     return OpenedRun(run, model, name, epoch - 1, state["step"], damage)
 
@@ -106,41 +106,59 @@ def _load(run, which, model):
 
 
 def _load_once(run, which, model):
-    path = _find(run, which)
+    path, damage = _find(run, which)
     if path is not None:
         arrays, state = checkpoint.load(path)
         model.load(arrays, path)
-        return path, state, []
-    path, _, state, damage = checkpoint.newest(run.checkpoints, lambda path, arrays, state: model.load(arrays, path))
+        return path, state, damage
+    return _newest(run, model)
+
+
+def _newest(run, model=None):
+    """Path, state and damage of the newest usable checkpoint, whose parameters a model then has."""
+
+    def accept(path, arrays, state):
+        _position(path, state)
+        if model is not None:
+            model.load(arrays, path)
+
+    path, _, state, damage = checkpoint.newest(run.checkpoints, accept)
     if path is None:
         raise UserError(f"run: {run.path} must hold a usable checkpoint, got none. {' '.join(damage)}")
     return path, state, damage
 
 
+def _position(path, state):
+    return Position.from_dict(state.get("position"), f"checkpoint {path}")
+
+
 def _find(run, which):
-    """Return the folder of a checkpoint, None for the newest usable one, which only reading can tell."""
+    """The folder of a checkpoint, None for the newest usable one, which only reading can tell; and what is damaged."""
     if which == "last" and run.is_checkpoint:
-        return run.path
+        return run.path, []
     if not run.steps():
         raise UserError(f"run: {run.path} must hold a usable checkpoint, got none.")
     if which == "last":
-        return None
+        return None, []
     if which == "best":
-        state = checkpoint.newest(run.checkpoints)[2]
-        best = state and Position.from_dict(state.get("position"), f"run: {run.path}").best
+        newest, state, damage = _newest(run)
+        best = _position(newest, state).best
         if best is None:
             raise UserError(
                 f"run: {run.path} must have been trained with a validation split to have a best checkpoint, got "
                 f"data.validation_fraction {run.value('data.validation_fraction')}. Use --checkpoint last."
             )
-        return checkpoint.of_step(run.checkpoints, best["step"])
+        path = checkpoint.of_step(run.checkpoints, best["step"])
+        if not path.is_dir():
+            raise UserError(f"run: {run.path} must hold its best checkpoint, got no {path.name}. {' '.join(damage)}")
+        return path, damage
     path = pathlib.Path(which) if pathlib.Path(which).is_dir() else run.checkpoints / which
     if not path.is_dir():
         known = ", ".join(path.name for path in run.steps())
         raise UserError(
             f"run: --checkpoint must be last, best or a checkpoint's folder, got {which}. There are: {known}."
         )
-    return path
+    return path, []
 
 
 def predict(opened: OpenedRun, paths, *, top=1, nearest=0, show=False, damaged=None) -> list[dict]:

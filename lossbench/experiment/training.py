@@ -119,7 +119,7 @@ class Training:
         names = style.legible(dataset.class_names)
         texts = ["mean", *(names[label] for label in labels)]
         sheet = contact_sheet(np.concatenate([data.mean_image(dataset.train)[None], images]), texts)
-        with atomic.writing(self.run.path / "data.png") as file:
+        with atomic.writing(self.run.file("data.png")) as file:
             sheet.save(file, "PNG")
 
     def _advanced(self, position, fresh):
@@ -265,14 +265,24 @@ class Training:
             self._measure_as("last", {"epoch": self.position.epoch - 1, "step": self.trainer.step})
             self._draw()
             if best is not None and ending.unmeasured(self.run, "best", best):
-                last = self.model.arrays()
-                arrays, _ = checkpoint.load(checkpoint.of_step(self.run.checkpoints, best["step"]))
-                self.model.load(arrays, "best")
-                self._measure_as("best", best)
-                self.model.load(last, "last")
+                self._measure_best(best)
         except OSError as error:
             raise RunFailed(f"{error} The training is complete; do what is missing with --resume.") from error
         self.scalars.metrics(self.run.metrics)
+
+    def _measure_best(self, best):
+        """Score the best parameters; where their checkpoint is damaged, its values say so, since no other has them."""
+        last, path = self.model.arrays(), checkpoint.of_step(self.run.checkpoints, best["step"])
+        try:
+            self.model.load(checkpoint.load(path)[0], path)
+        except UserError as damage:
+            self.progress.say(f"The best epoch, {best['epoch']}, cannot be evaluated: {damage}")
+            record = self.run.evaluation_of("best", best["epoch"], best["step"])
+            for split, keys in ending.unmeasured(self.run, "best", best).items():
+                record.values(split, {key: {"unavailable": str(damage)} for key in keys})
+        else:
+            self._measure_as("best", best)
+        self.model.load(last, "last")
 
     def _draw(self):
         """Draw what is missing; a picture that this run cannot give, or the disk, does not lose the others."""

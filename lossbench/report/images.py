@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 
 from PIL import Image, ImageSequence
 
+from lossbench import paths
 from lossbench.errors import UserError
 
 MAX_WIDTH = 960
+MOST_BYTES = 1 << 26
+MOST_PIXELS = 1 << 26
+"""Of all frames of a picture together."""
 
 
 def embedded(path, max_width: int = MAX_WIDTH) -> dict:
@@ -32,15 +37,27 @@ def embedded(path, max_width: int = MAX_WIDTH) -> dict:
         If the file is no picture.
     """
     try:
-        with Image.open(path) as image:
-            size = _fitting(image.size, max_width)
-            found = {"width": size[0], "height": size[1]}
-            if getattr(image, "n_frames", 1) == 1:
-                return {**found, "src": _still(image, size)}
-            frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
-            return {**found, "src": _animation(path, image, frames, size), "still": _still(frames[-1], size)}
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        with paths.open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the bound here is lower
+            content = file.read(MOST_BYTES + 1)
+            if len(content) > MOST_BYTES:
+                raise ValueError(f"it has more than {MOST_BYTES:,} bytes")
+            with Image.open(io.BytesIO(content), formats=("PNG", "GIF")) as image:
+                return _embedded(image, content, max_width)
+    except Exception as error:  # of damaged bytes, decoders raise whatever they stumble over
         raise UserError(f"{path.name} cannot be read as a picture: {error}") from error
+
+
+def _embedded(image, content, max_width):
+    frames = getattr(image, "n_frames", 1)
+    if image.width * image.height * frames > MOST_PIXELS:
+        raise ValueError(f"{frames} x {image.width} x {image.height} pixels are more than {MOST_PIXELS:,}")
+    size = _fitting(image.size, max_width)
+    found = {"width": size[0], "height": size[1]}
+    if frames == 1:
+        return {**found, "src": _still(image, size)}
+    frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(image)]
+    return {**found, "src": _animation(content, image, frames, size), "still": _still(frames[-1], size)}
 
 
 def _fitting(size, max_width):
@@ -48,16 +65,16 @@ def _fitting(size, max_width):
     return size if width <= max_width else (max_width, max(1, round(height * max_width / width)))
 
 
-def _animation(path, image, frames, size):
+def _animation(content, image, frames, size):
     if image.size == size:
-        return _uri("gif", path.read_bytes())
+        return _uri("gif", content)
     times = [frame.info.get("duration", 100) for frame in ImageSequence.Iterator(image)]
     small = [frame.resize(size, Image.Resampling.LANCZOS) for frame in frames]
-    content = io.BytesIO()
+    smaller = io.BytesIO()
     loop = image.info.get("loop")
     looping = {} if loop is None else {"loop": loop}
-    small[0].save(content, "GIF", save_all=True, append_images=small[1:], duration=times, **looping)
-    return _uri("gif", content.getvalue())
+    small[0].save(smaller, "GIF", save_all=True, append_images=small[1:], duration=times, **looping)
+    return _uri("gif", smaller.getvalue())
 
 
 def _still(image, size):

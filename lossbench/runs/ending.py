@@ -7,9 +7,11 @@ files are compared, so that it does not matter at which moment a process died.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Optional
 
+from lossbench.errors import UserError
 from lossbench.runs import reading
+from lossbench.training.position import Position
 
 
 @dataclass(frozen=True)
@@ -45,35 +47,26 @@ def end(run) -> Optional[End]:
 def _by_history(rows, epochs, patience, max_steps):
     if not rows or "step" not in rows[-1]:
         return None
-    last = rows[-1]
-    best: Any = None
-    better: Any = None
+    limits = [limit if reading.is_count(limit) else None for limit in (patience, max_steps)]
+    position = Position()
     for row in rows:
-        accuracy = row.get("validation_accuracy")
-        if accuracy is None or "step" not in row:
-            continue
-        if best is None or accuracy > best["validation_accuracy"]:
-            better = row
-        if best is None or accuracy >= best["validation_accuracy"]:  # of equal epochs the later
-            best = row
-    stopped = reading.is_count(patience) and best is not None and last["epoch"] - better["epoch"] >= patience
-    stopped = stopped or (reading.is_count(max_steps) and last["step"] >= max_steps)
-    place = {"epoch": best["epoch"], "step": best["step"]} if best else None
-    return End(last["epoch"], last["step"], last["epoch"] >= epochs or stopped, place)
+        position.epoch = row["epoch"]
+        if "step" in row:
+            position.judge(row.get("validation_accuracy"), row["step"], *limits)
+    return _end(position.epoch, rows[-1]["step"], epochs, position)
 
 
 def _by_checkpoint(state, epochs):
-    position = state.get("position")
-    if not isinstance(position, dict) or not all(
-        reading.is_count(value) for value in (state.get("step"), position.get("epoch"))
-    ):
+    try:
+        position = Position.from_dict(state.get("position"), "state.json")
+    except UserError:
         return None
-    best = position.get("best")
-    if not (isinstance(best, dict) and reading.is_count(best.get("epoch")) and reading.is_count(best.get("step"))):
-        best = None
-    is_over = position["epoch"] > epochs or position.get("stopped_early") is True
-    place = {"epoch": best["epoch"], "step": best["step"]} if best else None
-    return End(position["epoch"] - 1, state["step"], is_over, place)
+    return _end(position.epoch - 1, state["step"], epochs, position) if reading.is_count(state.get("step")) else None
+
+
+def _end(epoch, step, epochs, position):
+    best = {"epoch": position.best["epoch"], "step": position.best["step"]} if position.best else None
+    return End(epoch, step, epoch >= epochs or position.stopped_early, best)
 
 
 def plan(measured: dict, pictures) -> dict:

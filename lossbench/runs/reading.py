@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,12 @@ from lossbench import paths
 from lossbench.errors import UserError
 
 MOST_BYTES = 1 << 27
+MOST_BYTES_OF_ARRAYS, MOST_TIMES = 1 << 30, 20  # the larger one, of the size of their file
 DEEPEST = 40
 LARGEST = 2**63
 LARGEST_FLOAT = 1e38
 MOST_NAMED = 3
+MOST_VALUES, MOST_LETTERS = 60, 100
 
 
 class Findings:
@@ -69,6 +71,9 @@ def rows(path: Path, findings: Findings) -> list[dict]:
         if not is_count(epoch) or epoch <= last:
             findings.add(where, f"it must name an epoch above {last}")
             continue
+        if len(row) > MOST_VALUES or max(map(len, row)) > MOST_LETTERS:
+            findings.add(where, f"it must have at most {MOST_VALUES} values, with names of at most {MOST_LETTERS} letters")
+            continue
         last = epoch
         for name, value in row.items():
             if not is_number(value) or (name == "step" and not is_count(value)):
@@ -91,18 +96,23 @@ def metrics(path: Path, findings: Findings) -> dict[str, dict]:
 
 def arrays(path: Path) -> dict:
     """Return the arrays of a NumPy archive; a `UserError` names a file that is none, or a damaged one."""
+    import struct
+    import tokenize
     import zipfile
     import zlib
 
     import numpy as np
 
+    damage = (zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, SyntaxError)
     try:
         with paths.open_regular(path) as file:
-            archive = np.load(file)
-            if not isinstance(archive, Mapping):
-                raise ValueError("a single array")
-            return dict(archive)
-    except (OSError, ValueError, EOFError, LookupError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            size = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+            if size > max(MOST_BYTES_OF_ARRAYS, MOST_TIMES * os.fstat(file.fileno()).st_size):
+                raise ValueError(f"arrays of {size:,} bytes")
+            file.seek(0)
+            with np.load(file) as archive:
+                return dict(archive)
+    except (OSError, ValueError, EOFError, LookupError, NotImplementedError, MemoryError, *damage) as error:
         raise UserError(f"{path} must be a NumPy archive, got: {_brief(error)}. Make it anew.") from error
 
 

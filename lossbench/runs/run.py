@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from lossbench import config, locking, plugins
+from lossbench import config, locking, paths, plugins
 from lossbench.atomic import write_atomically, write_json
 from lossbench.config import plain, yaml_file
 from lossbench.errors import UserError
@@ -20,7 +20,7 @@ from lossbench.runs import ending, reading
 from lossbench.runs.environment import environment
 
 _STEP = re.compile(r"(?:\.replaced-)?step-(\d{8,18})")
-_TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic and of pictures: the writer's process
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic, with the writer's process; earlier, of pictures
 
 
 class Run:
@@ -231,34 +231,39 @@ class Run:
         finally:
             self.problems += findings.sentences()
 
+    def file(self, name: str) -> Path:
+        """Return where a file of the run is written; what stands there and is no file, such as a FIFO, is an `OSError`."""
+        paths.require_file(self.path / name)
+        return self.path / name
+
     def write_config(self, text: str) -> None:
-        write_atomically(self.config_file, text)
+        write_atomically(self.file("config.yaml"), text)
         for name in ("config", "values"):
             self.__dict__.pop(name, None)
 
     def write_history(self, rows: list[dict]) -> None:
-        write_atomically(self.path / "history.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write_atomically(self.file("history.jsonl"), "".join(json.dumps(row) + "\n" for row in rows))
         self.history = rows
 
     def write_plan(self, measured: dict, pictures) -> None:
         """Say what the end of the training asks for: see `ending.plan`."""
         self.plan = ending.plan(measured, pictures)
-        write_json(self.path / "plan.json", self.plan)
+        write_json(self.file("plan.json"), self.plan)
 
     def write_drawn(self, step: int, kinds: dict) -> None:
         """Say what came of the planned pictures."""
         self.drawn = {"step": step, "kinds": kinds}
-        write_json(self.path / "drawn.json", self.drawn)
+        write_json(self.file("drawn.json"), self.drawn)
 
     def write_environment(self, **more) -> None:
         """`environment.json`: versions, processor, the checkout's git state, and what is handed in."""
         self.environment = {**environment(), **more}
-        write_json(self.path / "environment.json", self.environment)
+        write_json(self.file("environment.json"), self.environment)
 
     def write_data(self, description: dict) -> None:
         """`data.json`: names, form and normalization of the data, as `data.Dataset.describe` gives them."""
         self.data = description
-        write_json(self.path / "data.json", description)
+        write_json(self.file("data.json"), description)
 
     def texts(self) -> dict:
         """Name -> content of the files that make a folder a run: a checkpoint that holds them can be opened alone."""
@@ -267,7 +272,7 @@ class Run:
     def write_embeddings(self, epoch: int, arrays: dict) -> None:
         """`embeddings/epoch-<epoch>.npz`."""
         self.embeddings.mkdir(exist_ok=True)
-        write_arrays(self.embeddings / f"epoch-{epoch}.npz", arrays)
+        write_arrays(self.file(f"embeddings/epoch-{epoch}.npz"), arrays)
 
     def evaluation_of(self, checkpoint: str, epoch: int, step: int) -> Evaluation:
         """Return where the values of one checkpoint go."""
@@ -276,7 +281,7 @@ class Run:
     def forget_measured(self) -> None:
         """Drop what was measured and drawn at the end, so that it is made anew."""
         with self._alone():
-            write_json(self.path / "metrics.json", {})
+            write_json(self.file("metrics.json"), {})
         (self.path / "drawn.json").unlink(missing_ok=True)
         self.metrics, self.drawn = {}, {}
 
@@ -294,7 +299,7 @@ class Run:
     def locked(self):
         """Hold the folder against a second training in it; the lock ends with the process, however that ends."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / ".lock", "w") as file:
+        with open(self.file(".lock"), "w") as file:
             if not locking.lock(file, self.path, wait=False):
                 raise UserError(
                     f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
@@ -350,13 +355,13 @@ class Evaluation:
             before = entry.get(split)
             entry[split] = {**(before if isinstance(before, dict) else {}), **measured}
             run.metrics = {**metrics, self.checkpoint: entry}
-            write_json(run.path / "metrics.json", run.metrics)
+            write_json(run.file("metrics.json"), run.metrics)
 
     def arrays(self, split: str, method: str, arrays: dict) -> str:
         """Write `evaluation/<checkpoint>-<split>-<method>.npz`; returns its path within the run folder."""
         place = f"evaluation/{self.checkpoint}-{split}-{method}.npz"
         self.run.evaluation.mkdir(exist_ok=True)
-        write_arrays(self.run.path / place, {"epoch": self.epoch, "step": self.step, **arrays})
+        write_arrays(self.run.file(place), {"epoch": self.epoch, "step": self.step, **arrays})
         return place
 
 

@@ -9,6 +9,8 @@ from typing import Optional
 import numpy as np
 
 from lossbench import config
+from lossbench.errors import UserError
+from lossbench.runs import reading
 from lossbench.sweep import state, statistics
 from lossbench.sweep.plan import Arm, Plan, Planned
 
@@ -200,7 +202,10 @@ def _right(run, checkpoint, split, metric):
     path = Path(run.path) / "evaluation" / f"{checkpoint}-{split}-{metric}.npz"
     if not path.exists():
         return None
-    with np.load(path) as arrays:
-        if not {"predicted", "label"} <= set(arrays.files):
-            return None
-        return arrays["label"], arrays["predicted"] == arrays["label"]
+    try:
+        arrays = reading.arrays(path)
+        label, predicted = arrays["label"], arrays["predicted"]
+    except (UserError, KeyError):  # damaged, or of a method that keeps others
+        return None
+    are_ids = label.ndim == 1 and {label.dtype.kind, predicted.dtype.kind} <= set("iu")
+    return (label, predicted == label) if are_ids and label.shape == predicted.shape else None

@@ -71,15 +71,7 @@ def fit(
             return position
         row = _row(trainer, position)
         row.update(hooks.validate(position.epoch))
-        accuracy = row.get("validation_accuracy")
-        before = position.best["accuracy"] if position.best else -1
-        is_best = accuracy is not None and accuracy >= before
-        if is_best:
-            better = accuracy > before
-            position.better_epoch = position.epoch if better else position.better_epoch or position.best["epoch"]
-            position.best = {"epoch": position.epoch, "step": trainer.step, "accuracy": accuracy}
-        since = position.epoch - (position.better_epoch or position.best["epoch"]) if position.best else 0
-        position.stopped_early = (patience is not None and since >= patience) or trainer.step == max_steps
+        is_best = position.judge(row.get("validation_accuracy"), trainer.step, patience, max_steps)
         hooks.epoch_ended(row)
         position = position.next_epoch()
         done = position.epoch > epochs or position.stopped_early

@@ -7,11 +7,10 @@ state leaves and enters as plain arrays: `gluon.Trainer.save_states` would write
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass, field
 from typing import Optional
 
-from lossbench import _gluon
+from lossbench import _gluon, patterns
 from lossbench._mxnet import mx
 from lossbench.errors import UserError
 from lossbench.training.adamw import AdamW
@@ -99,10 +98,12 @@ def split(parameters: dict, *, name: str, groups=(), declared=(), **values) -> l
     wanted = [(group, True) for group in groups] + [(group, False) for group in declared]
     found, taken = [], {}
     for fields, must_match in wanted:
-        matched = {n: p for n, p in trainable.items() if n not in taken and re.search(fields["pattern"], n)}
+        where = f"optimizer: group {fields['name']}"
+        left = [name for name in trainable if name not in taken]
+        matched = {name: trainable[name] for name in patterns.found(fields["pattern"], left, where)}
         if must_match and not matched:
             raise UserError(
-                f"optimizer: group {fields['name']}: pattern must match a trainable parameter that no earlier group "
+                f"{where}: pattern must match a trainable parameter that no earlier group "
                 f"took, got {fields['pattern']!r}. Names are: {', '.join(trainable)}."
             )
         taken.update(matched)

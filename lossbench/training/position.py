@@ -32,6 +32,22 @@ class Position:
             epoch=self.epoch + 1, best=self.best, better_epoch=self.better_epoch, stopped_early=self.stopped_early
         )
 
+    def judge(self, accuracy: Optional[float], step: int, patience: Optional[int], max_steps: Optional[int]) -> bool:
+        """Take in what the epoch reached at its end; returns whether its validation accuracy is the best so far.
+
+        Of equal ones the later epoch is the best, but only a better one makes early stopping wait again.
+        """
+        before = self.best["accuracy"] if self.best else -1
+        is_best = accuracy is not None and accuracy >= before
+        if is_best:
+            better = accuracy > before
+            self.better_epoch = self.epoch if better else self.better_epoch or self.best["epoch"]
+            self.best = {"epoch": self.epoch, "step": step, "accuracy": accuracy}
+        since = self.epoch - (self.better_epoch or self.best["epoch"]) if self.best else 0
+        waited = patience is not None and since >= patience
+        self.stopped_early = waited or (max_steps is not None and step >= max_steps)
+        return is_best
+
     def as_dict(self) -> dict:
         return asdict(self)
 

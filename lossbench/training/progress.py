@@ -44,7 +44,7 @@ class Progress:
             return
         if self._bar is not None:
             self._bar.clear()
-        print(terminal.lines(text), file=self._stream, flush=True)
+        print(terminal.shown(text), file=self._stream, flush=True)
 
     def epoch_started(self, position, steps: int) -> None:
         self._began, self._steps = time.perf_counter(), steps

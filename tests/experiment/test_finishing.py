@@ -1,5 +1,6 @@
 """Runs interrupted in their last evaluation, by the real thing: each resume does what is missing and nothing twice."""
 
+import hashlib
 import json
 import os
 import pathlib
@@ -180,6 +181,38 @@ def test_a_damaged_file_is_named_by_every_command_and_a_resume_does_what_is_miss
     assert after.is_finished
     assert set(after.metrics["last"]["test"]) >= {"accuracy", "accuracy_knn", "confusion", "geometry"}
     assert name in ("history.jsonl", "environment.json", "data.json") or after.problems == []
+
+
+def test_a_damaged_best_checkpoint_is_said_in_its_values_place(finished, tmp_path, capsys):
+    path = tmp_path / "run"
+    shutil.copytree(finished / "run", path)
+    overrides = ["--config", str(finished / "tiny.yaml"), "--run-dir", str(path), "--resume", "trainer.progress=lines"]
+    assert cli.main(["train", *overrides, "trainer.epochs=2"]) == 0
+    first, last = Run(path).steps()
+    state = json.loads((last / "state.json").read_text())  # as if the first epoch had been the better one
+    state["position"]["best"] = {"epoch": 1, "step": int(first.name[5:]), "accuracy": 1.0}
+    (last / "state.json").write_text(json.dumps(state))
+    sums = json.loads((last / "checksums.json").read_text())
+    sums["state.json"] = hashlib.sha256((last / "state.json").read_bytes()).hexdigest()
+    (last / "checksums.json").write_text(json.dumps(sums))
+    rows = Run(path).history
+    Run(path).write_history([{**rows[0], "validation_accuracy": 1.0}, rows[1]])
+    (first / "head.params").write_bytes(b"torn")
+    before = Run(path)
+    assert not before.is_finished
+    assert cli.main(["train", *overrides, "trainer.epochs=2"]) == 0
+    out, err = capsys.readouterr()
+    said = f"checkpoint {first}: head.params must have the checksum it was written with."
+    assert f"The best epoch, 1, cannot be evaluated: {said}" in err
+    after = Run(path)
+    assert after.is_finished
+    assert after.metrics["last"] == before.metrics["last"]
+    assert after.metrics["best"]["epoch"] == 1
+    assert after.metrics["best"]["test"]["accuracy"] == {"unavailable": said}
+    assert "unavailable: checkpoint" in out
+    assert cli.main(["report", str(path), "--out", str(tmp_path / "page.html")]) == 0
+    assert cli.main(["eval", "--run", str(path), "--checkpoint", "best"]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_a_run_is_opened_while_it_trains_and_prunes(tmp_path):

@@ -4,6 +4,7 @@ import base64
 import html.parser
 import io
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from PIL import Image
 
 from lossbench import config, report
 from lossbench.cli.report import main
+from lossbench.errors import UserError
 from lossbench.report import curves, groups, images
 from lossbench.runs import Run, find
 from tests.report import made
@@ -297,6 +299,21 @@ def test_pictures_are_scaled_and_animations_stay_animations(tmp_path):
             times.append(moving.info["duration"])
         assert times == [100, 200, 300]
         assert decoded(found["still"]).size == (width, width // 2)
+
+
+def test_a_picture_of_a_stranger_starts_no_program_and_takes_no_memory(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\n(x) print\n")
+    with pytest.raises(UserError, match=r"^a\.png cannot be read as a picture: cannot identify image file"):
+        images.embedded(path)
+    Image.new("1", (10_000, 10_000)).save(path)
+    with pytest.raises(UserError, match=r"1 x 10000 x 10000 pixels are more than 67,108,864$"):
+        images.embedded(path)
+    for kind in (os.mkfifo, os.mkdir):
+        path.unlink()
+        kind(path)
+        with pytest.raises(UserError, match=r"^a\.png cannot be read as a picture: "):
+            images.embedded(path)
 
 
 def decoded(address):

@@ -1,9 +1,12 @@
 """Run folders as they are found: whole, damaged, hostile. No MXNet."""
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -93,6 +96,7 @@ def test_a_torn_history_is_made_up_for_by_the_newest_checkpoint(tmp_path):
 HUGE = "1" + "0" * 4000
 FILES = {
     "history.jsonl": [
+        '{"epoch": 4, "step": 40, "' + "a" * 200 + '": 1}', json.dumps({"epoch": 4, **{f"head.{k}": k for k in range(99)}}),
         '{"epoch": 4, "step": 40, "loss": NaN}', '{"epoch": 4, "step": HUGE, "loss": 1}',
         "[[[", "3", "null", "\x00",
         '{"epoch": true, "step": 1}', '{"epoch": HUGE}', '{"epoch": 1' + "0" * 5000 + "}", "[" * 100_000,
@@ -147,6 +151,29 @@ def test_what_is_no_file_is_named_at_once(tmp_path, kind):
     assert [sentence for sentence in run.problems if sentence.startswith("metrics.json cannot be read: ")]
 
 
+def test_where_no_file_stands_none_is_written(tmp_path):
+    run = Run(made.run(tmp_path / "run"))
+    writers = {
+        "config.yaml": lambda: run.write_config("seed: 1"),
+        "history.jsonl": lambda: run.write_history([]),
+        "plan.json": lambda: run.write_plan({}, []),
+        "drawn.json": lambda: run.write_drawn(1, {}),
+        "data.json": lambda: run.write_data({}),
+        "embeddings/epoch-1.npz": lambda: run.write_embeddings(1, {}),
+        "metrics.json": lambda: run.evaluation_of("last", 1, 1).values("test", {}),
+        "evaluation/last-test-roc.npz": lambda: run.evaluation_of("last", 1, 1).arrays("test", "roc", {}),
+        ".lock": lambda: run.locked().__enter__(),
+    }
+    for name, write in writers.items():
+        path = run.path / name
+        path.parent.mkdir(exist_ok=True)
+        path.unlink(missing_ok=True)
+        os.mkfifo(path)
+        with pytest.raises(OSError, match=rf"Not a regular file: '.*{re.escape(name)}'"):
+            write()
+        assert path.is_fifo()
+
+
 def test_values_are_merged_into_what_is_whole_of_a_damaged_file(tmp_path):
     folder = made.run(tmp_path / "run", metrics={"accuracy": 0.5})
     metrics = json.loads((folder / "metrics.json").read_text())
@@ -184,6 +211,13 @@ def test_arrays_are_read_whole_or_named(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match=r"a\.npz must be a NumPy archive, got: .* Make it anew\."):
             reading.arrays(path)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("x.npy", "w") as member:
+        for _ in range(65):
+            member.write(b"\0" * (1 << 24))
+    path.write_bytes(bomb.getvalue())
+    with pytest.raises(UserError, match=r"a\.npz must be a NumPy archive, got: arrays of 1,090,519,040 bytes\."):
+        reading.arrays(path)
     for content in changed:  # some bytes of a zip file mean nothing
         path.write_bytes(content)
         try:

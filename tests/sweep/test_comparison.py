@@ -110,6 +110,19 @@ def test_other_test_images_are_not_compared_image_by_image(tmp_path, rng):
     assert found["normface", "softmax"] is not None
 
 
+@pytest.mark.parametrize("changes", [{"label": np.zeros((2, 2), int)}, {"predicted": np.array(["a"])}, {}, None])
+def test_a_damaged_file_of_images_is_as_if_there_were_none(tmp_path, rng, changes):
+    work, _ = trained(tmp_path, rng, range(3))
+    path = tmp_path / "out" / "lgm" / "seed-2" / "evaluation" / "last-test-accuracy.npz"
+    if changes is None:
+        path.write_bytes(b"torn")
+    else:
+        np.savez(path, **changes)
+    found = {(each.variant, each.baseline): each.bootstrap for each in work.results().tables[0].comparisons}
+    assert found["lgm", "softmax"] is None
+    assert found["normface", "softmax"] is not None
+
+
 def test_what_makes_other_batches_is_said(tmp_path):
     text = SWEEP.format(seeds="[0, 1]").replace("lgm.yaml}", "lgm.yaml, overrides: {data.batch_size: 32}}")
     plan = made.plan(tmp_path, text)

@@ -103,13 +103,13 @@ class Animation:
         classes.name(axes, np.arange(len(prototypes)), where, self._look["class_names"], above)
         return figure
 
-    def savefig(self, path, dpi=None) -> None:
-        """Write all frames to a .gif that repeats for ever."""
+    def savefig(self, file, *, format="gif", dpi=None) -> None:
+        """Write all frames to a GIF that repeats for ever."""
         images = [self._image(number) for number in range(len(self))]
         palette = _palette()  # one for all frames, so that nothing flickers
         images = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
         times = [round(1000 * SECONDS_A_FRAME)] * (len(images) - 1) + [round(1000 * SECONDS_OF_THE_LAST)]
-        images[0].save(path, format="GIF", save_all=True, append_images=images[1:], duration=times, loop=0, disposal=1)
+        images[0].save(file, format=format, save_all=True, append_images=images[1:], duration=times, loop=0, disposal=1)
 
     def _image(self, number):
         buffer = io.BytesIO()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import warnings
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import numpy as np
 from matplotlib import patheffects
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from lossbench import atomic, paths
 
 # Ten colors that people with color-vision deficiencies tell apart: M. A. Petroff, "Accessible color sequences for data
 # visualization", arXiv 2107.02270. More classes repeat them with other markers.
@@ -174,11 +175,7 @@ def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with any_letters():
-            figure.savefig(unfinished, dpi=dpi)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    paths.require_file(path)
+    with atomic.writing(path) as file, any_letters():
+        figure.savefig(file, format=path.suffix[1:], dpi=dpi)
     return path

@@ -6,6 +6,7 @@ import numpy as np
 
 from lossbench import plots
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.pictures.kept import Kept, of_file
 from lossbench.plots.pictures.picture import Picture
 
 SPLITS = ("train", "test")
@@ -140,9 +141,13 @@ def animation(run, **_) -> dict:
             "animation needs the embeddings of each epoch, which training keeps where they have 2 or 3 dimensions and "
             "evaluation.embeddings_every_epochs is set; this run has none."
         )
-    frames = [_frame(run.arrays(path)) for path in found]
-    kind = frames[-1].pop("prototype_kind", None) or run.prototype_kind
+    frames = [_frame(path, run.arrays(path)) for path in found]
+    kind = frames[-1]["prototype_kind"]
+    kind = kind if kind in NAMES else run.prototype_kind
     directions = kind == "weight"
+    sizes = {frame["prototypes"].shape for frame in frames}
+    if len(sizes) > 1:
+        raise CannotDraw(f"animation needs embeddings of one form in {run.embeddings}, got several. Remove the others.")
     size = frames[-1]["embedding"].shape[1]
     options = {}
     if size == 3:
@@ -171,10 +176,14 @@ def _epoch(path):
     return int(path.stem.partition("-")[2])
 
 
-def _frame(arrays):
-    frame = {name: arrays[f"test_{name}"] for name in ("embedding", "label")}
-    kind = {"prototype_kind": str(arrays["prototype_kind"])} if "prototype_kind" in arrays else {}
-    return {**frame, "prototypes": arrays["prototypes"], **kind}
+def _frame(path, arrays):
+    with of_file(path):
+        arrays = Kept(arrays)
+        embedding = arrays.points("test_embedding", None, None)
+        prototypes = arrays.points("prototypes", None, embedding.shape[1])
+        label = arrays.ids("test_label", len(embedding), len(prototypes))
+    kind = str(arrays.get("prototype_kind"))  # runs of earlier versions kept none
+    return {"embedding": embedding, "label": label, "prototypes": prototypes, "prototype_kind": kind}
 
 
 def _projected(frame, plane, directions):

@@ -9,6 +9,7 @@ from lossbench.evaluation import classification
 from lossbench.evaluation import roc as roc_rule
 from lossbench.evaluation.likelihood import SCORES
 from lossbench.plots.checks import CannotDraw
+from lossbench.plots.pictures.kept import Kept, of_file
 from lossbench.plots.pictures.picture import Picture
 
 
@@ -33,7 +34,9 @@ def roc(run, **_) -> dict:
     for path in sorted(run.evaluation.glob(f"{run.checkpoint}-*.npz")):
         split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
         if method in _ROC:
-            drawn.update(_ROC[method](run, split, run.arrays(path)))
+            arrays = run.arrays(path)
+            with of_file(path):
+                drawn.update(_ROC[method](run, split, Kept(arrays)))
     if not drawn:
         raise CannotDraw(
             f"roc needs what eval.py --method {' or '.join(_ROC)} keeps; this run has none of it for its checkpoint "
@@ -47,7 +50,8 @@ def _verification(run, split, arrays):
     metrics = [name[: -len(rate)] for name in arrays if name.endswith(rate)]
     curves = {}
     for metric in metrics:
-        x, y = arrays[f"{metric}{rate}"], arrays[f"{metric}_true_accept_rate"]
+        x = arrays.numbers(f"{metric}{rate}", None)
+        y = arrays.numbers(f"{metric}_true_accept_rate", len(x))
         curves[f"{_METRICS.get(metric, metric)}: area {_area(x, y):.4f}"] = (x, y)
     figure = plots.roc(
         curves,
@@ -59,24 +63,27 @@ def _verification(run, split, arrays):
 
 
 def _detection(run, split, arrays):
-    known = {name[len("known_") :]: score for name, score in arrays.items() if name.startswith("known_")}
+    names = [name[len("known_") :] for name in arrays if name.startswith("known_")]
+    known = {name: arrays.numbers(f"known_{name}", None) for name in names}
     ending = "_softmax"
     sources = [name[: -len(ending)] for name in arrays if name.endswith(ending) and not name.startswith("known_")]
     drawn = {}
     for source in sources:
-        foreign = {name: arrays[f"{source}_{name}"] for name in known}
+        foreign = {name: arrays.numbers(f"{source}_{name}", None) for name in known}
         title = f"{split} images against {source}"
         drawn[f"roc-detection-{source}"] = _told_apart(run, known, foreign, title, "foreign")
     return drawn
 
 
 def _adversarial(run, split, arrays):
-    right = arrays["clean_right"]
-    scores = [name[len("clean_") :] for name in arrays if name.startswith("clean_") and name != "clean_right"]
-    known = {name: arrays[f"clean_{name}"][right] for name in scores}
+    right = arrays.numbers("clean_right", None).astype(bool)
+    sizes = arrays.points("epsilon", None)
+    names = [name[len("clean_") :] for name in arrays if name.startswith("clean_") and name != "clean_right"]
+    known = {name: arrays.numbers(f"clean_{name}", len(right))[right] for name in names}
+    attacked_ones = {name: arrays.numbers(f"attacked_{name}", len(sizes), len(right))[:, right] for name in names}
     drawn = {}
-    for number, epsilon in enumerate(arrays["epsilon"]):
-        attacked = {name: arrays[f"attacked_{name}"][number][right] for name in scores}
+    for number, epsilon in enumerate(sizes):
+        attacked = {name: scores[number] for name, scores in attacked_ones.items()}
         size = _pixel_value(epsilon)
         title = f"{split} images against attacked ones, epsilon {size}"
         name = f"roc-adversarial-{size.replace('/', '-of-')}"
