@@ -49,14 +49,18 @@ def kept_training(opened) -> Training:
     if found is None:
         which = "" if opened.checkpoint == "last" else f" --checkpoint {opened.checkpoint}"
         raise UserError(
-            f"run: {opened.run.path} must keep the embeddings of its training images, got none of this checkpoint. "
+            f"run: {_path(opened)} must hold the embeddings of the training images, got none of this checkpoint. "
             f"Keep them: lossbench embed --run {opened.run.path}{which} --keep"
         )
     return found
 
 
+def _path(opened):
+    return opened.run.evaluation / f"{opened.checkpoint}-train-{_METHOD}.npz"
+
+
 def _kept(opened):
-    path = opened.run.evaluation / f"{opened.checkpoint}-train-{_METHOD}.npz"
+    path = _path(opened)
     if not path.exists():
         return None
     arrays = reading.arrays(path)
