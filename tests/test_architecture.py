@@ -49,6 +49,7 @@ COMPOSERS = {
         "sweep",
         "benchmarks",
         "export",
+        "glyphs",
         "report",
         "plots",
     },

@@ -19,6 +19,7 @@ from lossbench.cli import (
     embed,
     eval,
     export,
+    glyphs,
     losses,
     neighbors,
     new_config,
@@ -37,7 +38,7 @@ COMMANDS = {
     module.__name__.rpartition(".")[2].replace("_", "-"): module
     for module in (
         *(train, eval, predict, embed, neighbors, export, plot, report, sweep),
-        *(new_config, losses, new_loss, runs, compare, clean, configs, benchmark, completion),
+        *(new_config, glyphs, losses, new_loss, runs, compare, clean, configs, benchmark, completion),
     )
 }
 DESCRIPTION = "Train, evaluate and compare classification losses that shape the embedding space, in MXNet."

@@ -129,14 +129,15 @@ def _early_stopping(config: Any) -> None:
 
 
 def _holdout_classes(config: Any) -> None:
-    held, classes = config.data.holdout_classes, config.data.source_classes()
+    held, classes = config.data.held_out(), config.data.source_classes()
     if classes is None or not held:
         return
     if max(held) >= classes:
         text = f"must be class ids from 0 to {classes - 1}, got {max(held)}"
         raise rule(f"{text}. data.source {config.data.source} has {classes} classes", "data", "holdout_classes")
     if config.data.classes() < 2:
-        text = f"must leave at least 2 of {classes} classes to train on, got {list(held)}. Hold out fewer"
+        got = list(config.data.holdout_classes)
+        text = f"must leave at least 2 of {classes} classes to train on, got {got}. Hold out fewer"
         raise rule(text, "data", "holdout_classes")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Optional, Union
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
@@ -20,6 +21,17 @@ def _is_size(value: Any) -> Any:
 
 
 Size = Annotated[Union[int, tuple[int, int]], BeforeValidator(_is_size)]
+
+
+def _written_out(ids: tuple) -> tuple[int, ...]:
+    """Class ids and ranges of them, such as `100-199`, as ids."""
+    found: list[int] = []
+    for one in ids:
+        ends = re.fullmatch(r"(\d{1,6})-(\d{1,6})", one) if isinstance(one, str) else None
+        if isinstance(one, str) and not (ends and int(ends[1]) < int(ends[2])):
+            raise rule(f"must be class ids or ranges of them, got {one!r}. 100-199 is a hundred classes")
+        found += range(int(ends[1]), int(ends[2]) + 1) if ends else [one]
+    return tuple(found)
 
 
 class Sized(Section):
@@ -87,8 +99,10 @@ class DataSection(Section):
     validation_fraction: float = Field(
         0.1, ge=0, le=0.5, description="share of the training images held out, stratified, in [0, 0.5]"
     )
-    holdout_classes: Items[int] = Field(
-        (), description="class ids of the source that are never trained on, for open-set evaluation, each >= 0, once"
+    holdout_classes: Items[Union[int, str]] = Field(
+        (),
+        description="class ids of the source that are never trained on, for open-set evaluation, each >= 0, once; "
+        "100-199 is a hundred of them",
     )
     limit: Optional[int] = Field(
         None, ge=2, description="most images of each split, for a first try, >= 2; null: all of them"
@@ -109,9 +123,14 @@ class DataSection(Section):
     @field_validator("holdout_classes")
     @classmethod
     def _ids(cls, ids: tuple) -> tuple:
-        if any(one < 0 for one in ids) or len(set(ids)) < len(ids):
+        every = _written_out(ids)
+        if any(one < 0 for one in every) or len(set(every)) < len(every):
             raise rule(f"must be class ids >= 0, each once, got {list(ids)}. Take [] to train on every class")
         return ids
+
+    def held_out(self) -> tuple[int, ...]:
+        """Ids of the classes that are never trained on, ranges written out."""
+        return _written_out(self.holdout_classes)
 
     def source_classes(self) -> Optional[int]:
         """Number of classes of the source where the config tells it, else None."""
@@ -120,7 +139,7 @@ class DataSection(Section):
     def classes(self) -> Optional[int]:
         """Number of classes that are trained, where the config tells it, else None."""
         every = self.source_classes()
-        return None if every is None else every - len(self.holdout_classes)
+        return None if every is None else every - len(self.held_out())
 
 
 class DigitsData(DataSection):

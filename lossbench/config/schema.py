@@ -33,7 +33,9 @@ class Config(Section):
     schedule: Schedule = Field(ConstantSchedule(name="constant"), description="learning rate over time")
     anneal: dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
     init_from: Optional[str] = Field(
-        None, min_length=1, description="run folder, checkpoint or .params file to start from; null: none"
+        None,
+        min_length=1,
+        description="run folder, checkpoint or .params file to start from, {seed} is the run's seed; null: none",
     )
     freeze: Items[Pattern] = Field(
         (), description="regular expressions searched in names of parameters that stay fixed"

@@ -32,6 +32,7 @@ Plain = Union[StrictBool, StrictInt, StrictFloat, StrictStr]
 Overrides = dict[str, Any]
 
 
+_SPLITS = ("test", "validation", "holdout")
 RESERVED = ("trials", "logs")  # folders of a sweep that hold no variant
 
 
@@ -76,9 +77,13 @@ class Sweep(Section):
     overrides: Overrides = Field({}, description="dotted keys and values for every variant, such as trainer.epochs")
     baselines: Items[str] = Field((), description="variants that every other one is compared with")
     metrics: Items[str] = Field(
-        ("accuracy",), description="keys of metrics.json, such as accuracy_knn or retrieval.cosine.map_at_r"
+        ("accuracy",),
+        description="keys of metrics.json, such as accuracy_knn or retrieval.cosine.map_at_r; `holdout.` or another "
+        "split before one takes it from there",
     )
-    split: Literal["test", "validation", "holdout"] = Field("test", description="whose figures are compared")
+    split: Literal[_SPLITS] = Field(  # type: ignore[valid-type]
+        "test", description="whose figures are compared"
+    )
     checkpoints: Items[Literal["last", "best"]] = Field(
         ("last",), description="last: after the last epoch; best: the epoch that was best on validation images"
     )
@@ -122,6 +127,15 @@ class Sweep(Section):
                     "tune.ranges",
                 )
         return self
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """(split, metric) of every figure that is compared."""
+        named = [metric.partition(".") for metric in self.metrics]
+        return [
+            (first, rest) if first in _SPLITS else (self.split, metric)
+            for metric, (first, _, rest) in zip(self.metrics, named)
+        ]
 
     def expanded(self) -> list[tuple[str, str, Variant]]:
         """Name, name in the file, variant: one with a grid once for every combination of its values."""

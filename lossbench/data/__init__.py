@@ -94,7 +94,7 @@ def load(config_data, seed, *, parts=PARTS, known=None):
         some = {"parts": tuple(parts), "class_names": known.source_names}
     dataset = loader(config_data, seed, **some)
     if config_data.holdout_classes:
-        dataset = hold_out(dataset, config_data.holdout_classes)
+        dataset = hold_out(dataset, config_data.held_out())
     if config_data.limit:
         dataset = trials.limited(dataset, config_data.limit, seed)
     has_train = "train" in dataset.parts

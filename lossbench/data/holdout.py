@@ -8,6 +8,8 @@ from lossbench.data.dataset import Split
 from lossbench.data.streamed import joined
 from lossbench.errors import UserError
 
+_NAMED = 20
+
 
 def hold_out(dataset, classes):
     """Set classes apart: their images leave every split and form the split `holdout`.
@@ -62,11 +64,12 @@ def hold_out(dataset, classes):
         splits[name] = _renumbered(split, np.flatnonzero(is_kept), number)
         apart.append(_renumbered(split, np.flatnonzero(~is_kept), number))
     holdout = _joined(apart)
-    names = ", ".join(dataset.class_names[one] for one in held)
+    names = ", ".join([dataset.class_names[one] for one in held[:_NAMED]] + ["..."] * (len(held) > _NAMED))
+    count = f"{len(held):,} classes, {len(holdout):,} images"
     return dataset.replace(
         **splits,
         holdout=holdout,
-        notes=[*dataset.notes, f"classes that are never trained on: {names} ({len(holdout):,} images)"],
+        notes=[*dataset.notes, f"classes that are never trained on: {names} ({count})"],
         num_classes=len(kept),
         class_names=[dataset.class_names[one] for one in kept],
         holdout_names=[dataset.class_names[one] for one in held],

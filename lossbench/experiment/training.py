@@ -90,7 +90,8 @@ class Training:
 
     def start_fresh(self):
         if self.settings.init_from:
-            origin.take_over(self.model, self.settings.init_from, self.progress.say)
+            source = self.settings.init_from.replace("{seed}", str(self.settings.seed))
+            origin.take_over(self.model, source, self.progress.say)
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = self.batches.whole(1, 0)

@@ -97,7 +97,7 @@ class Results:
 
 def wanted(sweep) -> list:
     """(checkpoint, split, metric) of every value that a run of the sweep has to have."""
-    return [(checkpoint, sweep.split, metric) for checkpoint in sweep.checkpoints for metric in sweep.metrics]
+    return [(checkpoint, *place) for checkpoint in sweep.checkpoints for place in sweep.places]
 
 
 def collect(plan: Plan, out, searches=()) -> Results:
@@ -114,16 +114,15 @@ def collect(plan: Plan, out, searches=()) -> Results:
     asked = wanted(plan.sweep)
     rows = tuple(Row(planned, state.look(planned, out, asked)) for planned in plan.runs())
     tables = [
-        _table(plan, rows, data_set, checkpoint, metric)
+        _table(plan, rows, data_set, (checkpoint, *place))
         for data_set in plan.data_sets
-        for metric in plan.sweep.metrics
+        for place in plan.sweep.places
         for checkpoint in plan.sweep.checkpoints
     ]
     return Results(plan, rows, tuple(tables), tuple(searches))
 
 
-def _table(plan, rows, data_set, checkpoint, metric) -> Table:
-    place = (checkpoint, plan.sweep.split, metric)
+def _table(plan, rows, data_set, place) -> Table:
     runs = {
         arm.variant: {row.planned.seed: row.state.run for row in rows if row.planned.arm == arm and row.is_finished}
         for arm in plan.arms
@@ -146,7 +145,7 @@ def _table(plan, rows, data_set, checkpoint, metric) -> Table:
     pairs = [pair for pair in pairs if sides[pair[0]].values.keys() & sides[pair[1]].values.keys()]
     comparisons = [_comparison(*(sides[name] for name in pair), [runs[name] for name in pair], place) for pair in pairs]
     ranked = sorted(sides.values(), key=lambda side: -side.summary.mean if side.summary else float("inf"))
-    return Table(data_set, checkpoint, plan.sweep.split, metric, tuple(ranked), tuple(_adjusted(comparisons)))
+    return Table(data_set, *place, tuple(ranked), tuple(_adjusted(comparisons)))
 
 
 def _before(plan, name, baseline) -> bool:

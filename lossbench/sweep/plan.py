@@ -124,12 +124,12 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
     keyed = {**sweep.overrides, **sweep.data_sets.get(data_set, {}), **variant.overrides}
     overrides = tuple(config.as_override(key, value) for key, value in keyed.items())
     settings = config.load(named, overrides, overrides_from=where)
-    if settings.data.validation_fraction == 0 and (sweep.split == "validation" or "best" in sweep.checkpoints):
+    if settings.data.validation_fraction == 0 and ("best" in sweep.checkpoints or "validation" in dict(sweep.places)):
         raise UserError(
             f"config {where}: data.validation_fraction must be above 0 where validation images decide, got 0. "
             "Write data.validation_fraction: 0.1 below overrides."
         )
-    asked = [*sweep.metrics, *([sweep.tune.metric] if sweep.tune else [])]
+    asked = [*(metric for _, metric in sweep.places), *([sweep.tune.metric] if sweep.tune else [])]
     for metric in asked:
         if not settings.evaluation.measures(metric):
             raise UserError(

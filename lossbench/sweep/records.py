@@ -6,24 +6,19 @@ import csv
 import io
 
 from lossbench import config
-from lossbench.sweep import state, timing
+from lossbench.sweep import comparison, state, timing
 
 VERSIONS = ("lossbench", "python", "mxnet", "numpy")
 
 
 def rows(results) -> list[dict]:
     """Return a row a run: what it is, its values, its time, what tells the variants apart, what it ran on."""
-    sweep = results.plan.sweep
     keys = _telling(results)
     found = []
     for row in results.rows:
         planned, run = row.planned, row.state.run
         recorded = config.values(planned.settings)
-        values = {
-            f"{checkpoint}.{sweep.split}.{metric}": state.value(run, checkpoint, sweep.split, metric)
-            for checkpoint in sweep.checkpoints
-            for metric in sweep.metrics
-        }
+        values = {".".join(place): state.value(run, *place) for place in comparison.wanted(results.plan.sweep)}
         found.append({
             **({"data_set": planned.arm.data_set} if planned.arm.data_set else {}),
             "variant": planned.arm.variant,

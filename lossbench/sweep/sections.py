@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lossbench.report.details import duration
-from lossbench.sweep import state, timing, wording
+from lossbench.sweep import comparison, state, timing, wording
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,11 @@ def _with_unit(text, unit):
 def runs(results) -> Grid:
     """A row a run: its values and its time, or what became of it."""
     sweep = results.plan.sweep
-    places = [(checkpoint, sweep.split, metric) for checkpoint in sweep.checkpoints for metric in sweep.metrics]
+    places, splits = comparison.wanted(sweep), {split for split, _ in sweep.places}
     heads = ["run"]
-    for checkpoint, _, metric in places:
+    for checkpoint, split, metric in places:
         text = wording.metric(metric) + (f", {checkpoint}" if len(sweep.checkpoints) > 1 else "")
+        text += f", {split}" if len(splits) > 1 else ""
         heads.append(_with_unit(text, wording.Unit(metric).of_means))
     rows = []
     for row in results.rows:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from lossbench import atomic
-from lossbench.sweep import drawing, markdown, page, records
+from lossbench.sweep import comparison, drawing, markdown, page, records
 
 PUBLISHED = ("config.yaml", "metrics.json", "environment.json", "history.jsonl", "failed.json")
 
@@ -50,8 +50,7 @@ def publish(results, out, target) -> int:
 
 
 def _small_files(results, out):
-    sweep = results.plan.sweep
-    arrays = [f"evaluation/{c}-{sweep.split}-{m}.npz" for c in sweep.checkpoints for m in sweep.metrics]
+    arrays = [f"evaluation/{'-'.join(place)}.npz" for place in comparison.wanted(results.plan.sweep)]
     runs = [row.state.run.path for row in results.rows]
     for search in results.searches:
         for trial in search.trials():

@@ -88,3 +88,6 @@ def test_the_config_says_which_and_validation_and_statistics_know_nothing_of_the
     pixels = dataset.train.images / 255
     np.testing.assert_allclose([*dataset.mean, *dataset.std], [pixels.mean(), pixels.std()])
     assert dataset.notes[-1].startswith("classes that are never trained on: 7, 8, 9 (")
+    as_range = small.section("digits", holdout_classes=["7-9"], validation_fraction=0.2)
+    assert as_range.held_out() == (7, 8, 9)
+    assert np.array_equal(data.load(as_range, 0).holdout.labels, dataset.holdout.labels)

@@ -53,10 +53,10 @@ def test_two_devices_and_accumulated_batches_train_about_as_one_large_batch(sett
 
 
 def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
-    experiment.run(settings(), tmp_path / "first")
-    started = settings(f"init_from={tmp_path / 'first'}", "freeze=[^backbone]", "seed=1")
+    experiment.run(settings(), tmp_path / "seed-1")
+    started = settings(f"init_from={tmp_path}/seed-{{seed}}", "freeze=[^backbone]", "seed=1")
     experiment.run(started, tmp_path / "second")
-    first, second = trained(tmp_path / "first"), trained(tmp_path / "second")
+    first, second = trained(tmp_path / "seed-1"), trained(tmp_path / "second")
     for name, value in first.items():
         if name.startswith("backbone.") and not name.endswith(("running_mean", "running_var")):
             np.testing.assert_array_equal(second[name], value, err_msg=name)

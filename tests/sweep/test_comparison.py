@@ -213,6 +213,35 @@ variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
         assert comparison.summary.mean == pytest.approx(0.01 if table.metric == "accuracy" else 0.005)
 
 
+def test_metrics_of_several_splits_are_compared_in_one_sweep(tmp_path):
+    plan = made.plan(
+        tmp_path,
+        """\
+seeds: [3, 4]
+baselines: [softmax]
+metrics: [accuracy, holdout.retrieval.cosine.map_at_r]
+overrides: {evaluation.methods: [softmax, retrieval], data.holdout_classes: [3]}
+variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
+""",
+    )
+    for planned in plan.runs():
+        value = 0.6 if planned.arm.variant == "lgm" else 0.5
+        held_out = {"retrieval": {"cosine": {"map_at_r": value / 2}}}
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": value}, "holdout": held_out})
+    results = sweep.Work(plan, tmp_path / "out").results()
+    assert results.is_complete
+    found = [(table.split, table.metric, table.comparisons[0].summary.mean) for table in results.tables]
+    assert found == [
+        ("test", "accuracy", pytest.approx(0.1)),
+        ("holdout", "retrieval.cosine.map_at_r", pytest.approx(0.05)),
+    ]
+    sweep.write(results, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "## Retrieval, cosine, MAP@R on classes never trained on, after the last epoch" in page
+    assert "| accuracy by logits, test (%) | retrieval, cosine, MAP@R, holdout (%) |" in page
+    assert "last.holdout.retrieval.cosine.map_at_r" in (tmp_path / "out" / "runs.csv").read_text()
+
+
 def test_a_value_that_is_unavailable_is_none_and_the_run_finished(tmp_path):
     plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]"))
     for planned in plan.runs():

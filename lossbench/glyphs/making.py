@@ -1,0 +1,128 @@
+"""The files of a set: records, their lists, the fonts, and a picture to look at."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import PIL
+from PIL import features
+
+from lossbench import atomic
+from lossbench.errors import UserError
+from lossbench.glyphs.choice import choose
+from lossbench.glyphs.drawing import draw, sheet
+from lossbench.glyphs.survey import survey
+
+_SHEET = 30  # most characters of a row, and fonts of each part, on the picture to look at
+
+
+def make(
+    out,
+    fonts,
+    characters,
+    *,
+    train_classes,
+    holdout_classes,
+    test_share=0.2,
+    size=32,
+    seed=0,
+    refused=(),
+    progress=lambda steps: None,
+) -> dict:
+    """Draw the set into a new folder, which appears when it is whole; return what its `fonts.json` holds.
+
+    `train.rec` has the trained characters in the trained fonts, `test.rec` these and the held-out characters in other
+    fonts. The labels of held-out characters go on after those of the others.
+
+    Parameters
+    ----------
+    out : path
+    fonts : list of Font
+    characters : list of str
+        Candidates.
+    train_classes, holdout_classes : int
+    test_share : float
+        Most of the pictures that fonts of the test may have.
+    size : int
+        Side of a picture, pixels; a font is drawn at seven eighths of it.
+    seed : int
+        Of the choice.
+    refused : dict of str to str
+        Font files that could not be opened, with the reason; written down.
+    progress : callable
+        Called with the share of the work that is done.
+
+    Raises
+    ------
+    UserError
+        If the folder exists, or there are too few fonts.
+    """
+    out, pixels = Path(out), size * 7 // 8
+    if out.exists():
+        raise UserError(f"glyphs: {out} must be new, got what is there. Remove it, or choose another with --out.")
+    done = iter(range(1, 2 * len(fonts) + 1))
+    step = lambda: progress(next(done) / (2 * len(fonts)))  # noqa: E731
+    found = survey(fonts, characters, size, pixels, step)
+    choice = choose(found, train_classes, holdout_classes, test_share, seed)
+    partial = out.absolute().with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
+    partial.mkdir(parents=True)
+    try:
+        files, rows = _write(partial, fonts, characters, found, choice, size, pixels, step)
+        said = {
+            "made_with": {"pillow": PIL.__version__, "freetype": features.version("freetype2")},
+            "asked": {
+                "characters": len(characters),
+                "train_classes": train_classes,
+                "holdout_classes": holdout_classes,
+                "test_share": test_share,
+                "size": size,
+                "seed": seed,
+            },
+            "files": files,
+            "left_out": {reason: sum(one[reason] for one in found.left_out) for reason in found.left_out[0]},
+            "fonts": [_said(font, found, choice, f) for f, font in enumerate(fonts)],
+            "refused": dict(refused),
+        }
+        atomic.write_json(partial / "fonts.json", said)
+        sheet(rows, size).save(partial / "glyphs.png")
+        partial.rename(out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return said
+
+
+def _write(folder, fonts, characters, found, choice, size, pixels, step):
+    """The records' files, and rows of the picture: fonts of both parts, trained characters and then held-out ones."""
+    from lossbench.glyphs.records import Records  # imports MXNet: only once there is something to write
+
+    rows, chosen = {"train": [], "test": []}, [*choice.trained, *choice.held_out]
+    shown = {*range(_SHEET // 2), *range(len(choice.trained), len(choice.trained) + _SHEET // 2)}
+    with Records(folder, rows) as records:
+        for f, font in enumerate(fonts):
+            face, part, row = font.opened(pixels), "test" if choice.is_test_font[f] else "train", []
+            for label, c in enumerate(chosen):
+                picture = draw(face, characters[c], size) if found.has[f, c] else None
+                if picture is not None and (part == "test" or label < len(choice.trained)):
+                    records.write(part, label, picture, f"U+{ord(characters[c]):04X}/{font.name}.png")
+                row += [picture] if label in shown else []
+            rows[part] += [row] if any(row) else []
+            step()
+        files = records.closed()
+    return files, [row for part in rows.values() for row in part[:: len(part) // _SHEET + 1]]
+
+
+def _said(font, found, choice, f):
+    return {
+        "file": font.path.name,
+        "index": font.index,
+        "sha256": font.checksum,
+        "family": font.family,
+        "style": font.style,
+        "design": int(found.design[f]),
+        "part": "test" if choice.is_test_font[f] else "train",
+        "images": int(found.has[f, choice.trained].sum()),
+        "held_out": int(found.has[f, choice.held_out].sum()) if choice.is_test_font[f] else 0,
+        **found.left_out[f],
+    }
