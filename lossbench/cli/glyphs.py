@@ -68,7 +68,7 @@ def main(arguments, prog):
             f"glyphs: `fonts` must name folders with fonts below them, got none in {', '.join(map(str, folders))}. "
             "docs/glyphs.md names packages."
         )
-    with tqdm(total=100, unit="%", disable=None, leave=False) as bar:
+    with tqdm(total=2 * len(fonts), unit="font", disable=None, leave=False) as bar:  # each is surveyed, then drawn
         said = glyphs.make(
             options.out,
             fonts,
@@ -79,7 +79,7 @@ def main(arguments, prog):
             size=options.size,
             seed=options.seed,
             refused=refused,
-            progress=lambda share: bar.update(100 * share - bar.n),
+            progress=bar.update,
         )
     _report(said, options.out)
 

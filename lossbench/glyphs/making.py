@@ -28,7 +28,7 @@ def make(
     size=32,
     seed=0,
     refused=(),
-    progress=lambda steps: None,
+    progress=lambda: None,
 ) -> dict:
     """Draw the set into a new folder, which appears when it is whole; return what its `fonts.json` holds.
 
@@ -51,7 +51,7 @@ def make(
     refused : dict of str to str
         Font files that could not be opened, with the reason; written down.
     progress : callable
-        Called with the share of the work that is done.
+        Called after each font, twice as often as there are fonts.
 
     Raises
     ------
@@ -61,15 +61,13 @@ def make(
     out, pixels = Path(out), size * 7 // 8
     if out.exists():
         raise UserError(f"glyphs: {out} must be new, got what is there. Remove it, or choose another with --out.")
-    done = iter(range(1, 2 * len(fonts) + 1))
-    step = lambda: progress(next(done) / (2 * len(fonts)))  # noqa: E731
-    found = survey(fonts, characters, size, pixels, step)
+    found = survey(fonts, characters, size, pixels, progress)
     choice = choose(found, train_classes, holdout_classes, test_share, seed)
     partial = out.absolute().with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
     partial.mkdir(parents=True)
     try:
-        files, rows = _write(partial, fonts, characters, found, choice, size, pixels, step)
+        files, rows = _write(partial, fonts, characters, found, choice, size, pixels, progress)
         said = {
             "made_with": {"pillow": PIL.__version__, "freetype": features.version("freetype2")},
             "asked": {
@@ -93,7 +91,7 @@ def make(
     return said
 
 
-def _write(folder, fonts, characters, found, choice, size, pixels, step):
+def _write(folder, fonts, characters, found, choice, size, pixels, progress):
     """The records' files, and rows of the picture: fonts of both parts, trained characters and then held-out ones."""
     from lossbench.glyphs.records import Records  # imports MXNet: only once there is something to write
 
@@ -108,7 +106,7 @@ def _write(folder, fonts, characters, found, choice, size, pixels, step):
                     records.write(part, label, picture, f"U+{ord(characters[c]):04X}/{font.name}.png")
                 row += [picture] if label in shown else []
             rows[part] += [row] if any(row) else []
-            step()
+            progress()
         files = records.closed()
     return files, [row for part in rows.values() for row in part[:: len(part) // _SHEET + 1]]
 

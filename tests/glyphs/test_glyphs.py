@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -120,7 +121,7 @@ def test_fonts_that_share_pictures_are_one_design_and_count_once(tmp_path):
     for name in ("DejaVuSans.ttf", "cmr10.ttf"):
         shutil.copy(FONTS / name, tmp_path)
     fonts, _ = glyphs.find([tmp_path])
-    borrowed = [*fonts, *fonts[:1]]
+    borrowed = [*fonts, replace(fonts[0], family="Another")]
     found = survey(borrowed, list("abc"), 32, 28, lambda: None)
     assert found.has.tolist() == [[True] * 3, [True] * 3, [False] * 3]
     assert found.left_out[2] == {"blank": 0, "tofu": 0, "duplicate": 3}
