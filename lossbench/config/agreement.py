@@ -25,6 +25,7 @@ def check(config: Any) -> None:
     _anneal(config)
     _schedule(config)
     _untrained_head(config)
+    _ranges(config)
     _early_stopping(config)
     _holdout_classes(config)
     _class_weights(config)
@@ -119,6 +120,17 @@ def _untrained_head(config: Any) -> None:
     if not config.regularizers:
         text = "must be > 0 without regularizers, got 0. Otherwise nothing would be trained"
         raise rule(text, "head", "loss_weight")
+
+
+def _ranges(config: Any) -> None:
+    if config.head.parallel is None:
+        return
+    if config.head.sample < 1:
+        raise rule(f"must be 1 with head.parallel, got {config.head.sample:g}. Take one of the two", "head", "sample")
+    clipping = {"": config.optimizer, **{group.name: group for group in config.optimizer.groups}}
+    if any(one.clip_global_norm for one in clipping.values()):
+        text = "must be null where the optimizer clips gradients, got classes. Set clip_global_norm to null"
+        raise rule(text, "head", "parallel")
 
 
 def _early_stopping(config: Any) -> None:

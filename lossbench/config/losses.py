@@ -50,6 +50,10 @@ class HeadSection(LossSection):
         description="share of the classes that a step computes, in (0, 1]: those of its images and random others",
     )
 
+    parallel: Optional[Literal["classes"]] = Field(
+        None, description="classes: with --distributed every rank has a range of the classes; null: all of them"
+    )
+
     @model_validator(mode="after")
     def _can_be_sampled(self) -> HeadSection:
         reason = getattr(self.block, "needs_all_classes", "it does not derive from lossbench.Head")

@@ -81,6 +81,8 @@ def share(communicator, trainer, position: Position) -> Position:
     if communicator.size == 1:
         return position
     arrays, counts = trainer.optimizers.state() if communicator.rank == 0 else ({}, {})
+    ranges, trained = trainer.ranges, trainer.objective.trained_parameters()
+    arrays = {**arrays, **(ranges.states if ranges else {})}
     told = communicator.broadcast(
         {
             "position": position.as_dict(),
@@ -89,10 +91,20 @@ def share(communicator, trainer, position: Position) -> Position:
             "arrays": [[name, list(array.shape), array.dtype.__name__] for name, array in arrays.items()],
         }
     )
-    for parameter in trainer.objective.named_parameters().values():
-        parameter.set_data(mx.nd.array(communicator.broadcast_array(parameter.list_data()[0].asnumpy())))
+    for name, parameter in trainer.objective.named_parameters().items():
+        array = parameter.list_data()[0].asnumpy()
+        if ranges and ranges.rows_of(name):
+            trained[name].set_data(mx.nd.array(ranges.handed_out(name, array)))
+            continue
+        array = mx.nd.array(communicator.broadcast_array(array))
+        for one in {id(p): p for p in (parameter, trained[name])}.values():
+            one.set_data(array)
     state = {}
     for name, shape, dtype in told["arrays"]:
+        if ranges and ranges.rows_of(name):
+            own = arrays[name].asnumpy() if name in arrays else np.empty((0, *shape[1:]), np.float32)
+            state[name] = mx.nd.array(ranges.handed_out(name, own))
+            continue
         own = arrays[name] if name in arrays else mx.nd.zeros(shape, dtype=dtype)
         state[name] = mx.nd.array(communicator.broadcast_array(own.asnumpy()), dtype=dtype)
     if communicator.rank:
@@ -102,10 +114,46 @@ def share(communicator, trainer, position: Position) -> Position:
     return Position.from_dict(told["position"], "distributed")
 
 
+def own_states(trainer, arrays: dict) -> dict:
+    """What rank 0 remembers of its own range, of what a checkpoint holds of all classes; `share` hands the rest out."""
+    ranges = trainer.ranges
+    if ranges is None:
+        return arrays
+    ranges.states = {name: array for name, array in arrays.items() if ranges.rows_of(name)}
+    return {name: ranges.first_rows(name, array) if name in ranges.states else array for name, array in arrays.items()}
+
+
+def collect(trainer) -> None:
+    """Bring the class parameters of all ranks into the head of rank 0, where each has a range of the classes."""
+    if trainer.ranges is not None:
+        trainer.ranges.collect()
+
+
+def states(trainer) -> tuple[dict, dict]:
+    """What the optimizers remember, on rank 0 that of all classes."""
+    arrays, counts = trainer.optimizers.state()
+    ranges = trainer.ranges
+    if ranges is None:
+        return arrays, counts
+    ranges.states = {}
+    whole = {name: ranges.collected(name, array.asnumpy()) for name, array in arrays.items() if ranges.rows_of(name)}
+    return {**arrays, **{name: mx.nd.array(array) for name, array in whole.items()}}, counts
+
+
 def follow(communicator, settings, trainer, batches, interruption) -> int:
     """Train as rank 0 does, which alone validates and writes; returns the signal that ended it, 0 for none."""
+
+    def validate(epoch):
+        collect(trainer)
+        return communicator.broadcast(None)
+
+    def checkpoint(position):
+        collect(trainer)
+        states(trainer)
+
     hooks = Hooks(
-        validate=lambda epoch: communicator.broadcast(None),
+        validate=validate,
+        checkpoint=checkpoint,
         interrupted=lambda: bool(communicator.stop(interruption.signal or 0)),
     )
     position = share(communicator, trainer, Position())

@@ -10,6 +10,7 @@ from lossbench._mxnet import mx
 from lossbench.config import memory
 from lossbench.errors import UserError
 from lossbench.training import optimizers
+from lossbench.training.ranges import range_of
 from lossbench.training.step import MixedObjective, Objective
 
 
@@ -21,6 +22,9 @@ class Model:
     settings : config.Config
     dataset : data.Dataset
     devices : list of Context
+    rank, ranks : int
+        Number of this process among those that train together, and how many these are. With `head.parallel` the head of
+        rank 0 has all classes, for evaluation and checkpoints, and that of another those of its range alone.
     for_training : bool, default False
         Whether `backbone` is to be trained here: it then computes by the config's `trainer.precision`, and on a CPU in
         kernels that join batch normalization and ReLU. Embeddings and logits of `outputs` never do.
@@ -31,9 +35,13 @@ class Model:
         A pattern of `freeze` matches nothing, or the device has no instructions for the precision.
     """
 
-    def __init__(self, settings, dataset, devices, *, for_training=False):
+    def __init__(self, settings, dataset, devices, *, for_training=False, rank=0, ranks=1):
         memory.require_arrays(settings, dataset.num_classes)
         self.dataset, self.devices = dataset, devices
+        self.has_ranges = settings.head.parallel == "classes" and ranks > 1
+        first, end = range_of(dataset.num_classes, rank, ranks) if self.has_ranges else (0, dataset.num_classes)
+        self._classes_here = end - first
+        self._head_classes = self._classes_here if rank else dataset.num_classes
         self.source, self.evaluation = settings.data.source, settings.evaluation
         self._workers = settings.data.workers
         self._backbone_section, self._head_section, self._optimizer = (
@@ -72,23 +80,38 @@ class Model:
 
     def _build(self):
         backbone = backbones.build(self._backbone_section, self.dataset.image_shape)
-        head = heads.build(self._head_section, self.dataset.num_classes, backbone.embedding_size)
+        head = heads.build(self._head_section, self._head_classes, backbone.embedding_size)
         return backbone, head
 
     def _build_window(self, settings):
-        """The head of the classes that a step computes, None where it computes all."""
+        """The head of the classes that a step computes here, None where that is the head itself."""
+        if self.has_ranges:
+            return self._build_range()
         count = memory.computed_classes(settings, self.dataset.num_classes)
         if count == self.dataset.num_classes and settings.head.sample == 1:
             return None
+        return self._window_of(count)
+
+    def _window_of(self, count):
         for parameter in _gluon.own_parameters(self.head).values():
             parameter.grad_req = "null"  # the window has the gradients
         return self.head.of_classes(count)
+
+    def _build_range(self):
+        section = self._head_section
+        smoothed = getattr(section, "label_smoothing", 0) or getattr(section, "focusing", 0)
+        if not getattr(self.head, "by_ranges", False) or smoothed:
+            raise UserError(
+                f"head.parallel: must be null for {section.name} with these options, got classes. Its loss is no plain "
+                "cross-entropy of each class's own logit. Take another head, or head.sample."
+            )
+        return None if self._head_classes == self._classes_here else self._window_of(self._classes_here)
 
     def _build_scorer(self):
         backbone, head = self._build()
         self._initialize_blocks(backbone, head)
         contract.require_outputs(
-            head, backbone.embedding_size, self.dataset.num_classes, self._head_section.name, self.devices[0]
+            head, backbone.embedding_size, self._head_classes, self._head_section.name, self.devices[0]
         )
         return inference.Scorer(backbone, head, self.dataset.image_shape, self.devices)
 
@@ -142,7 +165,11 @@ class Model:
     def sampled(self) -> dict:
         """Name -> parameter with the rows of all classes, where a step computes with some of them."""
         own = _gluon.own_parameters(self.head)
-        return {} if self.window is None else {f"head.{name}": own[name] for name in self.head.class_rows()}
+        return (
+            {}
+            if self.window is None or self.has_ranges
+            else {f"head.{name}": own[name] for name in self.head.class_rows()}
+        )
 
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""

@@ -100,7 +100,7 @@ def run(
         folder.require_data(dataset.checksums, accept=accept_changed_data)
         hosts = distributed.require_alike(communicator, settings, dataset)
         dataset = distributed.share_statistics(communicator, _normalized_as(folder, dataset))
-        model = Model(settings, dataset, devices, for_training=True)
+        model = Model(settings, dataset, devices, for_training=True, ranks=communicator.size)
         training = Training(folder, settings, model, progress, scalars, communicator)
         resumed = training.resume()
         folder.write_plan(*training.plan())
@@ -154,7 +154,8 @@ def _follow(folder, settings, communicator, device, load) -> Result:
     dataset = load(settings.data, settings.seed)
     distributed.require_alike(communicator, settings, dataset)
     dataset = distributed.share_statistics(communicator, dataset)
-    model = Model(settings, dataset, devices, for_training=True)
+    ranks = {"rank": communicator.rank, "ranks": communicator.size}
+    model = Model(settings, dataset, devices, for_training=True, **ranks)
     batches = new_batches(settings, dataset, communicator)
     trainer = new_trainer(settings, model, len(batches), communicator)
     with noticed() as interruption:

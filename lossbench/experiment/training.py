@@ -23,6 +23,7 @@ from lossbench.training.communication import ALONE
 from lossbench.training.loop import Hooks, fit
 from lossbench.training.optimizers import Optimizers
 from lossbench.training.position import Position
+from lossbench.training.ranges import Ranges
 from lossbench.training.sampling import Sampling
 from lossbench.training.step import Trainer
 
@@ -55,6 +56,9 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
             f"trainer.accumulate_steps: must be at most the {batches_per_epoch} batches of an epoch, "
             f"got {settings.trainer.accumulate_steps}. Take fewer, or a smaller data.batch_size."
         )
+    ranges = None
+    if model.has_ranges:
+        ranges = Ranges(model.objective, model.dataset.num_classes, communicator, model.devices[0])
     rate = settings.optimizer.learning_rate
     return Trainer(
         model.objective,
@@ -67,7 +71,8 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
         accumulate_steps=settings.trainer.accumulate_steps,
         seed=settings.seed,
         communicator=communicator,
-        sampling=None if model.window is None else Sampling(model.head, model.window, settings.seed),
+        sampling=Sampling(model.head, model.window, settings.seed) if model.sampled() else None,
+        ranges=ranges,
     )
 
 
@@ -154,6 +159,7 @@ class Training:
         optimizer = arrays.pop("optimizer", {})
         self.model.load(arrays, path)
         position = Position.from_dict(state.get("position"), f"checkpoint {path}")
+        optimizer = distributed.own_states(self.trainer, optimizer)
         self.optimizers.load_state(optimizer, state.get("optimizer_counts"))
         self.position, self.trainer.step = position, state["step"]
         before, now = state.get("parts", self.trainer.parts), self.trainer.parts
@@ -170,7 +176,7 @@ class Training:
             epoch_started=self.progress.epoch_started,
             advanced=self._advanced,
             epoch_ended=self._epoch_ended,
-            validate=lambda epoch: self.communicator.broadcast(self._validate(epoch)),
+            validate=self._validated,
             checkpoint=self._checkpoint,
             interrupted=lambda: bool(self.communicator.stop(interruption.signal or 0)),
         )
@@ -201,6 +207,10 @@ class Training:
             *("--run-dir", f"{self.run.path}-lower-rate"),
         ]
         return f"Go on {'from there' if path else 'anew'} with a smaller learning rate: {shlex.join(command)}"
+
+    def _validated(self, epoch) -> dict:
+        distributed.collect(self.trainer)
+        return self.communicator.broadcast(self._validate(epoch))
 
     def _validate(self, epoch) -> dict:
         self.trainer.require_finite_parameters(epoch)
@@ -238,7 +248,8 @@ class Training:
         self.run.write_embeddings(epoch, arrays)
 
     def _checkpoint(self, position):
-        optimizer, counts = self.optimizers.state()
+        distributed.collect(self.trainer)
+        optimizer, counts = distributed.states(self.trainer)
         arrays = dict(self.model.arrays(), optimizer=optimizer)
         state = {"position": position.as_dict(), "optimizer_counts": counts, "parts": self.trainer.parts}
         checkpoint.save(self.run.checkpoints, self.trainer.step, arrays, state, self.run.texts())

@@ -35,7 +35,7 @@ def build(config, num_classes: int, embedding_size: int):
     Parameters
     ----------
     config : the ``head`` section of a config, or a dict
-        ``name`` and the head's options; ``loss_weight`` and ``sample`` are the trainer's.
+        ``name`` and the head's options; ``loss_weight``, ``sample`` and ``parallel`` are the trainer's.
     num_classes, embedding_size : int
         C and D.
 
@@ -46,7 +46,7 @@ def build(config, num_classes: int, embedding_size: int):
     """
     options = dict(config) if isinstance(config, dict) else config.model_dump()
     name = options.pop("name")
-    for of_the_trainer in ("loss_weight", "sample"):
+    for of_the_trainer in ("loss_weight", "sample", "parallel"):
         options.pop(of_the_trainer, None)
     head = registry.HEADS.get(name)(num_classes, embedding_size, **options)
     contract.require_methods(head, Head, name)

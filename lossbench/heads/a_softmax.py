@@ -35,6 +35,7 @@ class ASoftmax(AngleMultiplier):
     """
 
     names = ("a_softmax", "sphereface")
+    by_ranges = True
     metric = "cosine"
 
     def logits(self, F, embedding, weight):

@@ -54,6 +54,7 @@ class AdaFace(CosineHead):
     """
 
     names = ("adaface",)
+    by_ranges = True
     # With this concentration, lengths of 1, 20 and 100 stand for k = -1, 0 and 1.
     figure = tuple({"concentration": 6, "length": length} for length in (1, 20, 100))
     exceptions = {"devices": "each device moves the state by its part of the batch"}

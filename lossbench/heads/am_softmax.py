@@ -38,6 +38,7 @@ class AMSoftmax(CosineHead):
     """
 
     names = ("am_softmax", "cosface")
+    by_ranges = True
     figure = ({"margin": 0}, {"margin": 0.1}, {"margin": 0.35}, {"margin": 0.5})
 
     options = {

@@ -48,6 +48,7 @@ class ArcFace(CosineHead):
     """
 
     names = ("arcface",)
+    by_ranges = True
     figure = ({"margin": 0}, {"margin": 0.2}, {"margin": 0.5}, {"margin": 1.0}, {"easy_margin": True})
 
     options = {

@@ -58,6 +58,12 @@ class Head(LossBlock):
     takes_mixtures : bool
         Whether the loss is a cross-entropy that treats the label's class as any other, so that it can be that of an
         image with two labels.
+    by_ranges : bool
+        Whether the loss is a cross-entropy of logits, plus what the label's own class adds, of which each follows from
+        its own class and the embedding: ranks can then share out the classes.
+    is_range : bool
+        Whether this head has the classes of one rank. It then returns what the loss adds to the cross-entropy (B,), the
+        training logits (B, C) and the logits; a label outside of its classes is another rank's.
 
     Notes
     -----
@@ -76,6 +82,8 @@ class Head(LossBlock):
     changes_one_logit = True
     needs_all_classes = ""
     takes_mixtures = False
+    by_ranges = False
+    is_range = False
 
     options = {
         "label_smoothing": Number(
@@ -125,8 +133,18 @@ class Head(LossBlock):
 
     def hybrid_forward(self, F, embedding, label, **parameters):
         label, known = ops.class_ids(F, label, self.num_classes)
+        if self.is_range:
+            return self._of_range(F, embedding, label, known, parameters)
         loss, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
         return ops.nan_unless(F, known, loss), logits
+
+    def _of_range(self, F, embedding, label, known, parameters):
+        added, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
+        (trained, true_logit), self._left_open = self._left_open, None
+        if true_logit is not None:
+            with_margin = ops.with_true_class(F, trained, label, true_logit, self.num_classes)
+            trained = F.where(known, with_margin, trained)
+        return F.where(known, added, F.zeros_like(added)), trained, logits
 
     def cast_embedding(self, F, embedding):
         """Bring an embedding to the type that the head computes in."""
@@ -142,6 +160,9 @@ class Head(LossBlock):
 
     def cross_entropy(self, F, logits, label, true_logit=None):
         """Return the cross-entropy (B,) with the head's smoothing and, if one is given, another true logit (B,)."""
+        if self.is_range:  # the sum over all classes is that of the ranks
+            self._left_open = logits, true_logit
+            return F.zeros_like(ops.true_class(F, logits, label))
         if true_logit is not None:
             logits = ops.with_true_class(F, logits, label, true_logit, self.num_classes)
         return ops.cross_entropy(F, logits, label, self.num_classes, self.label_smoothing, self.focusing)

@@ -42,6 +42,7 @@ class CircleLoss(CosineHead):
     """
 
     names = ("circle",)
+    by_ranges = True
     figure = ({"scale": 64, "margin": 0.1}, {"scale": 64, "margin": 0.25}, {"scale": 64, "margin": 0.4})
     changes_one_logit = False
 

@@ -43,6 +43,7 @@ class CombinedMargin(CosineHead):
     """
 
     names = ("combined_margin",)
+    by_ranges = True
     figure = ({}, {"angle_margin": 0}, {"cosine_margin": 0}, {"angle_factor": 1.5})
 
     options = {

@@ -34,6 +34,7 @@ class L2Softmax(ScaledHead):
 
     names = ("l2_softmax",)
     takes_mixtures = True
+    by_ranges = True
     metric = "cosine"
     figure = ({"scale": 4}, {"scale": 16}, {"scale": 32})
 

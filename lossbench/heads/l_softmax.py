@@ -88,6 +88,7 @@ class LSoftmax(AngleMultiplier):
     """
 
     names = ("l_softmax",)
+    by_ranges = True
 
     def logits(self, F, embedding, weight):
         return ops.inner_product(F, embedding, weight, self.num_classes)

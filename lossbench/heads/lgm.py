@@ -63,6 +63,7 @@ class LGM(Head):
     """
 
     names = ("lgm",)
+    by_ranges = True
     metric = "density"
     figure = ({"margin": 0}, {"margin": 0.1}, {"margin": 0.3}, {"margin": 1})
 
@@ -110,6 +111,7 @@ class LGM(Head):
         chosen = self.natural_gradient
         fast = self.variance_lr_mult > FAST_VARIANCE if chosen is None else chosen
         self._natural_gradient = fast and self.variance != "identity"
+        self.by_ranges = not self._natural_gradient  # an embedding's gradient depends on its class's variance
         self._floor = self.log_variance_floor
         self._scale = 1.0 if self.variance == "identity" else math.exp(-self._floor)
         msra = mx.init.MSRAPrelu(factor_type="in", slope=0)

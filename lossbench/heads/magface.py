@@ -51,6 +51,7 @@ class MagFace(CosineHead):
     """
 
     names = ("magface",)
+    by_ranges = True
     figure = ({"length": 10}, {"length": 60}, {"length": 110})
     changes_one_logit = False
 

@@ -32,6 +32,7 @@ class NormFace(CosineHead):
 
     names = ("normface",)
     takes_mixtures = True
+    by_ranges = True
     figure = ({"scale": 4}, {"scale": 16}, {"scale": 32})
 
     options = {"scale": UNIT_SCALE, "learn_scale": LEARN_SCALE}

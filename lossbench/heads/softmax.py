@@ -30,6 +30,7 @@ class Softmax(BiasedHead):
 
     names = ("softmax",)
     takes_mixtures = True
+    by_ranges = True
     figure = ({"length": 1}, {"length": 4}, {"length": 10})
 
     options = {

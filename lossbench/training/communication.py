@@ -53,8 +53,8 @@ class Alone:
         """Rank 0's value, plain JSON; waits for it however long it takes."""
         return value
 
-    def broadcast_array(self, array: np.ndarray) -> np.ndarray:
-        """Rank 0's array; the others' tells shape and type."""
+    def broadcast_array(self, array: np.ndarray, root: int = 0) -> np.ndarray:
+        """The array of rank `root`; the others' tells shape and type."""
         return array
 
 
@@ -153,9 +153,9 @@ class MPI:
         self._wait(self._world.Ibcast(content))
         return json.loads(content)
 
-    def broadcast_array(self, array):
+    def broadcast_array(self, array, root=0):
         array = np.ascontiguousarray(array)
-        self._wait(self._world.Ibcast(array))
+        self._wait(self._world.Ibcast(array, root))
         return array
 
     def threads(self, cores: int) -> int:

@@ -20,14 +20,19 @@ class Parts:
     devices : list of Context
         Several make parts in one process; with several ranks, each has one.
     communicator : communication.Alone or communication.MPI
+    ranges : Ranges, optional
+        Where every rank has a range of the classes. The gradients of their rows are whole already.
     """
 
-    def __init__(self, objective, devices, communicator):
+    def __init__(self, objective, devices, communicator, ranges=None):
         assert len(devices) == 1 or communicator.size == 1
         self._devices, self._communicator = devices, communicator
         self.count = max(len(devices), communicator.size)
         named = objective.trained_parameters().values()
-        self._trainable = [parameter for parameter in named if parameter.grad_req != "null"]
+        rows = {id(parameter) for parameter in ranges.parameters} if ranges else ()
+        self._trainable = [p for p in named if p.grad_req != "null" and id(p) not in rows]
+        of_whole_batches = {id(p) for p in ranges.head.collect_params().values()} if ranges else ()
+        self._of_own_images = [p for p in self._trainable if id(p) not in of_whole_batches]
         self._states = [parameter for parameter in named if _gluon.is_state(parameter)]
         self._weighed = _Weighed(objective.regularizers) if self.count > 1 else None
 
@@ -50,6 +55,10 @@ class Parts:
             if len(arrays[1])
         ]
 
+    def start(self, label) -> int:
+        """The first image of this rank's part of a batch with these labels."""
+        return sum(len(part) for part in np.array_split(label, self.count)[: self._communicator.rank])
+
     def _own(self, array) -> list:
         return np.array_split(array, self.count)[self._communicator.rank :][: len(self._devices)]
 
@@ -69,7 +78,7 @@ class Parts:
         self._weighed.finish()
         for k, size in enumerate(self._sizes):
             if not size:
-                for parameter in self._trainable:
+                for parameter in self._of_own_images:
                     _gluon.zero_gradient(parameter, k)
         return self._over_ranks() if self._communicator.size > 1 else self._over_devices()
 

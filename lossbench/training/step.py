@@ -38,7 +38,7 @@ class Objective(mx.gluon.HybridBlock):
 
     def __init__(self, backbone, head, regularizers=(), *, loss_weight=1.0, class_weights=None, window=None, **kwargs):
         super().__init__(**kwargs)
-        self._loss_weight = loss_weight
+        self.loss_weight = loss_weight
         with self.name_scope():
             self.backbone = backbone
             self.head = head
@@ -56,7 +56,7 @@ class Objective(mx.gluon.HybridBlock):
         computed, place = (self.head, label) if self.window is None else (self.window, position)
         loss, logits = computed(embedding, place)
         loss = self._weighted(F, loss, label, class_weights)
-        loss = loss * self._loss_weight if self._loss_weight else F.zeros_like(F.BlockGrad(loss))
+        loss = loss * self.loss_weight if self.loss_weight else F.zeros_like(F.BlockGrad(loss))
         for regularizer in self.regularizers:
             loss = loss + regularizer(embedding, label)
         return loss, F.BlockGrad(self._right(F, logits, place))
@@ -103,7 +103,7 @@ class MixedObjective(Objective):
         second, _ = self.head(embedding, other)
         loss = weight * self._weighted(F, loss, label, class_weights)
         loss = loss + (1 - weight) * self._weighted(F, second, other, class_weights)
-        return loss * self._loss_weight, F.BlockGrad(self._right(F, logits, label))
+        return loss * self.loss_weight, F.BlockGrad(self._right(F, logits, label))
 
 
 class Trainer:
@@ -121,6 +121,8 @@ class Trainer:
         step -> factor on the learning rates.
     sampling : Sampling, optional
         What brings the classes of each step into the objective's window.
+    ranges : Ranges, optional
+        What computes the loss where every rank has a range of the classes.
     scheduled : dict of str to callable
         Path (`head.margin`, `regularizers.center.loss_weight`) -> step -> value.
     accumulate_steps : int, default 1
@@ -151,12 +153,14 @@ class Trainer:
         seed=0,
         communicator=ALONE,
         sampling=None,
+        ranges=None,
     ):
-        self.objective, self.optimizers, self.devices, self.sampling = objective, optimizers, devices, sampling
+        self.objective, self.optimizers, self.devices = objective, optimizers, devices
+        self.sampling, self.ranges = sampling, ranges
         self.rate_factor, self.scheduled = rate_factor, scheduled
         self.accumulate_steps, self.seed, self.communicator = accumulate_steps, seed, communicator
         self.step = 0
-        self._blocks = {"head": objective.head}
+        self._blocks = {"head": ranges.head if ranges else objective.head}
         self._blocks.update((f"regularizers.{r.config_name}", r) for r in objective.regularizers)
         self._set = {}
         self._in_flight = collections.deque()
@@ -166,7 +170,7 @@ class Trainer:
         if accumulate_steps > 1:
             for parameter in self._trainable.values():
                 parameter.grad_req = "add"
-        self._parts = Parts(objective, devices, communicator)
+        self._parts = Parts(objective, devices, communicator, ranges)
         self.parts = self._parts.count
         self.reset_sums()
 
@@ -228,6 +232,11 @@ class Trainer:
     def _backward(self, image, label, *mixture):
         positions = [self.sampling.positions(label)] if self.sampling else []
         parts = self._parts.of(image, label, *positions, *mixture)
+    def _backward(self, image, label):
+        parts = self._parts.of(image, label, *([self.sampling.positions(label)] if self.sampling else ()))
+        if self.ranges:
+            self._parts.done(label, self.ranges.backward(parts, label, self._parts.start(label)))
+            return
         with mx.autograd.record():
             outputs = [self.objective(*part) for part in parts]
         if outputs:

@@ -110,6 +110,7 @@ def test_a_plain_block_has_the_options_of_its_signature(load, refused):
             "name": "plain",
             "loss_weight": 1.0,
             "sample": 1.0,
+            "parallel": None,
             "sharpness": {"a": [1, 2]},
             "shape": (1, 2),
         }
