@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -84,6 +85,7 @@ class Head(LossBlock):
     takes_mixtures = False
     by_ranges = False
     is_range = False
+    _left_open: Any = None
 
     options = {
         "label_smoothing": Number(
