@@ -97,7 +97,7 @@ def share(communicator, trainer, position: Position) -> Position:
             trained[name].set_data(mx.nd.array(ranges.handed_out(name, array)))
             continue
         array = mx.nd.array(communicator.broadcast_array(array))
-        for one in {id(p): p for p in (parameter, trained[name])}.values():
+        for one in (parameter, trained[name]) if ranges else (parameter,):
             one.set_data(array)
     state = {}
     for name, shape, dtype in told["arrays"]:

@@ -39,7 +39,7 @@ class Model:
         memory.require_arrays(settings, dataset.num_classes)
         self.dataset, self.devices = dataset, devices
         self.has_ranges = settings.head.parallel == "classes" and ranks > 1
-        first, end = range_of(dataset.num_classes, rank, ranks) if self.has_ranges else (0, dataset.num_classes)
+        first, end = self._range(rank, ranks) if self.has_ranges else (0, dataset.num_classes)
         self._classes_here = end - first
         self._head_classes = self._classes_here if rank else dataset.num_classes
         self.source, self.evaluation = settings.data.source, settings.evaluation
@@ -77,6 +77,12 @@ class Model:
         """What the backbone's convolutions compute in here."""
         if for_training:
             self._prepare_training(settings.trainer.precision)
+
+    def _range(self, rank, ranks):
+        classes = self.dataset.num_classes
+        if classes < ranks:
+            raise UserError(f"head.parallel: must give {ranks} ranks a class each, got {classes}. Start fewer ranks.")
+        return range_of(classes, rank, ranks)
 
     def _build(self):
         backbone = backbones.build(self._backbone_section, self.dataset.image_shape)
@@ -165,11 +171,8 @@ class Model:
     def sampled(self) -> dict:
         """Name -> parameter with the rows of all classes, where a step computes with some of them."""
         own = _gluon.own_parameters(self.head)
-        return (
-            {}
-            if self.window is None or self.has_ranges
-            else {f"head.{name}": own[name] for name in self.head.class_rows()}
-        )
+        is_sampled = self.window is not None and not self.has_ranges
+        return {f"head.{name}": own[name] for name in self.head.class_rows()} if is_sampled else {}
 
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""

@@ -220,7 +220,7 @@ class Training:
         every = self.settings.evaluation.test_every_epochs
         if every and epoch % every == 0:
             row["test_accuracy"] = self._accuracy("test")
-        description = self.model.description()
+        description = self.model.description() if self.model.head.metric == "density" else {}
         if "log_variance" in description:
             row["log_variance_min"] = float(description["log_variance"].min())
             row["log_variance_max"] = float(description["log_variance"].max())

@@ -54,7 +54,7 @@ CASES = {
     "empty": {"normalized": True, "regularizers": True, "batch_size": 29},  # the last batch has 2 images
     "adam": {"optimizer": "adamw"},
     "unlike": {"regularizers": True, "unlike": True},
-    "sampled": {"regularizers": True, "batch_size": 10, "accumulate_steps": 2, "computed": 4},
+    "sampled": {"regularizers": True, "batch_size": 10, "accumulate_steps": 2, "computed": 4, "unlike": True},
 }
 
 
