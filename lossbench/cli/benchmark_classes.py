@@ -40,7 +40,7 @@ def run(options):
     from lossbench.benchmarks import classes
     from lossbench.benchmarks.timing import spoken
 
-    reason = registry.HEADS.get(options.head).needs_all_classes
+    reason = getattr(registry.HEADS.get(options.head), "needs_all_classes", "it does not derive from lossbench.Head")
     if reason and set(options.samples) != {1.0}:
         raise UserError(f"benchmark: `head` must be one that can be sampled, got {options.head}: {reason}.")
     sizes = options.classes, options.embedding_size, options.batch_size

@@ -10,6 +10,7 @@ import numpy as np
 
 from lossbench import _gluon
 from lossbench._mxnet import mx
+from lossbench.errors import UserError
 
 _NEGATIVES = 2**32 - 2  # marks the draws of classes among those that follow from the seed
 
@@ -51,6 +52,12 @@ class Sampling:
         self._head, self._window, self._seed = head, window, seed
         self._rows = head.class_rows()
         self._whole, self._part = _gluon.own_parameters(head), _gluon.own_parameters(window)
+        for name, parameter in self._whole.items():
+            if name not in self._rows and parameter.shape != self._part[name].shape:
+                raise UserError(
+                    f"head.sample: {type(head).__name__}.{name} must be registered by `_class_parameter`, got a shape "
+                    "that depends on the classes. Register it so, or set head.sample to 1."
+                )
 
     def begin(self, label, step: int, states) -> None:
         """Bring the classes of a step with these labels into the window.

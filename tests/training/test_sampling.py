@@ -1,5 +1,7 @@
 """Steps on some of the classes: which are drawn, what a step makes of them, and what it leaves alone."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -176,6 +178,17 @@ def test_a_learned_threshold_is_that_of_the_head_itself(rng):
     made.update(batches(1, rng), 1, 0)
     assert made.objective.head.threshold.data().asscalar() == made.objective.window.threshold.data().asscalar()
     assert everything(made)["head.threshold"] != before
+
+
+def test_rows_of_classes_that_a_head_of_ones_own_hides_are_refused():
+    class Own(heads.Softmax):
+        def setup(self):
+            super().setup()
+            self.offset = self.params.get("offset", shape=(self.num_classes,), init=mx.init.Zero())
+
+    text = "head.sample: Own.offset must be registered by `_class_parameter`, got a shape that depends on the classes."
+    with pytest.raises(ValueError, match=re.escape(text)):
+        make(Own(C, D), count=6)
 
 
 def test_scheduled_values_reach_the_window(rng):
