@@ -43,13 +43,17 @@ def test_a_share_that_comes_to_all_classes_has_the_bits_of_a_run_without_it(fold
 
 def ranks(folder, count, *arguments):
     """Train on so many ranks; returns what was written to the standard error."""
-    program = [*SCRIPT, "head={name: arcface, scale: 16, parallel: classes}", "optimizer.clip_global_norm=null"]
+    program = [
+        *SCRIPT,
+        "head={name: arcface, scale: 16, sample: 1, parallel: classes}",
+        "optimizer.clip_global_norm=null",
+    ]
     process = start(folder, *[[*program, "optimizer.learning_rate=0.002", *arguments]] * count)
     return ended(process, 0)[1]
 
 
 def test_ranks_that_share_out_the_classes_go_on_in_any_number_and_alone(folder):
-    plain = ("head={name: arcface, scale: 16, parallel: classes}", "optimizer.clip_global_norm=null")
+    plain = ("head={name: arcface, scale: 16, sample: 1, parallel: classes}", "optimizer.clip_global_norm=null")
     plain += ("optimizer.learning_rate=0.002",)
     ranks(folder, 2, "--run-dir", "two", "trainer.epochs=2")
     ranks(folder, 2, "--run-dir", "moving", "trainer.epochs=1")
@@ -70,7 +74,7 @@ def test_ranks_that_share_out_the_classes_go_on_in_any_number_and_alone(folder):
 
 
 def test_a_head_whose_classes_cannot_be_shared_out_is_refused(folder):
-    program = [*SCRIPT, "optimizer.clip_global_norm=null", "head={name: uniface, parallel: classes}"]
+    program = [*SCRIPT, "optimizer.clip_global_norm=null", "head={name: uniface, sample: 1, parallel: classes}"]
     _, err = ended(start(folder, program, program), 2)
     assert (
         err.count("head.parallel: must be null for uniface with these options, got classes. Its loss is no plain") == 1
