@@ -18,21 +18,23 @@ from lossbench.training.communication import INSTALL, MPI
 WARM_UP = 3
 
 
-class Timed(MPI):
-    """Counts the processor time of the exchanges of a step."""
+class Counted(MPI):
+    """Counts the processor time of the exchanges of a step, and the bytes that this rank sends in them."""
 
-    spent = 0.0
+    spent, sent = 0.0, 0
 
     def sum(self, array):
         began = time.process_time()
         total = super().sum(array)
         self.spent += time.process_time() - began
+        self.sent += 2 * array.nbytes * (self.size - 1) // self.size  # the parts of the others, and its own part's sum
         return total
 
     def gather(self, values):
         began = time.process_time()
         gathered = super().gather(values)
         self.spent += time.process_time() - began
+        self.sent += gathered[0].nbytes * (self.size - 1)
         return gathered
 
 
@@ -85,7 +87,7 @@ def main() -> None:
     from lossbench.experiment import Model, new_batches, new_trainer
 
     path, overrides, steps = json.loads(sys.argv[1])
-    with Timed() as communicator:
+    with Counted() as communicator:
         settings = config.load(path, overrides)
         dataset = data.load(settings.data, settings.seed)
         model = Model(settings, dataset, [mx.cpu()], for_training=True)

@@ -8,7 +8,8 @@ from lossbench.errors import UserError
 HELP = "a step with very many classes: all of them, or a share (head.sample)"
 NOTE = """\
 A step is the head's forward and backward pass and the update (Nesterov), on embeddings at hand. Each share is a process
-of its own. Seconds: median (smallest to largest) of n steps; memory: the peak of the whole process.
+of its own. Seconds: median (smallest to largest) of n steps; memory: the peak of the whole process. With --ranks the
+last row is of one of the processes, the last, which has a part of the classes, and says what it sends in a step.
 """
 
 
@@ -21,6 +22,7 @@ def add_arguments(parser):
     parser.add_argument("--batch-size", type=int, default=64, metavar="B", help="default: 64")
     shares = {"type": float, "nargs": "+", "metavar": "SHARE"}
     parser.add_argument("--samples", default=(1.0, 0.1, 0.01), help="of the classes (default: 1 0.1 0.01)", **shares)
+    parser.add_argument("--ranks", type=int, metavar="N", help="also share the classes out among so many processes")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="steps of each (default: 5)")
     console.add_threads(parser)
     parser.add_argument("--json", metavar="FILE", help="also write the values there")
@@ -45,9 +47,12 @@ def run(options):
         raise UserError(f"benchmark: `head` must be one that can be sampled, got {options.head}: {reason}.")
     sizes = options.classes, options.embedding_size, options.batch_size
     rows = classes.measure(options.head, *sizes, options.samples, options.repetitions)
-    table = [["classes of a step", "CPU seconds", "seconds", "GB", "n"]]
+    if options.ranks:
+        rows.append(classes.measure_ranks(options.head, *sizes, options.ranks, options.repetitions))
+    table = [["classes of a step", "CPU seconds", "seconds", "GB", "MB sent", "n"]]
     for row in rows:
         cells = spoken(row["cpu_seconds"], 3), spoken(row["seconds"], 3), f"{row['bytes'] / 1e9:.2f}"
+        cells += (f"{row['sent'] / 1e6:.2f}" if row["sent"] else "",)
         table.append([f"{row['classes']:,}", *cells, str(row["seconds"]["n"])])
     console.print_columns(table)
     if options.json:

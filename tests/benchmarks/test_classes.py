@@ -5,6 +5,8 @@ import pathlib
 import subprocess
 import sys
 
+from tests.training.test_parts import mpiexec
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
@@ -14,11 +16,16 @@ def benchmark(*arguments):
 
 
 def test_the_command_measures_all_classes_and_a_share(tmp_path):
-    sizes = ("--classes", 50, "--embedding-size", 4, "--batch-size", 8, "--samples", 1, 0.2, "--repetitions", 2)
+    mpiexec()
+    sizes = ("--classes", 50, "--embedding-size", 4, "--batch-size", 8, "--samples", 1, 0.2, "--ranks", 2)
+    sizes += ("--repetitions", 2)
     done = benchmark(*sizes, "--json", tmp_path / "classes.json")
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "classes.json").read_text())["rows"]
-    assert [row["classes"] for row in rows] == [50, 10]
+    assert [row["classes"] for row in rows] == [50, 10, 25]
+    embeddings, numbers = 8 * 4 * 4, 8 * 8 * (2 + 4)  # float32, and float64 in two messages
+    counts = 8 * (1 + 1 + 2 + 2)  # images, signal, loss and right answers; scale and margin
+    assert [row["sent"] for row in rows] == [0, 0, 2 * embeddings + numbers + counts + 4 * 4]
     for row in rows:
         assert 0 < row["cpu_seconds"]["median"]
         assert row["seconds"]["n"] == 2
