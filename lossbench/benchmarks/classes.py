@@ -110,6 +110,7 @@ def main() -> None:
     for number in range(WARM_UP + steps):
         embedding = rng.standard_normal((batch_size, embedding_size), dtype=np.float32)
         label = rng.integers(0, num_classes, batch_size).astype(np.int32)
+        embedding = np.array_split(embedding, communicator.size)[communicator.rank]
         communicator.sent = 0
         before = time.process_time(), time.perf_counter()
         trainer.update([(embedding, label)], 1, number)

@@ -70,8 +70,9 @@ def trained(name, communicator=ALONE):
     )
     distributed.share(communicator, trainer, Position())
     rows = []
-    for number, batch in enumerate(batches()):
-        trainer.update([batch], 1, number)
+    for number, (image, label) in enumerate(batches()):
+        own = np.array_split(image, communicator.size)[communicator.rank]
+        trainer.update([(own, label)], 1, number)
         rows.append(trainer.read_sums(1, number + 1))
     distributed.collect(trainer)
     states, _ = distributed.states(trainer)
