@@ -144,8 +144,8 @@ class Head(LossBlock):
         added, logits = self.loss(F, self.cast_embedding(F, embedding), label, **parameters)
         (trained, true_logit), self._left_open = self._left_open, None
         if true_logit is not None:
-            with_margin = ops.with_true_class(F, trained, label, true_logit, self.num_classes)
-            trained = F.where(known, with_margin, trained)
+            true_logit = F.where(known, true_logit, ops.true_class(F, trained, label))
+            trained = ops.with_true_class(F, trained, label, true_logit, self.num_classes)
         return F.where(known, added, F.zeros_like(added)), trained, logits
 
     def cast_embedding(self, F, embedding):

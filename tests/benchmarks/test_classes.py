@@ -23,7 +23,7 @@ def test_the_command_measures_all_classes_and_a_share(tmp_path):
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "classes.json").read_text())["rows"]
     assert [row["classes"] for row in rows] == [50, 10, 25]
-    embeddings, numbers = 8 * 4 * 4, 8 * 8 * (2 + 4)  # float32, and float64 in two messages
+    embeddings, numbers = 8 * 4 * 4, 8 * 8 * 5  # float32, and float64
     counts = 8 * (1 + 1 + 2 + 2)  # images, signal, loss and right answers; scale and margin
     assert [row["sent"] for row in rows] == [0, 0, 2 * embeddings + numbers + counts + 4 * 4]
     for row in rows:
