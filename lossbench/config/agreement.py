@@ -174,5 +174,7 @@ def _mixtures(config: Any) -> None:
             reason = f"the regularizer {config.regularizers[0].name}, which is for one label"
         elif config.head.sample < 1:
             reason = "head.sample below 1"
+        elif config.head.parallel:
+            reason = "head.parallel"
         if reason:
             raise rule(f"must be 0 with {reason}, got {value:g}", "data", "augment", key)

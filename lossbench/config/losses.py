@@ -49,7 +49,6 @@ class HeadSection(LossSection):
         le=1,
         description="share of the classes that a step computes, in (0, 1]: those of its images and random others",
     )
-
     parallel: Optional[Literal["classes"]] = Field(
         None, description="classes: with --distributed every rank has a range of the classes; null: all of them"
     )

@@ -232,8 +232,7 @@ class Trainer:
     def _backward(self, image, label, *mixture):
         positions = [self.sampling.positions(label)] if self.sampling else []
         parts = self._parts.of(image, label, *positions, *mixture)
-    def _backward(self, image, label):
-        parts = self._parts.of(image, label, *([self.sampling.positions(label)] if self.sampling else ()))
+
         if self.ranges:
             self._parts.done(label, self.ranges.backward(parts, label, self._parts.start(label)))
             return
