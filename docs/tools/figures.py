@@ -98,12 +98,17 @@ def _title(block, scheduled, variants, left_out) -> str:
 
 
 def save(figure, path) -> pathlib.Path:
-    """Write a figure with a palette of 64 colors, which makes lines on white a quarter as large."""
+    """Write a figure."""
+    plots.save(figure, path)
+    return shrink(path)
+
+
+def shrink(path, colors: int = 64) -> pathlib.Path:
+    """Give a PNG a palette, which makes lines on white a quarter as large; points of ten colors need more of them."""
     from PIL import Image
 
-    plots.save(figure, path)
     with Image.open(path) as image:
-        small = image.convert("RGB").quantize(64, dither=Image.Dither.NONE)
+        small = image.convert("RGB").quantize(colors, dither=Image.Dither.NONE)
     content = io.BytesIO()
     small.save(content, "png", optimize=True)
     atomic.write_atomically(path, content.getvalue())

@@ -15,6 +15,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
+import figures  # noqa: E402
+
 from lossbench.cli import main as lossbench  # noqa: E402
 
 GENTLY = ["backbone.embedding_size=2", "optimizer.learning_rate=0.02"]
@@ -31,7 +33,7 @@ PICTURES = {  # file below docs/images: run, kind, file that the kind draws
     "plot_embedding_pca.png": ("lgm_16", "embedding", "embedding-test"),
     "plot_circle.png": ("softmax", "circle", "circle-test"),
     "plot_decisions.png": ("lgm", "decisions", "decisions-test"),
-    "plot_animation.gif": ("lgm", "animation", "animation"),
+    "plot_animation.gif": ("lgm", "animation", "animation-test"),
     "plot_angles.png": ("softmax", "angles", "angles"),
     "plot_angles_per_class.png": ("softmax", "angles-per-class", "angles-per-class"),
     "plot_distances.png": ("lgm", "distances", "distances"),
@@ -52,7 +54,11 @@ def main(arguments=None) -> None:
     ask("eval", "--run", str(options.runs / "lgm_16"), "--method", "verification")
     for file, (name, kind, drawn) in PICTURES.items():
         ask("plot", str(options.runs / name), "--kinds", kind)
-        shutil.copyfile(options.runs / name / "plots" / f"{drawn}{pathlib.Path(file).suffix}", options.out / file)
+        picture = shutil.copyfile(
+            options.runs / name / "plots" / f"{drawn}{pathlib.Path(file).suffix}", options.out / file
+        )
+        if picture.suffix == ".png":
+            figures.shrink(picture, colors=256)
 
 
 def ask(*arguments) -> None:
