@@ -51,12 +51,12 @@ def test_a_turn_about_the_middle_and_a_crop_of_a_corner():
     corners = np.stack([maps[:, 2], maps[:, 5], maps[:, 2] + 60 * maps[:, 0], maps[:, 5] + 40 * maps[:, 4]])
     assert corners[:2].min() >= -1e-9
     assert (corners[2].max(), corners[3].max()) <= (60 + 1e-9, 40 + 1e-9)
-    turned = distortions.draw_views(np.random.default_rng(0), 500, (40, 40), 1, 20)
+    turned = distortions.draw_views(np.random.default_rng(0), 500, (30, 50), 1, 20)
     angles = np.degrees(np.arctan2(turned[:, 1], turned[:, 0]))
     assert 19 < angles.max() <= 20
     assert -20 <= angles.min() < -19
-    middle = turned[:, [0, 3]] * 20 + turned[:, [1, 4]] * 20 + turned[:, [2, 5]]
-    np.testing.assert_allclose(middle, 20)
+    middle = turned[:, [0, 3]] * 25 + turned[:, [1, 4]] * 15 + turned[:, [2, 5]]
+    np.testing.assert_allclose(middle, np.tile([25, 15], (500, 1)))
 
 
 def slow_color(image, brightness, contrast, saturation, keeps_color):
