@@ -24,7 +24,14 @@ class NormReLU(nn.BatchNorm):
 
 @_gluon.named_as("batchnorm")
 class WideNorm(nn.BatchNorm):
-    """Batch normalization of an embedding, which stays float32 where a network trains in bfloat16."""
+    """Batch normalization of an embedding (B, D), which stays float32 where a network trains in bfloat16.
+
+    It sees one place of an image (B, D, 1, 1): in two dimensions MXNet may crash on what a linear layer hands on.
+    """
+
+    def hybrid_forward(self, F, x, *args, **parameters):
+        image = F.expand_dims(F.expand_dims(x, axis=2), axis=3)
+        return F.sum(super().hybrid_forward(F, image, *args, **parameters), axis=(2, 3))
 
 
 class Nothing(HybridBlock):

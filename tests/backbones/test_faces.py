@@ -124,6 +124,14 @@ def test_types(name):
     assert embedding.infer_type(image="float32")[1][0] == np.float32
 
 
+@pytest.mark.parametrize("embedding_size", [128, 512])
+@every_network
+def test_one_image_of_full_size_in_its_usual_dimensions(name, embedding_size):
+    """Eager, as a run begins."""
+    backbone = built(name, (3, 112, 112), embedding_size)
+    assert np.isfinite(backbone(mx.nd.ones((1, 3, 112, 112))).asnumpy()).all()
+
+
 @pytest.mark.parametrize("name", ["iresnet18", "iresnet50", "iresnet100", "mobilefacenet"])
 def test_a_config_builds_it(name, tmp_path):
     file = tmp_path / "own.yaml"
