@@ -89,9 +89,10 @@ def differences(name):
     images = rng.integers(0, 256, (IMAGES, *shape)).astype(np.uint8)
     backbone(mx.nd.array(images))  # shapes that wait for a first batch
     draw(backbone, rng)
-    with mx.autograd.train_mode():  # running statistics that fit, without which numbers grow from layer to layer
-        for _ in range(PASSES):
-            backbone(mx.nd.array((images[:2] / 255 - 0.45) / 0.25))
+    for _ in range(PASSES):  # running statistics that fit, without which numbers grow from layer to layer
+        with mx.autograd.record():
+            embedding = backbone(mx.nd.array((images[:2] / 255 - 0.45) / 0.25))
+        embedding.backward()  # MXNet moves them here
     size = sum(parameter.data().size for parameter in backbone.collect_params().values())
     for words, (block, more) in variants().items():
         if size > MOST_PARAMETERS and block.metric != "density" and words != next(iter(variants())):
