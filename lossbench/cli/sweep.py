@@ -65,7 +65,7 @@ def _finish(sweep, work, options):
     written = sweep.write(results, work.out)
     if options.publish:
         size = sweep.publish(results, work.out, options.publish)
-        written = sweep.write(results, options.publish)
+        written = sweep.write(sweep.Work(work.plan, options.publish, options.only).results(), options.publish)
         print(f"{options.publish}: {size / 1024:,.0f} KiB of the runs' small files")
     for line in sweep.summary(results):
         print(line)

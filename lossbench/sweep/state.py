@@ -26,6 +26,10 @@ class State:
     reason: str = ""
     """Why it failed."""
 
+    @property
+    def has_ended(self) -> bool:
+        return self.kind in (FINISHED, FAILED)
+
 
 def look(planned, out, wanted) -> State:
     """Read what there is of a planned run.

@@ -34,7 +34,7 @@ class Trial:
 
     @property
     def has_ended(self) -> bool:
-        return self.state.kind in (state.FINISHED, state.FAILED)
+        return self.state.has_ended
 
 
 class Search:

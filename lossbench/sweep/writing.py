@@ -35,7 +35,7 @@ def write(results, out) -> list[Path]:
 
 
 def publish(results, out, target) -> int:
-    """Copy the small files from which tables are made, of every run and trial; returns how many bytes they hold.
+    """Copy the small files from which tables are made, of every run and trial that has ended; returns their bytes.
 
     Checkpoints, plots, logs, and the plan that asks for plots stay behind. What `target` holds of other runs is left
     alone.
@@ -51,10 +51,11 @@ def publish(results, out, target) -> int:
 
 def _small_files(results, out):
     arrays = [f"evaluation/{'-'.join(place)}.npz" for place in comparison.wanted(results.plan.sweep)]
-    runs = [row.state.run.path for row in results.rows]
+    runs = [row.state.run.path for row in results.rows if row.state.has_ended]
     for search in results.searches:
         for trial in search.trials():
-            runs.append(trial.state.run.path)
+            if trial.has_ended:
+                runs.append(trial.state.run.path)
             yield trial.state.run.path.parent / "parameters.json"
     for run in runs:
         for name in (*PUBLISHED, *arrays):

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import statistics as python_statistics
 
 import numpy as np
@@ -175,6 +176,12 @@ def test_published_small_files_give_the_same_tables(tmp_path, rng):
     (work.out / "softmax" / "seed-0" / "checkpoints" / "large").write_bytes(b"0" * 100_000)
     sweep.publish(results, work.out, tmp_path / "kept")
     assert not list((tmp_path / "kept").glob("**/checkpoints"))
+    begun = work.out / "lgm" / "seed-2" / "metrics.json"
+    begun.unlink()
+    sweep.publish(work.results(), work.out, tmp_path / "ended")
+    assert not (tmp_path / "ended" / "lgm" / "seed-2").exists()
+    assert (tmp_path / "ended" / "lgm" / "seed-1" / "metrics.json").exists()
+    shutil.copyfile(tmp_path / "kept" / "lgm" / "seed-2" / "metrics.json", begun)
     again = sweep.Work(work.plan, tmp_path / "kept")
     for folder, found in ((work.out, results), (again.out, again.results())):
         sweep.write(found, folder)
