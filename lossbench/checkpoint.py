@@ -277,7 +277,10 @@ def prune(folder, keep: int, best_step=None, step=None) -> None:
     usable = [path for path in steps(folder) if (step is None or _step(path) <= step) and _is_usable(path)]
     for path in usable[: max(0, len(usable) - keep)]:
         if _step(path) != best_step:
-            _remove(path)
+            gone = path.with_name(f".partial-{path.name}")
+            _remove(gone)
+            path.rename(gone)  # a kill while it is removed leaves nothing that looks like a checkpoint
+            _remove(gone)
     replaced = {path.with_name(f".replaced-{path.name}") for path in usable}
     for path in [*folder.glob(".partial-*"), *replaced]:
         shutil.rmtree(path, ignore_errors=True)

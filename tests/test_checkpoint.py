@@ -225,6 +225,23 @@ def test_the_last_k_and_the_best_are_kept(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["step-00000002", "step-00000004", "step-00000005"]
 
 
+def test_a_removal_cut_short_leaves_nothing_that_looks_like_a_checkpoint(tmp_path, monkeypatch):
+    for step in range(1, 4):
+        checkpoint.save(tmp_path, step, arrays(), {})
+
+    def cut_short(path):
+        (path / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.shutil, "rmtree", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoint.prune(tmp_path, keep=1)
+    assert [p.name for p in checkpoint.steps(tmp_path)] == ["step-00000002", "step-00000003"]
+    checkpoint.prune(tmp_path, keep=1)
+    assert [p.name for p in tmp_path.iterdir()] == ["step-00000003"]
+
+
 def test_a_step_that_is_saved_again_is_replaced(tmp_path):
     checkpoint.save(tmp_path, 3, arrays(1.0), {})
     path = checkpoint.save(tmp_path, 3, arrays(5.0), {})

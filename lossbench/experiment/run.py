@@ -183,7 +183,7 @@ def _changed(folder, previous, settings, resume) -> list[str]:
     refused = [key for key in changed if not (resume and config.on_resume(key))]
     if refused:
         raise UserError(
-            f"run: {folder.path} was started with another config; differing: {', '.join(refused)}. "
-            "Choose another folder with --run-dir, or the same config."
+            f"run: {folder.path} was started with another config; differing: {', '.join(refused)} in its "
+            f"{folder.config_file.name}. Choose another folder with --run-dir, or the same config."
         )
     return changed

@@ -80,7 +80,7 @@ class RunData:
             if list(has) != list(wanted):
                 new, gone = [[str(one) for one in a if one not in b] for a, b in ((has, wanted), (wanted, has))]
                 raise UserError(
-                    f"run: the data of {self._run.path} must have {what} that it was trained on, got "
+                    f"run: the data of {self._run.path} must have {what} that it was trained on, by its data.json, got "
                     f"{_some(new or has)} in place of {_some(gone or wanted)}. Name the original data with --data-root."
                 )
 

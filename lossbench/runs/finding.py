@@ -40,7 +40,7 @@ def find(paths) -> list[Path]:
 
 
 def _below(path):
-    if (path / "config.yaml").exists():
+    if (path / "config.yaml").exists() or (path / "checkpoints").is_dir():  # also where the config is lost
         yield path
         return
     for folder in sorted((p for p in path.iterdir() if p.is_dir() and not p.is_symlink()), key=_by_number):

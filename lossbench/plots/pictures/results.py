@@ -15,7 +15,11 @@ from lossbench.plots.pictures.picture import Picture
 
 def training(run, **_) -> dict:
     """Loss, accuracies, learning rate, scheduled values and log variances over the epochs."""
-    return {"training": plots.training_curves(run.history, title=f"{run.name}: training", units=run.units)}
+    try:
+        figure = plots.training_curves(run.history, title=f"{run.name}: training", units=run.units)
+    except CannotDraw as error:
+        raise CannotDraw(f"history.jsonl: {error}") from error
+    return {"training": figure}
 
 
 def confusion(run, **_) -> dict:
