@@ -6,6 +6,7 @@ files are compared, so that it does not matter at which moment a process died.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Optional
 
@@ -109,7 +110,7 @@ def _is_there(run, values, name):
     if name not in values:
         return False
     arrays = values[name].get("arrays") if isinstance(values[name], dict) else None
-    return not isinstance(arrays, str) or (run.path / arrays).is_file()
+    return not isinstance(arrays, str) or os.path.isfile(run.path / arrays)  # False for any text
 
 
 def drawn(run, step: int) -> dict:
@@ -127,7 +128,7 @@ def undrawn(run, step: int) -> list[str]:
 def _is_drawn(run, outcome):
     if isinstance(outcome, dict):
         return "unavailable" in outcome
-    return isinstance(outcome, list) and all((run.plots / name).is_file() for name in _texts(outcome))
+    return isinstance(outcome, list) and all(os.path.isfile(run.plots / name) for name in _texts(outcome))
 
 
 def missing(run) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from lossbench.errors import UserError
-from lossbench.runs import Run, reading, write_arrays
+from lossbench.runs import Run, ending, reading, write_arrays
 from tests.report import made
 
 
@@ -138,6 +138,14 @@ def test_no_content_of_a_file_breaks_a_reader(tmp_path, name, content):
         assert all(type(value) in (int, float) for row in run.history for value in row.values())
         assert run.problems
     json.dumps([run.history, run.metrics, run.environment])
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a\0b", "absent.png"])
+def test_a_picture_of_an_impossible_name_is_one_that_is_missing(tmp_path, name):
+    folder = made.run(tmp_path / "run", metrics={"accuracy": 0.5})
+    (folder / "plan.json").write_text('{"measured": {}, "pictures": ["training"]}')
+    (folder / "drawn.json").write_text(json.dumps({"step": 30, "kinds": {"training": [name]}}))
+    assert ending.undrawn(Run(folder), 30) == ["training"]
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
