@@ -124,8 +124,13 @@ def _newest(run, model=None):
 
     path, _, state, damage = checkpoint.newest(run.checkpoints, accept)
     if path is None:
-        raise UserError(f"run: {run.path} must hold a usable checkpoint, got none. {' '.join(damage)}")
+        sentences = " ".join([*damage, *map(_other_than_kept, run.unlike_kept())])
+        raise UserError(f"run: {run.path} must hold a usable checkpoint, got none. {sentences}")
     return path, state, damage
+
+
+def _other_than_kept(kept):
+    return f"{kept.parents[2] / kept.name} is not as {kept} has it: copy that one back if it is damaged."
 
 
 def _position(path, state):

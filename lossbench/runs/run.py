@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import functools
 import io
 import json
@@ -19,6 +20,7 @@ from lossbench.errors import UserError
 from lossbench.runs import ending, reading
 from lossbench.runs.environment import environment
 
+_TEXTS = ("config.yaml", "data.json")
 _STEP = re.compile(r"(?:\.replaced-)?step-(\d{8,18})")
 _TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic, with the writer's process; earlier, of pictures
 
@@ -267,7 +269,12 @@ class Run:
 
     def texts(self) -> dict:
         """Name -> content of the files that make a folder a run: a checkpoint that holds them can be opened alone."""
-        return {name: (self.path / name).read_text("utf-8") for name in ("config.yaml", "data.json")}
+        return {name: (self.path / name).read_text("utf-8") for name in _TEXTS}
+
+    def unlike_kept(self) -> list[Path]:
+        """The copies in the newest checkpoint of what the run has otherwise: one of the two may be damaged."""
+        pairs = [(self.path / name, step / name) for step in self.steps()[-1:] for name in _TEXTS]
+        return [kept for here, kept in pairs if kept.is_file() and not (here.is_file() and filecmp.cmp(here, kept, False))]
 
     def write_embeddings(self, epoch: int, arrays: dict) -> None:
         """`embeddings/epoch-<epoch>.npz`."""

@@ -177,6 +177,15 @@ def test_no_damage_is_more_than_a_line(trained, tmp_path, capsys, monkeypatch, n
         shutil.rmtree(folder)
 
 
+def test_a_class_taken_out_of_the_description_is_not_laid_to_the_checkpoint(trained, tmp_path, capsys, monkeypatch):
+    shutil.copytree(trained, tmp_path / "folder", symlinks=True)
+    monkeypatch.chdir(tmp_path / "folder")
+    description = json.loads(pathlib.Path("run/data.json").read_text())
+    description["class_names"].pop()
+    pathlib.Path("run/data.json").write_text(json.dumps(description))
+    assert attempt("data.json", COMMANDS["predict"], capsys) == "one line, status 2"
+
+
 @pytest.mark.skipif(not amount.ALL, reason="tried by make faults")
 @pytest.mark.parametrize("name", READ_BY)
 def test_so_it_is_in_a_process_of_its_own(trained, tmp_path, name):
