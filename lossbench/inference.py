@@ -101,6 +101,7 @@ def outputs(
     num_classes: int = 0,
     max_memory_bytes: float = np.inf,
     workers: int = 1,
+    total: int | None = None,
 ) -> dict:
     r"""Return the embedding and the logits of every image of a split, in its order.
 
@@ -126,9 +127,11 @@ def outputs(
     num_classes : int
         C, where the logits may be too many.
     max_memory_bytes : float
-        Logits that take more are `Logits`, computed part by part.
+        Where the logits of all images take more, they are `Logits`, computed part by part.
     workers : int
         Threads that prepare batches ahead, >= 0; 0: none.
+    total : int, optional
+        How many images there are where the split is a part of them. Default: N.
 
     Returns
     -------
@@ -150,7 +153,7 @@ def outputs(
     mean, std = (np.asarray(value, np.float64).reshape(-1, 1, 1) for value in (mean, std))
     white = 255 if split.images.dtype == np.uint8 else 1
     factor, offset = (1 / (white * std)).astype(np.float32), (mean / std).astype(np.float32)
-    in_parts = 4 * count * num_classes > max_memory_bytes
+    in_parts = 4 * (total or count) * num_classes > max_memory_bytes
 
     def normalized(start):
         images = np.multiply(split.images[start : start + batch_size], factor, dtype=np.float32)

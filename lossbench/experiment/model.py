@@ -224,10 +224,11 @@ class Model:
             raise UserError(f"data: split {split} must hold images, got none.{way_out}")
         return images
 
-    def outputs(self, images, *, show=False) -> dict:
+    def outputs(self, images, *, total=None, show=False) -> dict:
         """Embedding, logits and label of a split, in its order; no label reaches the network.
 
-        Logits that would exceed `evaluation.max_memory_gb` are computed part by part, by the parameters of the moment.
+        Logits that would exceed `evaluation.max_memory_gb` are computed part by part, by the parameters of the moment;
+        where the images are some of more, those of all `total` images count.
         """
         self._scorer.take_over(self.backbone, self.head)
         return inference.outputs(
@@ -242,6 +243,7 @@ class Model:
             num_classes=self.dataset.num_classes,
             max_memory_bytes=1e9 * self.evaluation.max_memory_gb,
             workers=self._workers,
+            total=total,
         )
 
     def training_embedding(self, images):

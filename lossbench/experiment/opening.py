@@ -238,7 +238,8 @@ def file_outputs(model, paths, show=False, damaged=None) -> tuple:
                     raise
                 damaged.append(error)
         if images:
-            parts.append(model.outputs(data.Split(np.stack(images), np.zeros(len(images), np.int32))))
+            split = data.Split(np.stack(images), np.zeros(len(images), np.int32))
+            parts.append(model.outputs(split, total=len(paths)))
     if not parts:
         raise damaged[0]
     embedding, logits = (np.concatenate([part["embedding"] for part in parts]), [part["logits"] for part in parts])

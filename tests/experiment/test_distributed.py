@@ -74,6 +74,23 @@ def ended(process, status):
     return out, err
 
 
+def struck(process, rank, number, status):
+    """Send a signal to a rank, 0 or 1, or to `mpiexec`, None; returns what the job wrote until it ended.
+
+    What came of it is printed: `pytest -rP -k ranks_that_are` shows it.
+    """
+    target = process.pid if rank is None else ranks_of(process)[rank]
+    began = time.monotonic()
+    os.kill(target, number)
+    _, err = ended(process, status)
+    said = [line for line in err.splitlines() if re.search("is saved|must return|BAD TERMINATION|EXIT CODE", line)]
+    name = "mpiexec" if rank is None else f"rank {rank}"
+    seconds = time.monotonic() - began
+    print(f"{signal.Signals(number).name} to {name}: status {status} after {seconds:.1f} s. {' '.join(said)}")
+    assert seconds < 20
+    return err
+
+
 def ranks_of(process):
     """Process ids of the ranks of a job, by rank."""
     found = {}
@@ -139,29 +156,28 @@ def test_two_ranks_of_64_images_train_as_one_of_128(folder):
 
 
 def test_ranks_that_are_stopped_or_killed_end_the_job_and_a_resume_has_the_same_bits(undisturbed, folder):
-    """One job after another in the same folder: SIGTERM to a rank, SIGSTOP, SIGKILL, and one that is left alone."""
-    process = start(folder, "--run-dir", RUN)
-    wait_for_checkpoint(folder, process)
-    os.kill(ranks_of(process)[1], signal.SIGTERM)
-    _, err = ended(process, 143)
-    assert err.count("everything is saved") == 1
-    assert "Traceback" not in err
+    """One job after another in the same folder: SIGTERM, SIGINT, SIGSTOP, SIGKILL, and one that is left alone."""
+    def strike(rank, number, status, *arguments):
+        process = start(folder, "--run-dir", RUN, *arguments)
+        wait_for_checkpoint(folder, process)
+        return struck(process, rank, number, status)
 
-    process = start(folder, "--run-dir", RUN, "--resume", "--exchange-timeout", "3")
-    wait_for_checkpoint(folder, process)
-    os.kill(ranks_of(process)[1], signal.SIGSTOP)
-    _, err = ended(process, 1)
+    for rank, number, status, arguments in [
+        (1, signal.SIGTERM, 143, ()),
+        (None, signal.SIGINT, 130, ("--resume",)),
+    ]:
+        err = strike(rank, number, status, *arguments)
+        assert err.count("everything is saved") == 1
+        assert "Traceback" not in err
+
+    err = strike(1, signal.SIGSTOP, 1, "--resume", "--exchange-timeout", "3")
     (line,) = [line for line in err.splitlines() if "must return" in line]
     assert "distributed: the exchange of epoch " in line
     assert "got nothing for 3 s: a rank was stopped or cannot be reached. Last good checkpoint: runs/tiny" in line
     assert "--resume" in line
 
-    process = start(folder, "--run-dir", RUN, "--resume")
-    wait_for_checkpoint(folder, process)
-    os.kill(ranks_of(process)[0], signal.SIGKILL)
-    began = time.monotonic()
-    ended(process, 9)
-    assert time.monotonic() - began < 20
+    for rank in (0, 1):
+        strike(rank, signal.SIGKILL, 9, "--resume")
 
     _, err = ended(start(folder, "--run-dir", RUN, "--resume"), 0)
     assert "Resumed from" in err

@@ -116,6 +116,21 @@ def test_files_have_the_embeddings_of_the_split(trained, elsewhere):
     call("embed", "--run", "run", "--out", "a.npz", "--split", "test", "light.png", cwd=elsewhere, status=2)
 
 
+def test_files_whose_logits_fit_no_memory_are_named_part_by_part(trained, elsewhere):
+    images = trained / "images/test"
+    wanted, _ = call("predict", "--run", "run", images, "--top", 2, cwd=elsewhere)
+    settings = (elsewhere / "run/config.yaml").read_text()
+    settings, count = re.subn("max_memory_gb: .*", "max_memory_gb: 1.0e-7", settings)
+    settings, also = re.subn("(evaluation:.*?\n  batch_size: )\\d+", r"\g<1>4", settings, flags=re.DOTALL)
+    assert count == also == 1
+    (elsewhere / "run/config.yaml").write_text(settings)  # a batch has 32 bytes of logits, all files 128
+    out, _ = call("predict", "--run", "run", images, "--top", 2, cwd=elsewhere)
+    assert out == wanted
+    call("embed", "--run", "run", "--out", "a.npz", images, cwd=elsewhere)
+    with np.load(elsewhere / "a.npz") as arrays:
+        assert {*arrays} == {"embedding", "name", "prototypes"}
+
+
 def test_data_that_moved_are_named_on_the_command_line(trained, elsewhere):
     moved = elsewhere / "moved"
     shutil.copytree(trained / "images", moved)
