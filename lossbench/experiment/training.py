@@ -111,9 +111,11 @@ class Training:
     def _introduce(self):
         count = sum(int(np.prod(p.shape)) for p in self.model.parameters().values())
         settings, dataset = self.settings, self.model.dataset
+        epochs, most = settings.trainer.epochs, settings.trainer.max_steps
+        length = f"{epochs} epoch{'s' if epochs > 1 else ''}{f', at most {most:,} steps' if most else ''}"
         self.progress.say(
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
-            f"validation and {len(dataset.test):,} test images; {settings.trainer.epochs} epochs; {self.run.path}"
+            f"validation and {len(dataset.test):,} test images; {length}; {self.run.path}"
         )
         for note in [*dataset.notes, *data.inspect(dataset), *self.batches.notes, *self.model.notes]:
             self.progress.say(note)

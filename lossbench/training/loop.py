@@ -14,12 +14,13 @@ CHECK_EVERY = 50
 class Hooks:
     """What the loop calls; everything that touches files, validation or the screen is behind these.
 
-    `epoch_started(position, steps)`, `advanced(position)` after every update (sums are fresh when it is read),
-    `epoch_ended(row)`, `validate(epoch) -> dict` of further entries of the row, `checkpoint(position)` writes, and
-    `interrupted() -> bool` asks the loop to save and stop.
+    `epoch_started(position, steps, to_come)` gets the steps of the epoch, and those of the training from its start on,
+    `advanced(position)` comes after every update (sums are fresh when it is read), `epoch_ended(row)`,
+    `validate(epoch) -> dict` of further entries of the row, `checkpoint(position)` writes, and `interrupted() -> bool`
+    asks the loop to save and stop.
     """
 
-    epoch_started: Callable = field(default=lambda position, steps: None)
+    epoch_started: Callable = field(default=lambda position, steps, to_come: None)
     advanced: Callable = field(default=lambda position, fresh: None)
     epoch_ended: Callable = field(default=lambda row: None)
     validate: Callable = field(default=lambda epoch: {})
@@ -65,7 +66,7 @@ def fit(
         After the last finished step. Its epoch is `epochs + 1` when the training is complete.
     """
     while position.epoch <= epochs and not position.stopped_early:
-        position, finished = _epoch(trainer, batches, position, hooks, checkpoint_every_steps, max_steps)
+        position, finished = _epoch(trainer, batches, position, hooks, epochs, checkpoint_every_steps, max_steps)
         if not finished:
             hooks.checkpoint(position)
             return position
@@ -83,14 +84,16 @@ def fit(
     return position
 
 
-def _epoch(trainer, batches, position, hooks, checkpoint_every_steps, max_steps):
+def _epoch(trainer, batches, position, hooks, epochs, checkpoint_every_steps, max_steps):
     """Run what is left of the position's epoch; returns the new position and whether the epoch is finished."""
     steps = len(batches) // trainer.accumulate_steps
+    to_come = (epochs - position.epoch + 1) * steps
     if max_steps is not None:
-        steps = min(steps, max_steps - (trainer.step - position.epoch_step))
+        to_come = min(to_come, max_steps - (trainer.step - position.epoch_step))
+    steps = min(steps, to_come)
     began = time.perf_counter() - position.seconds
     trainer.reset_sums(position.loss_sum, position.right)
-    hooks.epoch_started(position, steps)
+    hooks.epoch_started(position, steps, to_come)
 
     def read():
         position.loss_sum, position.right = trainer.read_sums(position.epoch, position.epoch_step)

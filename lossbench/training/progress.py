@@ -46,8 +46,8 @@ class Progress:
             self._bar.clear()
         print(terminal.shown(text), file=self._stream, flush=True)
 
-    def epoch_started(self, position, steps: int) -> None:
-        self._began, self._steps = time.perf_counter(), steps
+    def epoch_started(self, position, steps: int, to_come: int) -> None:
+        self._began, self._to_come = time.perf_counter(), to_come
         self._first = position.epoch_step
         if self._mode == "bar":
             self._bar = tqdm(
@@ -71,7 +71,7 @@ class Progress:
         self._bar.update(1)
         if fresh:
             rate = position.images / max(position.seconds, 1e-9)
-            left = (self._epochs - position.epoch) * self._steps + self._steps - position.epoch_step
+            left = self._to_come - position.epoch_step
             self._bar.set_postfix_str(
                 f"loss {position.loss_sum / position.images:.4f}, accuracy {position.right / position.images:.4f}, "
                 f"{rate:.0f} images/s, {duration(left * position.seconds / position.epoch_step)} left"
@@ -79,8 +79,7 @@ class Progress:
 
     def _estimate(self, position, seconds_per_step):
         self._estimated = True
-        left = (self._epochs - position.epoch + 1) * self._steps - position.epoch_step
-        seconds = left * seconds_per_step
+        seconds = (self._to_come - position.epoch_step) * seconds_per_step
         hint = f" {self._hint}" if self._hint and seconds > 3600 else ""
         self.say(f"Estimated training time: {duration(seconds)}.{hint}")
 

@@ -79,3 +79,14 @@ def test_the_last_step_that_was_asked_for(max_steps, epochs, last_steps):
     assert rows[-1]["step"] - (epochs - 1) * 3 == last_steps
     assert end.stopped_early == (max_steps < 99)
     assert saved[-1] == epochs
+
+
+@pytest.mark.parametrize(
+    ("max_steps", "started"),
+    [(None, [(3, 9), (3, 6), (3, 3)]), (5, [(3, 5), (2, 2)]), (100, [(3, 9), (3, 6), (3, 3)])],
+)
+def test_the_steps_to_come_are_those_that_will_be_made(max_steps, started):
+    said = []
+    hooks = Hooks(epoch_started=lambda position, steps, to_come: said.append((steps, to_come)))
+    fit(Steps(), Batches([0, 1, 2]), Position(), hooks=hooks, epochs=3, checkpoint_every_epochs=1, max_steps=max_steps)
+    assert said == started
