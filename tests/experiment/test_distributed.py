@@ -157,6 +157,7 @@ def test_two_ranks_of_64_images_train_as_one_of_128(folder):
 
 def test_ranks_that_are_stopped_or_killed_end_the_job_and_a_resume_has_the_same_bits(undisturbed, folder):
     """One job after another in the same folder: SIGTERM, SIGINT, SIGSTOP, SIGKILL, and one that is left alone."""
+
     def strike(rank, number, status, *arguments):
         process = start(folder, "--run-dir", RUN, *arguments)
         wait_for_checkpoint(folder, process)
