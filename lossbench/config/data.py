@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 from lossbench import registry
 from lossbench.config.resuming import NEUTRAL
 from lossbench.config.section import Items, Section, choice, known_name, rule
+from lossbench.options import MOST_OF_PIXELS
 
 
 def _is_size(value: Any) -> Any:
@@ -60,12 +61,14 @@ class Normalize(Section):
     )
     std: Optional[Items[float]] = Field(None, description="divided by per channel, each > 0; null: the source's own")
 
-    @field_validator("std")
+    @field_validator("mean", "std")
     @classmethod
-    def _positive(cls, std: Optional[tuple]) -> Optional[tuple]:
-        if std is not None and not all(value > 0 for value in std):
-            raise rule(f"must be numbers > 0, got {list(std)}. Take null for the source's own")
-        return std
+    def _of_pixels(cls, values: Optional[tuple], info) -> Optional[tuple]:
+        least = 1 / MOST_OF_PIXELS if info.field_name == "std" else -MOST_OF_PIXELS
+        if values is not None and not all(least <= value <= MOST_OF_PIXELS for value in values):
+            span = f"{least:g} to {MOST_OF_PIXELS:g}"
+            raise rule(f"must be numbers from {span}, got {list(values)}. Take null for the source's own")
+        return values
 
 
 class Augment(Section):

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Optional
 
 from lossbench.errors import UserError
+from lossbench.options import MOST_OF_PIXELS
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,9 @@ def rebuilt(values, where="data"):
     for name in ("mean", "std"):
         if not (_all(values[name], (int, float)) and len(values[name]) == shape[0]):
             raise _unlike(where, f"{shape[0]} numbers as {name}", values[name])
-    if not all(value > 0 for value in values["std"]):
-        raise _unlike(where, "a std above 0", values["std"])
+    for name, least in (("mean", -MOST_OF_PIXELS), ("std", 1 / MOST_OF_PIXELS)):
+        if not all(least <= value <= MOST_OF_PIXELS for value in values[name]):
+            raise _unlike(where, f"a {name} from {least:g} to {MOST_OF_PIXELS:g}", values[name])
     background = values.get("background", 255)
     if isinstance(background, bool) or not isinstance(background, int) or not 0 <= background <= 255:
         raise _unlike(where, "a background from 0 to 255", background)
