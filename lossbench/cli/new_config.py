@@ -51,7 +51,7 @@ COMMENTS = {
     "image_size": "images are brought to this side, or [height, width], in pixels",
     "channels": "1: gray, 3: color",
     "batch_size": "images a step",
-    "test_fraction": "share of the images that is the test set; there is no test folder",
+    "test_fraction": "share of the images that is the test set, which has no place of its own",
     "num_classes": "the largest label in the file, and one",
 }
 

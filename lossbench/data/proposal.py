@@ -93,7 +93,7 @@ def _records(root):
         return None
     train = next((name for name in names if "train" in name), names[0])
     rest = [name for name in names if name != train]
-    test = next((name for part in ("test", "val") for name in rest if part in name), rest[0] if rest else train)
+    test = next((name for part in ("test", "val") for name in rest if part in name), rest[0] if rest else None)
     scan = recordio.scan(root / train)
     labels, reader = record.classes_of(root / train, scan, 1 << 24), recordio.Reader(root / train, scan)
     sizes, kinds = [], set()
@@ -104,9 +104,10 @@ def _records(root):
     side, text = _size(sizes)
     channels = 1 if kinds == {True} else 3
     found = [f"{train} with {files.count(len(labels), 'image')} of {labels.max() + 1:,} classes, {text}"]
-    if test == train:
-        found.append(f"no other .rec file: {train} is named as test as well; give it one of its own")
-    section = {"source": "record", "root": str(root), "train": train, "test": test}
+    if test is None:
+        found.append("no other .rec file: a fifth of the images is the test set")
+    section = {"source": "record", "root": str(root), "train": train}
+    section |= {"test_fraction": 0.2} if test is None else {"test": test}
     section.update(image_size=side, channels=channels, num_classes=max(int(labels.max()) + 1, 2))
     return Proposal({**section, "batch_size": batch_size(len(labels))}, found, channels, int(np.max(side)))
 

@@ -72,6 +72,12 @@ def test_records(tmp_path, small, rng):
     settings, found = loaded(tmp_path / "x.yaml")
     assert (settings.data.test, settings.data.num_classes, settings.data.image_size) == ("val.rec", 3, 40)
     assert len(found.test) == 90
+    (folder / "val.rec").unlink()  # as insightface's folders are
+    said = new_config("--data", folder, "--out", tmp_path / "alone.yaml")
+    assert "no other .rec file: a fifth of the images is the test set" in said
+    settings, found = loaded(tmp_path / "alone.yaml")
+    assert settings.data.test is None
+    assert (len(found.train) + len(found.validation), len(found.test)) == (72, 18)
 
 
 def test_idx_cifar_and_tables(tmp_path, small, rng):
