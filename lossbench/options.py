@@ -31,7 +31,7 @@ class BadOption(UserError):
 
 
 MOST_NUMBERS = 2**31 - 1  # of an MXNet array
-MOST_OF_PIXELS = 1e12  # pixels in [0, 1] are normalized by means of at most this size, and deviations from 1 / this to it
+MOST_OF_PIXELS = 1e12  # means of pixels in [0, 1] are at most that large; deviations, and one over them, too
 
 
 def is_number(value, low: float = -math.inf, high: float = math.inf) -> bool:
