@@ -105,9 +105,7 @@ def _load_file(path: Path) -> None:
 
 
 def _load_entry_points() -> None:
-    points = importlib.metadata.entry_points()
-    chosen = points.select(group=GROUP) if hasattr(points, "select") else points.get(GROUP, ())
-    for point in chosen:
+    for point in importlib.metadata.entry_points(group=GROUP):
         module = point.load()
         content = Path(module.__file__).read_bytes() if getattr(module, "__file__", None) else b""
         _take(point.name, hashlib.sha256(content).hexdigest(), module, f"package {point.name}")

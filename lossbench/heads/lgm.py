@@ -227,7 +227,7 @@ class LGM(Head):
         shape = self.raw_log_variance.shape
         require(value.shape == shape, "LGM", "log_variance", f"have shape {shape}", value.shape, "See log_variance().")
         rule, way_out = f"be finite and above the floor {self._floor:g}", "Lower log_variance_floor."
-        good = np.isfinite(value).all() and value.min() > self._floor
+        good = bool(np.isfinite(value).all() and value.min() > self._floor)
         require(good, "LGM", "log_variance", rule, float(value.min()), way_out)
         _gluon.set_value(self.raw_log_variance, mx.nd.array(self._raw(value), dtype=self._dtype))
 
