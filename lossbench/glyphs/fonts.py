@@ -11,6 +11,7 @@ from PIL import ImageFont
 
 FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
 _ENDINGS = {".ttf", ".otf", ".ttc", ".otc"}
+_SIGNS = "Last Resort"  # Unicode's font for what no other font has: one sign for all characters of a block
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,15 @@ def find(folders) -> tuple:
             continue
         try:
             checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-            if checksum not in seen:
-                fonts += _faces(path, checksum)
+            faces = [] if checksum in seen else _faces(path, checksum)
         except OSError as error:  # FreeType's own errors, too
             refused[path.name] = str(error.strerror or error)
             continue
         seen.add(checksum)
+        if any(face.family.startswith(_SIGNS) for face in faces):
+            refused[path.name] = "it has signs for blocks of characters, not characters"
+        else:
+            fonts += faces
     return fonts, refused
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from lossbench import data, glyphs
@@ -115,6 +116,17 @@ def test_the_same_fonts_give_the_same_bytes_wherever_they_lie(folder, tmp_path):
     for name in ("train.rec", "train.lst", "test.rec", "test.lst", "glyphs.png"):
         assert (tmp_path / "glyphs" / name).read_bytes() == (folder / "glyphs" / name).read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["fonts", "glyphs", "letters.txt"]
+
+
+def test_a_font_of_signs_for_whole_blocks_is_left_out(tmp_path):
+    font = TTFont(FONTS / "cmr10.ttf")
+    font["name"].setName("Last Resort High-Efficiency", 1, 3, 1, 0x409)  # as matplotlib 3.11 brings it
+    font["name"].setName("Last Resort High-Efficiency", 1, 1, 0, 0)
+    font.save(tmp_path / "last.ttf")
+    shutil.copy(FONTS / "cmr10.ttf", tmp_path)
+    fonts, refused = glyphs.find([tmp_path])
+    assert [font.path.name for font in fonts] == ["cmr10.ttf"]
+    assert refused == {"last.ttf": "it has signs for blocks of characters, not characters"}
 
 
 def test_fonts_that_share_pictures_are_one_design_and_count_once(tmp_path):
