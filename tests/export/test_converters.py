@@ -10,7 +10,7 @@ from lossbench.export.comparison import difference
 from lossbench.export.network import INPUT, Network
 
 pytest.importorskip("onnx", minversion="1.16")
-pytest.importorskip("onnxruntime")
+RUNTIME = tuple(map(int, pytest.importorskip("onnxruntime").__version__.split(".")[:2]))
 
 SYM = mx.sym
 NORMALIZATION = {"gamma": (4,), "beta": (4,), "mean": (4,), "var": (4,)}
@@ -72,6 +72,9 @@ RIGHT = {
     "square root": (lambda x: SYM.sqrt(SYM.abs(x)), {}),
 }
 
+# A window that sticks out is divided by all of it there (microsoft/onnxruntime#29629), so that an export is refused.
+WRONG = {f"avg pooling, full, padded by {pad}" for pad in (0, 1)} if RUNTIME < (1, 29) else set()
+
 
 def network(function, shapes, rng):
     """The network of one operator, named as Gluon does within a block."""
@@ -95,7 +98,7 @@ def test_an_operator_is_converted_rightly(name, rng):
     for count in (3, 1):
         images = rng.normal(size=(count, 4, 6, 6)).astype(np.float32)
         found, expected = (numbers(form, one, images) for form in (onnx_format, symbol_format))
-        assert difference(found, expected).share < 1e-5
+        assert (difference(found, expected).share < 1e-5) == (name not in WRONG)
 
 
 @pytest.mark.parametrize(
