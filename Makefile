@@ -28,13 +28,16 @@ train:
 	@$(SETUP)
 	$(VENV) scripts/train.py --config $(CONFIG) $(ARGS)
 
+# A file's tests stay in one process: they share what was trained for them.
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+
 test: lint
-	$(VENV) -m pytest $(ARGS)
+	$(VENV) -m pytest $(PARALLEL) $(ARGS)
 
 # Without AVX-512 oneDNN has other kernels, which round otherwise.
 test-avx2:
 	@$(SETUP) test
-	DNNL_MAX_CPU_ISA=AVX2 $(VENV) -m pytest -q -m "not slow" $(NUMERIC)
+	DNNL_MAX_CPU_ISA=AVX2 $(VENV) -m pytest -q $(PARALLEL) -m "not slow" $(NUMERIC)
 
 faults:
 	@$(SETUP) test

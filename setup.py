@@ -67,6 +67,7 @@ setup(
         "tune": ["optuna>=4"],
         "test": [
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "hypothesis",
             "ruff",
             "mypy",

@@ -74,10 +74,11 @@ def _kept(opened):
         and found.embedding.shape == (found.label.size, size)
         and found.label.shape == found.name.shape == found.embedding.shape[:1]
         and np.isin(found.label, np.arange(classes)).all()
+        and np.isfinite(found.embedding).all()
     )
     if not fits:
         raise UserError(
-            f"{path} must hold {size} numbers, a label and a name for each image. Make it anew: embed --keep."
+            f"{path} must hold {size} finite numbers, a label and a name for each image. Make it anew: embed --keep."
         )
     return found
 

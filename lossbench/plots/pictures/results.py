@@ -54,8 +54,8 @@ def _verification(run, split, arrays):
     metrics = [name[: -len(rate)] for name in arrays if name.endswith(rate)]
     curves = {}
     for metric in metrics:
-        x = arrays.numbers(f"{metric}{rate}", None)
-        y = arrays.numbers(f"{metric}_true_accept_rate", len(x))
+        x = arrays.points(f"{metric}{rate}", None)
+        y = arrays.points(f"{metric}_true_accept_rate", len(x))
         curves[f"{_METRICS.get(metric, metric)}: area {_area(x, y):.4f}"] = (x, y)
     figure = plots.roc(
         curves,
