@@ -100,7 +100,7 @@ def test_embeddings_of_another_checkpoint_are_not_taken(call, tmp_path):
     assert "got none of this checkpoint" in error
     np.savez(path, **{**kept, "embedding": kept["embedding"][:, :2]})
     _, error = call("predict", "--run", "softmax/seed-0", "dark.png", "--knn", 2, status=2)
-    assert "must hold 3 numbers, a label and a name for each image" in error
+    assert "must hold 3 finite numbers, a label and a name for each image" in error
 
 
 @pytest.mark.parametrize(
