@@ -111,7 +111,11 @@ def arrays(path: Path) -> dict:
                 raise ValueError(f"arrays of {size:,} bytes")
             file.seek(0)
             with np.load(file) as archive:
-                return dict(archive)
+                found = dict(archive)
+            foreign = {name: array.dtype for name, array in found.items() if array.dtype.kind not in "biufU"}
+            if foreign:
+                raise ValueError(f"arrays that are neither numbers nor text: {foreign}")
+            return found
     except (OSError, ValueError, EOFError, LookupError, NotImplementedError, MemoryError, *damage) as error:
         raise UserError(f"{path} must be a NumPy archive, got: {_brief(error)}. Make it anew.") from error
 
