@@ -45,6 +45,9 @@ class Hostile:
     def __reduce__(self):
         return os.system, ("touch hostile",)
 
+    def __repr__(self):
+        return "hostile"  # names the test in every process alike
+
 
 @pytest.mark.parametrize(
     ("value", "got"),

@@ -71,7 +71,7 @@ def ring(embedding, label, parameters, **_):
 SECOND = {RingLoss: (ring, {"loss_weight": 0.3, "radius": 1.5})}
 
 
-@pytest.mark.parametrize("regularizer", set(registry.REGULARIZERS.built_in().values()))
+@pytest.mark.parametrize("regularizer", dict.fromkeys(registry.REGULARIZERS.built_in().values()))
 def test_the_contract(regularizer):
     second, options = SECOND.get(regularizer, (None, {}))
     testing.check_regularizer(regularizer, second, [options])
