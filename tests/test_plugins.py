@@ -166,7 +166,9 @@ def test_what_a_loss_lacks_is_said_before_training():
         contract.require_outputs(block, 2, 3, "plain", mx.cpu())
 
 
-def test_a_plugins_name_is_its_own(tmp_path):
+def test_a_plugins_name_is_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugins, "_requested", [])  # what is requested here is no plugin of the tests that follow
+    monkeypatch.setattr(plugins, "_loaded", {})
     one, other = tmp_path / "a" / "twin.py", tmp_path / "b" / "twin.py"
     for path, text in ((one, "HEADS = {'one': object}\n"), (other, "HEADS = {'two': object}\n")):
         path.parent.mkdir()
