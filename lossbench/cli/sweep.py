@@ -30,7 +30,12 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument("sweep", metavar="FILE", help="sweep file, or the name of one that lossbench has")
     parser.add_argument("--out", metavar="DIR", help="the sweep's folder (default: sweeps/<name>)")
-    parser.add_argument("--only", default="*", metavar="PATTERN", help='variants or runs, such as "lgm*" or "*/seed-0"')
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="PATTERN",
+        help='variants or runs, such as "lgm*" or "*/seed-0"; may be repeated',
+    )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each with its share of the cores"
     )
@@ -47,7 +52,7 @@ def main(arguments, prog):
     from lossbench import sweep
 
     plan = sweep.load(options.sweep)
-    work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only, options.retry_failed)
+    work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only or ["*"], options.retry_failed)
     if options.dry_run:
         console.print_columns(sweep.overview(work, options.jobs))
         return console.DONE
@@ -65,7 +70,7 @@ def _finish(sweep, work, options):
     written = sweep.write(results, work.out)
     if options.publish:
         size = sweep.publish(results, work.out, options.publish)
-        written = sweep.write(sweep.Work(work.plan, options.publish, options.only).results(), options.publish)
+        written = sweep.write(sweep.Work(work.plan, options.publish, work.only).results(), options.publish)
         print(f"{options.publish}: {size / 1024:,.0f} KiB of the runs' small files")
     for line in sweep.summary(results):
         print(line)

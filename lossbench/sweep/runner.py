@@ -150,14 +150,14 @@ class _Worker:
 
     def __init__(self, jobs: int):
         environment = dict(os.environ)
-        path = [str(Path(__file__).resolve().parents[2]), environment.get("PYTHONPATH", "")]
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         environment.update(plugins.surroundings())
         cores = _cores.thread_count()
         if environment.get("OMP_NUM_THREADS") == str(cores):
             environment["OMP_NUM_THREADS"] = str(max(1, cores // jobs))
+        # not -m, for which another lossbench in the working directory would come first
+        program = f"import sys; sys.path[:] = {sys.path!r}; from lossbench.sweep import worker; worker.main()"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "lossbench.sweep.worker"],
+            [sys.executable, "-c", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,15 +23,15 @@ class Work:
     ----------
     plan : Plan
     out : path
-    only : str
-        Pattern of names such as `lgm*` or `*/seed-0`; the trials of a search count by their variant.
+    only : sequence of str
+        Patterns of names such as `lgm*` or `*/seed-0`; the trials of a search count by their variant.
     retry : bool
         Whether runs that failed are tried again.
     """
 
     plan: Plan
     out: Path
-    only: str = "*"
+    only: Sequence[str] = ("*",)
     retry: bool = False
     searches: list = field(init=False)
 
@@ -39,11 +40,12 @@ class Work:
         self.searches = tune.searches(self.plan, self.out)
         if not any(self._is_meant(planned) for planned in self.plan.runs()):
             names = ", ".join(dict.fromkeys(arm.folder.as_posix() for arm in self.plan.arms))
-            raise UserError(f"sweep: --only must match a run, got {self.only!r}. Runs are those of {names}.")
+            only = " and ".join(map(repr, self.only))
+            raise UserError(f"sweep: --only must match a run, got {only}. Runs are those of {names}.")
 
     def _is_meant(self, planned) -> bool:
-        variant = planned.arm.folder.as_posix()
-        return any(fnmatch.fnmatchcase(name, self.only) for name in (planned.name, variant))
+        names = planned.name, planned.arm.folder.as_posix()
+        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only for name in names)
 
     def chosen_plan(self) -> Plan:
         """The plan with what the searches chose; arms whose search is not done are not in it."""

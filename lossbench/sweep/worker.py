@@ -1,8 +1,8 @@
 """A process that trains the runs of a sweep one after the other.
 
-`python -m lossbench.sweep.worker` answers each JSON line of its input, a job, with one line: ``{"status": …}``. The
-runs share imports and the data in memory, and nothing else. What a run says goes to the job's log. When the input ends,
-because the sweep was stopped or its process is gone, the run under way saves and ends, too.
+`main` answers each JSON line of its input, a job, with one line: ``{"status": …}``. The runs share imports and the data
+in memory, and nothing else. What a run says goes to the job's log. When the input ends, because the sweep was stopped or
+its process is gone, the run under way saves and ends, too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,3 @@ def _shared_data():
     from lossbench import experiment
 
     return experiment.SharedData()
-
-
-if __name__ == "__main__":
-    main()
