@@ -1,8 +1,8 @@
 """A process that trains the runs of a sweep one after the other.
 
 `main` answers each JSON line of its input, a job, with one line: ``{"status": …}``. The runs share imports and the data
-in memory, and nothing else. What a run says goes to the job's log. When the input ends, because the sweep was stopped or
-its process is gone, the run under way saves and ends, too.
+in memory, and nothing else. What a run says goes to the job's log. When the input ends, because the sweep was stopped
+or its process is gone, the run under way saves and ends, too.
 """
 
 from __future__ import annotations
