@@ -43,6 +43,11 @@ class Config(Section):
     trainer: TrainerSection = Field(description="the loop")
     evaluation: EvaluationSection = Field(EvaluationSection(), description="what is measured")
 
+    @property
+    def origin(self) -> Optional[str]:
+        """`init_from` of this seed."""
+        return self.init_from and self.init_from.replace("{seed}", str(self.seed))
+
     @field_validator("regularizers")
     @classmethod
     def _once_each(cls, regularizers: tuple) -> tuple:

@@ -94,9 +94,8 @@ class Training:
         return self.position.epoch > self.settings.trainer.epochs or self.position.stopped_early
 
     def start_fresh(self):
-        if self.settings.init_from:
-            source = self.settings.init_from.replace("{seed}", str(self.settings.seed))
-            origin.take_over(self.model, source, self.progress.say)
+        if self.settings.origin:
+            origin.take_over(self.model, self.settings.origin, self.progress.say)
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = self.batches.whole(1, 0)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Optional
 
 from lossbench import _cores, plugins
 from lossbench.sweep import state
@@ -102,6 +103,16 @@ class Runner:
                     yield self._ended(busy.pop(process), answer)
                 yield None
 
+    def folder(self, planned) -> Path:
+        """Of a run, without links."""
+        return (self.out / planned.folder).resolve()
+
+    def origin(self, planned) -> Optional[Path]:
+        """The run of this sweep that a run starts from, by `init_from`."""
+        named = planned.settings.origin
+        origin = named and Path(named).resolve()
+        return origin if origin and origin.is_relative_to(self.out.resolve()) else None
+
     def processes(self) -> list[int]:
         """Process ids of the workers."""
         return [each.process_id for each in self._workers]
@@ -125,6 +136,7 @@ class Runner:
             "folder": str(folder),
             "device": self.device,
             "log": str(log),
+            "origin": str(origin) if (origin := self.origin(planned)) else None,
         }
 
     def _ended(self, planned, answer) -> Ended:

@@ -92,8 +92,20 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> No
         due = work.due()
         epochs = sum(epochs_left(planned, found.run) for planned, found in due)
         with Progress(runner, comparison.wanted(work.plan.sweep), len(due), epochs, stream) as progress:
-            for ended in runner.run(planned for planned, _ in due):
+            for ended in runner.run(_in_order(runner, [planned for planned, _ in due])):
                 progress.look(ended)
+
+
+def _in_order(runner, waiting):
+    """The runs one by one; one that starts from another of the sweep waits until that has ended, and None is given."""
+    while waiting:
+        ahead = {runner.folder(planned) for planned in [*waiting, *runner.busy.values()]}
+        ready = [planned for planned in waiting if runner.origin(planned) not in ahead]
+        if not ready and not runner.busy:
+            ready = waiting  # each starts from another: the worker says so
+        if ready:
+            waiting.remove(ready[0])
+        yield ready[0] if ready else None
 
 
 def _search(runner, searching, stream):

@@ -64,7 +64,10 @@ def _answer(job) -> dict:
 def _train(job) -> bool:
     """Train one run as `train.py` does; returns whether a signal interrupted it."""
     from lossbench import config, experiment
+    from lossbench.runs import Run
 
+    if job["origin"] and not Run(job["origin"]).is_finished:
+        raise errors.UserError(f"sweep: a run that others start from must be finished, got {job['origin']}.")
     settings = config.load(job["config"], [*job["overrides"], f"seed={job['seed']}"])
     result = experiment.run(settings, Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
     return result.signal is not None

@@ -210,6 +210,24 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     assert "differs in optimizer.learning_rate" in said
 
 
+def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
+    """With a worker free all the while; where the other failed, or is not trained, it is no start."""
+    out = tmp_path / "out"
+    start = f'overrides: {{init_from: "{out}/NAME/seed-{{seed}}", freeze: [^head]}}}}'
+    more = [
+        f"  a: {{config: {ROOT}/configs/softmax_digits.yaml, overrides: {{trainer.epochs: 4}}}}",
+        f"  b: {{config: {ROOT}/configs/softmax_digits.yaml, {start.replace('NAME', 'a')}",
+        f"  c: {{config: {ROOT}/configs/softmax_digits.yaml, overrides: {{optimizer.learning_rate: 1e9}}}}",
+        f"  d: {{config: {ROOT}/configs/softmax_digits.yaml, {start.replace('NAME', 'c')}",
+    ]
+    path = digits(tmp_path, [*ONE, ("  lgm:\n", "\n".join([*more, "  lgm:\n"]))])
+    _, progress = run(path, "--out", out, "--only", "[abcd]", "--jobs", "3", status=1)
+    assert len(progress.splitlines()) == 6  # four runs, and at the end those that failed
+    assert f"parameters from {Run(out / 'a' / 'seed-0').steps()[-1]}.\n" in (out / "logs" / "b-seed-0.txt").read_text()
+    reason = json.loads((out / "d" / "seed-0" / "failed.json").read_text())["reason"]
+    assert reason == f"sweep: a run that others start from must be finished, got {out}/c/seed-0."
+
+
 PLUGIN = """\
 from lossbench.heads import Softmax
 
