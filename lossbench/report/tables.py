@@ -8,6 +8,7 @@ import re
 from lossbench.report.markup import Markup, element, together
 
 BEST = element("span", "★", class_="star", aria_hidden="true")
+WRAPS_BEYOND = 32  # letters of a cell of a plain table
 
 
 class Footnotes:
@@ -126,15 +127,16 @@ def _cell(column, cell, is_best, runs, notes):
     return element("td", shown, data_value=repr(float(cell.mean)), class_="best" if is_best else None)
 
 
-def plain_table(caption: str, heads, rows, *, wraps: bool = True) -> Markup:
-    """Return a table of texts; the first cell of a row names it, and the others wrap or are as wide as their text."""
-    body = [
-        element("tr", element("th", row[0], scope="row"), [element("td", cell) for cell in row[1:]]) for row in rows
-    ]
+def plain_table(caption: str, heads, rows) -> Markup:
+    """Return a table of texts; the first cell of a row names it, and of the others those with long texts wrap."""
+    body = [element("tr", element("th", row[0], scope="row"), [_plain_cell(cell) for cell in row[1:]]) for row in rows]
     top = element("tr", [element("th", head, scope="col") for head in heads])
-    look = "plain" if wraps else "plain whole"
-    drawn = element("table", element("thead", top), element("tbody", body), class_=look, aria_label=caption)
+    drawn = element("table", element("thead", top), element("tbody", body), class_="plain", aria_label=caption)
     return together(element("h4", caption), scrolling(drawn, caption))
+
+
+def _plain_cell(content):
+    return element("td", content, class_="long" if len(str(content)) > WRAPS_BEYOND else None)
 
 
 def scrolling(content, name: str) -> Markup:

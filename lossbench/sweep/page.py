@@ -15,7 +15,7 @@ def page(results) -> str:
     searched = [_plain(sections.trials(search)) for search in results.searches]
     blocks += [
         ("search", "Search", together(*searched)),
-        ("settings", "Settings", _settings(sections.settings(results))),
+        ("settings", "Settings", _plain(sections.settings(results), "Config and overrides of every variant")),
         ("runs", "Runs", _plain(sections.runs(results), "Every run")),
     ]
     return document(sweep.title or sweep.name, " ".join(sections.facts(results)), blocks)
@@ -35,11 +35,4 @@ def _table(table) -> Markup:
 
 def _plain(grid, title="") -> Markup:
     remarks = [element("p", remark, class_="remark") for remark in grid.remarks]
-    return together(plain_table(title or grid.title, grid.heads, grid.rows, wraps=False), remarks)
-
-
-def _settings(grid) -> Markup:
-    """The overrides are long, and wrap; the name of the config does not."""
-    rows = [(name, element("span", config, class_="end"), overrides) for name, config, overrides in grid.rows]
-    remarks = [element("p", remark, class_="remark") for remark in grid.remarks]
-    return together(plain_table("Config and overrides of every variant", grid.heads, rows), remarks)
+    return together(plain_table(title or grid.title, grid.heads, grid.rows), remarks)

@@ -13,7 +13,12 @@ seeds: [0, 1, 2]
 baselines: [softmax]
 variants:
   softmax: {{config: softmax.yaml}}
-  lgm: {{config: lgm.yaml}}
+  lgm:
+    config: lgm.yaml
+    overrides:
+      head.margin: 0.25
+      optimizer.learning_rate: 0.02
+      anneal.head.margin: {{kind: linear, start: 0, end: 0.25, epochs: 1}}
   {"a_variant_with_a_long_name_" * 2}: {{config: normface.yaml}}
 """
 
@@ -59,6 +64,16 @@ def test_long_names_cover_nothing_on_a_phone(browser, page):  # noqa: F811
     )
     assert len(boxes) == 2
     assert all(0 < label[0] and label[1] < figures[0] and figures[1] < 360 for label, figures in boxes)
+
+
+def test_every_column_of_the_differences_is_in_sight_and_no_text_is_a_pillar(browser, page):  # noqa: F811
+    """What is said of a difference stands in the last column, and settings are long."""
+    browser.open(page, width=1280)
+    boxes = "[...document.querySelectorAll('.scroll')].map(box => box.scrollWidth - box.clientWidth)"
+    assert browser.evaluate(boxes) == [0, 0, 0, 0]
+    browser.open(page, width=360)
+    cells = "[...document.querySelectorAll('td')].filter(cell => cell.innerText.length > 100)"
+    assert 100 < browser.evaluate(f"{cells}.map(cell => cell.clientHeight)[0]") < 250
 
 
 def test_names_and_reasons_are_text(browser, page):  # noqa: F811
