@@ -80,6 +80,11 @@ class Table:
     """The highest mean first."""
     comparisons: tuple
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether any that belongs to it has ended."""
+        return any(side.values or side.failed for side in self.sides)
+
 
 @dataclass(frozen=True)
 class Results:
@@ -88,6 +93,7 @@ class Results:
     plan: Plan
     rows: tuple
     tables: tuple
+    """Those of which something is trained."""
     searches: tuple = ()
 
     @property
@@ -119,7 +125,7 @@ def collect(plan: Plan, out, searches=()) -> Results:
         for place in plan.sweep.places
         for checkpoint in plan.sweep.checkpoints
     ]
-    return Results(plan, rows, tuple(tables), tuple(searches))
+    return Results(plan, rows, tuple(table for table in tables if table.has_runs), tuple(searches))
 
 
 def _table(plan, rows, data_set, place) -> Table:

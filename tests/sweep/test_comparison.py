@@ -218,6 +218,8 @@ variants: {softmax: {config: softmax.yaml}, lgm: {config: lgm.yaml}}
     for table in results.tables:
         (comparison,) = table.comparisons
         assert comparison.summary.mean == pytest.approx(0.01 if table.metric == "accuracy" else 0.005)
+    shutil.rmtree(tmp_path / "out" / "many")
+    assert {table.data_set for table in sweep.Work(plan, tmp_path / "out").results().tables} == {"few"}
 
 
 def test_metrics_of_several_splits_are_compared_in_one_sweep(tmp_path):
