@@ -428,16 +428,16 @@ BORROWED = [
         for page in ("README.md", "docs/which_loss.md", "docs/results/README.md")
         for figure in ("99.16", "98.78", "+0.38")
     ),
-    *(("docs/coming_from.md", figure, "docs/results/lgm_mnist/README.md") for figure in ("99.16 ± 0.07", "98.78 ± 0.12")),
+    *(
+        ("docs/coming_from.md", figure, "docs/results/lgm_mnist/README.md")
+        for figure in ("99.16 ± 0.07", "98.78 ± 0.12")
+    ),
     *(
         (page, figure, "docs/results/lgm_cifar10/README.md")
         for page in ("README.md", "docs/which_loss.md")
         for figure in ("87.30", "87.08", "+0.22")
     ),
-    *(
-        ("docs/coming_from.md", figure, "docs/losses.md")
-        for figure in ("98.65", "90.00", "99.05 / 99.04", "84.59")
-    ),
+    *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "90.00", "99.05 / 99.04", "84.59")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
     *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
     ("docs/coming_from.md", "1.27", "docs/performance.md"),
