@@ -42,7 +42,9 @@ def main(arguments, prog):
     parser.add_argument("--retry-failed", action="store_true", help="train those again that failed")
     console.add_device(parser)
     todo = parser.add_mutually_exclusive_group()
-    todo.add_argument("--dry-run", action="store_true", help="list the runs with their estimated time; train nothing")
+    todo.add_argument(
+        "--dry-run", action="store_true", help="list the runs with their estimated time; a few steps are timed for it"
+    )
     todo.add_argument("--tables", action="store_true", help="train nothing; write the tables of what is there")
     parser.add_argument("--publish", metavar="DIR", help="then copy the runs' small files and the tables there")
     options = parser.parse_args(arguments)
@@ -53,16 +55,24 @@ def main(arguments, prog):
 
     plan = sweep.load(options.sweep)
     work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only or ["*"], options.retry_failed)
-    if options.dry_run:
-        console.print_columns(sweep.overview(work, options.jobs))
-        return console.DONE
-    if not options.tables:
-        try:
+    try:
+        if options.dry_run:
+            return _list(sweep, work, options)
+        if not options.tables:
             sweep.train(work, jobs=options.jobs, device=options.device)
-        except sweep.Interrupted as interrupted:
+    except sweep.Interrupted as interrupted:
+        if not options.dry_run:
             print("Interrupted; what was under way is saved. Go on with the same command.", file=sys.stderr)
-            return 128 + interrupted.signal
+        return 128 + interrupted.signal
     return _finish(sweep, work, options)
+
+
+def _list(sweep, work, options):
+    timing, reasons = sweep.pace(work, jobs=options.jobs, device=options.device)
+    for reason in reasons:
+        console.note(f"Not timed: {reason}")
+    console.print_columns(sweep.overview(work, options.jobs, timing))
+    return console.DONE
 
 
 def _finish(sweep, work, options):

@@ -7,6 +7,7 @@ from lossbench.experiment.gallery import Gallery
 from lossbench.experiment.model import Model
 from lossbench.experiment.neighbors import keep_training
 from lossbench.experiment.opening import OpenedRun, embed_files, file_outputs, open_run, predict, write_embeddings
+from lossbench.experiment.pace import seconds_per_epoch
 from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.run import Result, describe_groups, run
 from lossbench.experiment.similarity import Likeness, compare
@@ -37,5 +38,6 @@ __all__ = [
     "predict",
     "propose",
     "run",
+    "seconds_per_epoch",
     "write_embeddings",
 ]

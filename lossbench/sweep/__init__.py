@@ -14,7 +14,7 @@ from __future__ import annotations
 from lossbench.sweep.overview import overview, summary
 from lossbench.sweep.plan import load
 from lossbench.sweep.runner import Interrupted
-from lossbench.sweep.training import Work, train
+from lossbench.sweep.training import Work, pace, train
 from lossbench.sweep.writing import publish, write
 
-__all__ = ["Interrupted", "Work", "load", "overview", "publish", "summary", "train", "write"]
+__all__ = ["Interrupted", "Work", "load", "overview", "pace", "publish", "summary", "train", "write"]

@@ -4,34 +4,47 @@ from __future__ import annotations
 
 from lossbench.report.details import duration
 from lossbench.sweep import sections, state
-from lossbench.sweep.timing import Timing, epochs_done
+from lossbench.sweep.timing import epochs_done
+from lossbench.sweep.wording import counted
 
-UNKNOWN = "unknown: nothing like it has been trained yet"
+UNKNOWN = "unknown"
 
 
-def overview(work, jobs: int) -> list[list[str]]:
-    """Return a row a run: name, what there is, epochs, estimated time left; then the sum."""
-    states, timing = work.states(), Timing()
-    for planned, found in states:
-        timing.learn(planned, found.run)
-    rows, seconds, unknown = [["run", "state", "epochs", "training time left"]], 0.0, 0
+def overview(work, jobs: int, timing) -> list[list[str]]:
+    """Return a row a run: name, what there is, epochs, estimated time left; then the sum.
+
+    The trials of a search have one row, and so have the runs with the setting that it will choose.
+    """
+    rows, times = [["run", "state", "epochs", "training time left"]], []
+    to_train = planned_in_all = 0
     for search in work.searching():
-        epochs = search.arm.settings.trainer.epochs
-        rows.append([f"{search.arm.folder.as_posix()}: {search.trials_left} trials", "search", str(epochs), UNKNOWN])
-        unknown += search.trials_left
+        arm, epochs = search.arm.folder.as_posix(), search.arm.settings.trainer.epochs
+        each = timing.of_whole(search.planned)
+        runs = len(work.runs_of(search.arm))
+        for count, what, kind in ((search.trials_left, "trial", "search"), (runs, "run", "after the search")):
+            times += [each] * count
+            rows.append([f"{arm}: {counted(count, what)}", kind, str(epochs), _about([each] * count)])
+        to_train, planned_in_all = to_train + runs, planned_in_all + runs
     due = {planned.folder for planned, _ in work.due()}
-    for planned, found in states:
+    for planned, found in work.states():
         epochs = planned.settings.trainer.epochs
         done = epochs_done(planned, found.run)
-        cells = [planned.name, found.kind, f"{done} of {epochs}" if 0 < done < epochs else str(epochs)]
-        left = timing.left(planned, found.run) if planned.folder in due else 0.0
-        cells.append(UNKNOWN if left is None else f"about {duration(left)}" if left else "-")
-        seconds, unknown = seconds + (left or 0.0), unknown + (left is None)
-        rows.append(cells)
-    known = f"about {duration(seconds / jobs)}" if seconds or not unknown else ""
-    rest = f"{unknown} of unknown time" if unknown else ""
-    rows.append([f"{len(due)} of {len(states)} runs to train", "", "", " and ".join(filter(None, (known, rest)))])
+        left = [timing.left(planned, found.run)] if planned.folder in due else []
+        shown = f"{done} of {epochs}" if 0 < done < epochs else str(epochs)
+        rows.append([planned.name, found.kind, shown, _about(left)])
+        times, planned_in_all = times + left, planned_in_all + 1
+    known, unknown = [seconds for seconds in times if seconds is not None], times.count(None)
+    parts = [f"about {duration(sum(known) / jobs)}"] if known or not unknown else []
+    parts += [f"{unknown} of unknown time"] if unknown else []
+    trials = sum(search.trials_left for search in work.searching())
+    runs = f"{to_train + len(due)} of {planned_in_all} runs to train"
+    rows.append([f"{counted(trials, 'trial')}, then {runs}" if trials else runs, "", "", " and ".join(parts)])
     return rows
+
+
+def _about(times) -> str:
+    """Of the sum."""
+    return "-" if not times else UNKNOWN if None in times else f"about {duration(sum(times))}"
 
 
 def summary(results) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Optional
 
 from lossbench import _cores, plugins
-from lossbench.sweep import state
+from lossbench.sweep import state, worker
 
 LOOK_EVERY_SECONDS = 1.0
 
@@ -27,6 +27,8 @@ class Ended:
     status: str
     """`finished`, `failed` or `stopped`."""
     reason: str = ""
+    seconds: Optional[float] = None
+    """Of an epoch, where that was the task."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -47,10 +49,12 @@ class Runner:
     jobs : int
         Worker processes. Each gets its share of the cores, unless OMP_NUM_THREADS says otherwise.
     device : str
+    task : str
+        What is done with a run: `worker.TRAIN`, or `worker.TIME`, which times an epoch of it by some steps.
     """
 
-    def __init__(self, out, jobs: int = 1, device: str = "auto"):
-        self.out, self.jobs, self.device = Path(out), jobs, device
+    def __init__(self, out, jobs: int = 1, device: str = "auto", task: str = worker.TRAIN):
+        self.out, self.jobs, self.device, self.task = Path(out), jobs, device, task
         self.busy = {}
         """Worker -> the run under way in it."""
         self._workers = []
@@ -130,6 +134,7 @@ class Runner:
         log = log_of(self.out, planned)
         log.parent.mkdir(parents=True, exist_ok=True)
         return {
+            "task": self.task,
             "config": str(planned.arm.config_path),
             "overrides": list(planned.arm.overrides),
             "seed": planned.seed,
@@ -143,7 +148,7 @@ class Runner:
         folder = self.out / planned.folder
         if answer["status"] == state.FAILED:
             state.note_failure(folder, answer["reason"])
-        return Ended(planned, answer["status"], answer.get("reason", ""))
+        return Ended(planned, answer["status"], answer.get("reason", ""), answer.get("seconds"))
 
 
 def log_of(out, planned) -> Path:

@@ -134,6 +134,6 @@ def facts(results) -> list[str]:
         )
         found.setdefault(text + (f" ({commit[:12]})" if isinstance(commit, str) else ""), []).append(row)
     for text, rows in found.items():
-        several = f"{len(rows)} run{'s' if len(rows) > 1 else ''} on"
+        several = f"{wording.counted(len(rows), 'run')} on"
         sentences.append(f"{several if len(found) > 1 else 'Trained on'} {text}.")
     return sentences

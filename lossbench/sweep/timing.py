@@ -1,12 +1,15 @@
-"""How long the runs of a sweep take, by those that have been trained."""
+"""How long the runs of a sweep take, by those that have been trained, or by some steps of what never was."""
 
 from __future__ import annotations
 
 import statistics
+import tempfile
 from typing import Optional
 
 from lossbench.config import values
 from lossbench.runs import Run
+from lossbench.sweep import state, worker
+from lossbench.sweep.runner import Runner
 
 
 class Timing:
@@ -22,12 +25,37 @@ class Timing:
         """Take in what a run's history says."""
         seconds = [row["seconds"] for row in run.history if isinstance(row.get("seconds"), (int, float))]
         for key in (_arm(planned), _kind(planned)) if seconds else ():
-            self._seconds.setdefault(key, {})[planned.folder] = statistics.fmean(seconds)
+            self._seconds.setdefault(key, {})[run.path] = statistics.fmean(seconds)
+
+    def measure(self, runs, jobs: int, device: str) -> list[str]:
+        """Time some steps of each kind among runs that nothing is known of, as many at once as will be trained.
+
+        Returns why that failed, where it did.
+        """
+        unknown = {}
+        for planned in runs:
+            if self.seconds_per_epoch(planned) is None:
+                unknown.setdefault(_kind(planned), planned)
+        copies = [planned for planned in unknown.values() for _ in range(jobs)]
+        reasons = []
+        with tempfile.TemporaryDirectory() as folder, Runner(folder, jobs, device, worker.TIME) as runner:
+            for ended in filter(None, runner.run(copies)):
+                if ended.status == state.FINISHED:
+                    measured = self._seconds.setdefault(_kind(ended.planned), {})
+                    measured["measured", len(measured)] = ended.seconds
+                else:
+                    reasons.append(f"{ended.planned.arm.folder.as_posix()}: {ended.reason}")
+        return list(dict.fromkeys(reasons))
 
     def seconds_per_epoch(self, planned) -> Optional[float]:
         """None where nothing like it has been timed."""
         found = self._seconds.get(_arm(planned)) or self._seconds.get(_kind(planned))
         return statistics.fmean(found.values()) if found else None
+
+    def of_whole(self, planned) -> Optional[float]:
+        """Seconds of a whole training; None where nothing like it has been timed."""
+        each = self.seconds_per_epoch(planned)
+        return None if each is None else each * planned.settings.trainer.epochs
 
     def left(self, planned, run: Run) -> Optional[float]:
         """Seconds that the training of a run still takes; None where nothing like it has been timed."""

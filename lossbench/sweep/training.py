@@ -12,7 +12,7 @@ from lossbench.sweep import comparison, state, tune
 from lossbench.sweep.plan import Plan, Planned
 from lossbench.sweep.progress import Progress
 from lossbench.sweep.runner import Runner
-from lossbench.sweep.timing import epochs_left
+from lossbench.sweep.timing import Timing, epochs_left
 
 
 @dataclass
@@ -61,6 +61,10 @@ class Work:
         meant = {planned.arm.folder for planned in self.plan.runs() if self._is_meant(planned)}
         return [search for search in self.searches if search.arm.folder in meant and not search.is_done]
 
+    def runs_of(self, arm) -> list[Planned]:
+        """The runs of an arm that are meant."""
+        return [planned for planned in self.plan.runs() if planned.arm == arm and self._is_meant(planned)]
+
     def states(self) -> list[tuple[Planned, state.State]]:
         """The runs that are meant, of arms that are settled, with what there is of each."""
         plan = self.chosen_plan()
@@ -75,6 +79,18 @@ class Work:
     def results(self) -> comparison.Results:
         """What there is of the whole sweep, whatever `only` says."""
         return comparison.collect(self.chosen_plan(), self.out, self.searches)
+
+
+def pace(work: Work, *, jobs: int = 1, device: str = "auto") -> tuple[Timing, list[str]]:
+    """How long runs take: by what was trained of them, else by some steps timed now; and why some were not timed."""
+    timing = Timing()
+    for planned, found in work.states():
+        timing.learn(planned, found.run)
+    for search in work.searches:
+        for trial in search.trials():
+            timing.learn(search.planned, trial.state.run)
+    to_do = [search.planned for search in work.searching()] + [planned for planned, _ in work.due()]
+    return timing, timing.measure(to_do, jobs, device)
 
 
 def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> None:

@@ -55,6 +55,11 @@ class Search:
         """Values without which a trial is not finished."""
         return [("last", "validation", self._tuning.metric)]
 
+    @property
+    def planned(self) -> Planned:
+        """A run with the file's own setting and the trials' seed: a trial takes about as long."""
+        return self.arm.run(self._tuning.seed)
+
     def trials(self) -> list[Trial]:
         """What was tried so far."""
         return [trial for trial in map(self._read, range(self._tuning.trials)) if trial is not None]

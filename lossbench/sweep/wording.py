@@ -12,6 +12,11 @@ CHECKPOINTS = {"last": "after the last epoch", "best": "at the epoch that was be
 MINUS = "−"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {what}{'s' * (count != 1)}"
+
+
 class Unit:
     """How values of a metric are written: fractions as percentages, their differences as points.
 

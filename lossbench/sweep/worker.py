@@ -1,8 +1,9 @@
 """A process that trains the runs of a sweep one after the other.
 
-`main` answers each JSON line of its input, a job, with one line: ``{"status": …}``. The runs share imports and the data
-in memory, and nothing else. What a run says goes to the job's log. When the input ends, because the sweep was stopped
-or its process is gone, the run under way saves and ends, too.
+`main` answers each JSON line of its input, a job, with one line: ``{"status": …}``, and with the `seconds` of an epoch
+where the job is to time one. The runs share imports and the data in memory, and nothing else. What a run says goes to
+the job's log. When the input ends, because the sweep was stopped or its process is gone, the run under way saves and
+ends, too.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from pathlib import Path
 
 from lossbench import errors, plugins
 from lossbench.sweep.state import FAILED, FINISHED, STOPPED
+
+TRAIN, TIME = "train", "time"
 
 
 def main() -> None:
@@ -53,6 +56,8 @@ def _answer(job) -> dict:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
         try:
+            if job["task"] == TIME:
+                return {"status": FINISHED, "seconds": _time(job)}
             return {"status": STOPPED if _train(job) else FINISHED}
         except Exception as error:
             traceback.print_exc()
@@ -63,14 +68,25 @@ def _answer(job) -> dict:
 
 def _train(job) -> bool:
     """Train one run as `train.py` does; returns whether a signal interrupted it."""
-    from lossbench import config, experiment
+    from lossbench import experiment
     from lossbench.runs import Run
 
     if job["origin"] and not Run(job["origin"]).is_finished:
         raise errors.UserError(f"sweep: a run that others start from must be finished, got {job['origin']}.")
-    settings = config.load(job["config"], [*job["overrides"], f"seed={job['seed']}"])
-    result = experiment.run(settings, Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
+    result = experiment.run(_settings(job), Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
     return result.signal is not None
+
+
+def _time(job) -> float:
+    from lossbench import experiment
+
+    return experiment.seconds_per_epoch(_settings(job), device=job["device"], load=_shared_data())
+
+
+def _settings(job):
+    from lossbench import config
+
+    return config.load(job["config"], [*job["overrides"], f"seed={job['seed']}"])
 
 
 @functools.cache

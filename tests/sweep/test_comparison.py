@@ -322,8 +322,10 @@ def test_a_sweep_that_grows_trains_what_is_new(tmp_path):
     new = [f"margin-margin{value}/seed-{seed}" for seed in (0, 1) for value in (0.1, 0.2)]
     assert due == [*new, "softmax/seed-2", "lgm/seed-2", "normface/seed-2",
                    "margin-margin0.1/seed-2", "margin-margin0.2/seed-2"]  # fmt: skip
-    rows = {row[0]: row[-1] for row in sweep.overview(work, 1)}
+    timing, reasons = sweep.pace(work)
+    assert reasons == []
+    rows = {row[0]: row[-1] for row in sweep.overview(work, 1, timing)}
     assert rows["softmax/seed-0"] == "-"
     assert rows["softmax/seed-2"] == rows["margin-margin0.1/seed-0"] == "about 20 s"  # ten seconds an epoch
     assert rows["9 of 15 runs to train"] == "about 3 min 0 s"
-    assert sweep.overview(work, 3)[-1][-1] == "about 1 min 0 s"
+    assert sweep.overview(work, 3, timing)[-1][-1] == "about 1 min 0 s"

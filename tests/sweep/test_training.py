@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -98,6 +99,34 @@ def test_the_same_command_again_trains_nothing(trained):
     assert time.monotonic() - began < 30
     table, _ = run(path, "--out", out, "--dry-run")
     assert table.splitlines()[-1].split()[:3] == ["0", "of", "8"]
+
+
+def test_a_dry_run_of_what_never_was_trained_times_some_steps(trained, tmp_path):
+    path, out, *_ = trained
+    table, said = run(path, "--out", tmp_path / "out", "--dry-run")
+    assert said == ""
+    assert not (tmp_path / "out").exists()
+    estimates = re.findall(r"absent +1 +about (\d+) s", table)
+    assert len(estimates) == 8
+    took = [row["seconds"] for folder in out.glob("*/seed-*") for row in Run(folder).history]
+    assert np.mean(took) / 4 - 1 < int(estimates[0]) < 4 * np.mean(took) + 1
+    assert re.search(r"^8 of 8 runs to train +about \d+ s$", table, re.MULTILINE)
+
+
+def test_a_dry_run_downloads_nothing(tmp_path):
+    (tmp_path / "mnist.yaml").write_text(
+        f"seeds: [0]\nvariants: {{softmax: {{config: {ROOT}/configs/softmax_mnist.yaml}}}}\n"
+        f"overrides: {{data.root: {tmp_path}/nothing}}\n"
+    )
+    environment = {**ENVIRONMENT, "LOSSBENCH_DATA": str(tmp_path / "neither"), "HOME": str(tmp_path)}
+    arguments = command(tmp_path / "mnist.yaml", "--dry-run")
+    done = subprocess.run(arguments, capture_output=True, text=True, env=environment, timeout=120, cwd=tmp_path)
+    assert done.returncode == 0
+    assert (
+        done.stderr
+        == "Not timed: softmax: data: the files of mnist must be here to time a training, and are not yet.\n"
+    )
+    assert re.search(r"^1 of 1 runs to train +1 of unknown time$", done.stdout, re.MULTILINE)
 
 
 def test_a_run_of_a_sweep_is_the_same_run_alone(trained, tmp_path):

@@ -159,6 +159,20 @@ def test_an_unfinished_search_goes_on_where_it_was(tmp_path):
     assert search.next() is None  # while one is under way
 
 
+def test_what_a_search_takes_follows_from_its_trials_and_what_comes_after_it_is_counted(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED.replace("[0]", "[0, 1]")), tmp_path / "out")
+    tried(work.searches[0], work.out, [0.5])
+    timing, reasons = sweep.pace(work)
+    assert reasons == []
+    assert [[row[0], row[1], row[3]] for row in sweep.overview(work, 2, timing)[1:]] == [
+        ["softmax: 2 trials", "search", "about 40 s"],  # two epochs of ten seconds each
+        ["softmax: 2 runs", "after the search", "about 40 s"],
+        ["lgm: 3 trials", "search", "about 1 min 0 s"],  # as long as one like it
+        ["lgm: 2 runs", "after the search", "about 40 s"],
+        ["5 trials, then 4 of 4 runs to train", "", "about 1 min 30 s"],  # two at a time
+    ]
+
+
 def test_a_search_of_which_every_trial_failed_is_an_error(tmp_path):
     work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
     tried(work.searches[0], work.out, [None, None, None])
