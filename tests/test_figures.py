@@ -1,6 +1,7 @@
 """The figures of docs/losses.md: every loss has one, drawn from its class by the tool that the page names."""
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,25 @@ def test_an_unknown_figure_is_the_users_mistake(tmp_path):
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2
     assert "NAME must be one of target_logits, " in done.stderr
+
+
+def test_pictures_of_runs_stand_beside_each_other_three_in_a_row(tmp_path):
+    train = [sys.executable, "scripts/train.py", "--config", "configs/softmax_digits.yaml", "--run-dir"]
+    short = ["backbone.embedding_size=2", "trainer.epochs=1", "evaluation.embeddings_every_epochs=1"]
+    run = tmp_path / "a" / "seed-0"
+    subprocess.run([*train, run, *short, "evaluation.methods=[softmax]"], cwd=ROOT, check=True, timeout=300)
+    runs = [run, *(tmp_path / name / "seed-0" for name in "bcd")]
+    for other in runs[1:]:
+        shutil.copytree(run, other)
+    sizes = {}
+    for count in (1, 4):
+        made = tmp_path / f"{count}.png"
+        subprocess.run([sys.executable, "docs/tools/beside.py", made, *runs[:count]], cwd=ROOT, check=True, timeout=300)
+        with Image.open(made) as picture:
+            sizes[count] = picture.size
+            ink = np.ptp(np.asarray(picture.convert("RGB"), int), axis=-1) > 60
+    (wide, high), whole = sizes[1], sizes[4]
+    assert whole == (3 * wide, 2 * high)
+    cells = [ink[y : y + high, x : x + wide].mean() for y in (0, high) for x in (0, wide, 2 * wide)]
+    assert min(cells[:4]) > 0.002  # of colored ink
+    assert max(cells[4:]) == 0
