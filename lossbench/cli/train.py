@@ -19,7 +19,7 @@ EXAMPLES = """\
 examples:
   train.py lgm_digits                                        (a config that comes with lossbench, by name)
   train.py --config configs/lgm_cifar10_short.yaml data.root=/data/cifar10 --seed 1
-  train.py --config configs/lgm_mnist.yaml head.margin=0.5 --run-dir runs/margin-0.5
+  train.py --config configs/lgm_mnist.yaml anneal.head.margin.end=0.5 --run-dir runs/margin-0.5
   train.py --config configs/lgm_cifar10.yaml --show          (the resolved config and the parameter groups)
   train.py --config configs/lgm_cifar10.yaml --resume        (go on after an interruption)
   mpiexec -n 2 python -m mpi4py scripts/train.py --config configs/lgm_cifar10.yaml --distributed

@@ -55,10 +55,33 @@ def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_fro
         layers.assign(keys, value, overrides_from)
     settings = {"name": path.stem, **layers.settings}
     try:
-        return validated(settings)
+        config = validated(settings)
     except ValidationError as error:
         found = mistakes(error)
-    raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found])
+        raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found]) from None
+    idle = _without_effect(config, layers)
+    if idle:
+        raise one_line([(layers.source(place, str(path)), key, text) for place, key, text in idle])
+    return config
+
+
+def _without_effect(config: Config, layers: Layers) -> list[tuple[tuple[Any, ...], str, str]]:
+    """Values of `anneal`'s paths that were set over a file whose schedule moves them all the same."""
+    names = [regularizer.name for regularizer in config.regularizers]
+    found = []
+    for key, course in config.anneal.items():
+        *block, option = key.split(".")
+        place = ("head", option) if block == ["head"] else ("regularizers", names.index(block[-1]), option)
+        if not layers.is_later(place, ("anneal", key)):
+            continue
+        value = layers.at(place)
+        if value in course.reached().values():
+            continue
+        last = next((name for name in ("end", "cap") if hasattr(course, name)), None)
+        way_out = f"Write anneal.{key}.{last}={value}" if last else f"Change anneal.{key}"
+        text = f"must be set where anneal.{key} moves it, got {value}. {way_out}, or anneal.{key}=null if it is to stay"
+        found.append((place, key, text))
+    return found
 
 
 def _read(path: Path) -> Layers:

@@ -38,6 +38,20 @@ class Layers:
         inside = {source for place, source in self._source.items() if path and place[: len(path)] == path}
         return max(inside, key=self._layers.index, default=default)
 
+    def at(self, path: Path) -> Any:
+        """The value there."""
+        value = self.settings
+        for key in path:
+            value = value[key]
+        return value
+
+    def is_later(self, path: Path, other: Path) -> bool:
+        """Whether a value was set by a later layer than the whole of another; one that no layer set was not."""
+        if path not in self._source:
+            return False
+        place = self._layers.index
+        return place(self._source[path]) > place(self.source(other, self._layers[0]))
+
     def _merged(self, held: Any, layer: Any, shape: Any, path: Path, source: str) -> Any:
         is_emptied = layer == {} and isinstance(shape, Many) and shape.by_key
         if not isinstance(held, dict) or not isinstance(layer, dict) or is_emptied:

@@ -22,19 +22,50 @@ trainer: {epochs: 5}
 
 def test_base_is_relative_to_the_file_and_merged_key_by_key(write, monkeypatch, tmp_path):
     write(BASE, "base/all.yaml")
-    path = write("base: base/all.yaml\ntrainer: {keep_checkpoints: 7}\nhead: {margin: 0.3}\n", "deep.yaml")
+    path = write("base: base/all.yaml\ntrainer: {keep_checkpoints: 7}\nhead: {scale: 12}\n", "deep.yaml")
     monkeypatch.chdir("/")
     loaded = config.load(path)
     assert (loaded.name, loaded.trainer.epochs, loaded.trainer.keep_checkpoints) == ("deep", 5, 7)
-    assert (loaded.head.scale, loaded.head.margin, loaded.head.label_smoothing) == (10, 0.3, 0.05)
+    assert (loaded.head.scale, loaded.head.margin, loaded.head.label_smoothing) == (12, 0.1, 0.05)
 
 
 def test_a_base_may_have_a_base(write):
     write(BASE, "base/all.yaml")
-    write("base: all.yaml\ntrainer: {keep_checkpoints: 7}\nhead: {margin: 0.2}\n", "base/middle.yaml")
-    loaded = config.load(write("base: base/middle.yaml\nhead: {margin: 0.3}\n"))
+    write("base: all.yaml\ntrainer: {keep_checkpoints: 7}\nhead: {scale: 11}\n", "base/middle.yaml")
+    loaded = config.load(write("base: base/middle.yaml\nhead: {scale: 12}\n"))
     assert (loaded.trainer.epochs, loaded.trainer.keep_checkpoints) == (5, 7)
-    assert (loaded.head.scale, loaded.head.margin) == (10, 0.3)
+    assert (loaded.head.scale, loaded.head.margin) == (12, 0.1)
+
+
+def test_a_value_that_a_schedule_below_moves_is_set_in_the_schedule(write):
+    """Over a base whose `anneal` moves it, it would have no effect."""
+    write(BASE, "base.yaml")
+    over = write("base: base.yaml\nhead: {margin: 0.3}\n", "over.yaml")
+    with pytest.raises(config.ConfigError) as raised:
+        config.load(over)
+    assert str(raised.value) == (
+        f"config {over}: head.margin: must be set where anneal.head.margin moves it, got 0.3. Write "
+        "anneal.head.margin.end=0.3, or anneal.head.margin=null if it is to stay"
+    )
+    path = write("base: base.yaml\n", "as_it_is.yaml")
+    for overrides, margin, end in (
+        (["head.margin=0.3", "anneal.head.margin.end=0.4"], 0.3, 0.4),
+        (["head.margin=0.3", "anneal.head.margin=null"], 0.3, None),
+        (["head.margin=0.3", "anneal={}"], 0.3, None),
+        (["head.margin=0.2"], 0.2, 0.2),  # the ramp's end
+    ):
+        loaded = config.load(path, overrides)
+        assert loaded.head.margin == margin
+        assert (loaded.anneal["head.margin"].end if loaded.anneal else None) == end
+    regularized = write(
+        "base: base.yaml\nregularizers: [{name: ring, loss_weight: 0.1}]\n"
+        "anneal: {regularizers.ring.loss_weight: {kind: piecewise, points: [[0, 0.1], [2, 0.2]]}}\n",
+        "regularized.yaml",
+    )
+    with pytest.raises(
+        config.ConfigError, match=r"regularizers.ring.loss_weight: must be set where .* got 0.3. Change anneal"
+    ):
+        config.load(regularized, ["regularizers.ring.loss_weight=0.3"])
 
 
 def test_a_changed_name_drops_what_only_the_former_one_knows(write):
