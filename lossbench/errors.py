@@ -13,6 +13,10 @@ class UserError(ValueError):
     exit_status = 2
 
 
+class NotNow(UserError):
+    """What can be done later as it is: another process has it, or what it starts from is not finished."""
+
+
 class RunFailed(RuntimeError):
     """What was asked for cannot be done to its end, and not by the user's mistake: a non-finite loss, a full disk."""
 

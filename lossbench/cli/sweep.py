@@ -55,16 +55,20 @@ def main(arguments, prog):
 
     plan = sweep.load(options.sweep)
     work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only or ["*"], options.retry_failed)
+    passed_over = []
     try:
         if options.dry_run:
             return _list(sweep, work, options)
         if not options.tables:
-            sweep.train(work, jobs=options.jobs, device=options.device)
+            passed_over = sweep.train(work, jobs=options.jobs, device=options.device)
     except sweep.Interrupted as interrupted:
         if not options.dry_run:
             print("Interrupted; what was under way is saved. Go on with the same command.", file=sys.stderr)
         return 128 + interrupted.signal
-    return _finish(sweep, work, options)
+    status = _finish(sweep, work, options)
+    for reason in passed_over:
+        console.note(f"Passed over: {reason}")
+    return console.FAILED if passed_over else status
 
 
 def _list(sweep, work, options):
@@ -85,7 +89,8 @@ def _finish(sweep, work, options):
     for line in sweep.summary(results):
         print(line)
     print(f"Written: {', '.join(map(str, written))}")
-    failed = [row for row in results.rows if row.state.kind == "failed"]
-    for row in failed:
-        console.note(f"{row.planned.name} failed: {row.state.reason}")
+    failed = [f"{row.planned.name} failed: {row.state.reason}" for row in results.rows if row.state.kind == "failed"]
+    failed += [f"{name}: every trial failed, and nothing of it is trained" for name in results.hopeless]
+    for sentence in failed:
+        console.note(sentence)
     return console.FAILED if failed and not options.tables else console.DONE

@@ -12,6 +12,14 @@ from lossbench.config.section import Items, Section, choice, known_name, rule
 class RangeSection(Section):
     """What every kind has."""
 
+    def ends(self) -> tuple:
+        """Values that must suit the key if all between are to."""
+        raise NotImplementedError
+
+    def holds(self, value: Any) -> bool:
+        """Whether a trial may have it."""
+        raise NotImplementedError
+
 
 class _Between(RangeSection):
     @model_validator(mode="after")
@@ -19,6 +27,13 @@ class _Between(RangeSection):
         if self.high <= self.low:
             raise rule(f"must be above low ({self.low:g}), got {self.high:g}. It is the upper end", "high")
         return self
+
+    def ends(self: Any) -> tuple:
+        return self.low, self.high
+
+    def holds(self: Any, value: Any) -> bool:
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high
 
 
 class FloatRange(_Between):
@@ -57,6 +72,12 @@ class ChoiceRange(RangeSection):
         if len(values) < 2 or len(set(map(repr, values))) < len(values):
             raise rule(f"must be different values, at least two, got {list(values)}. Name each once")
         return values
+
+    def ends(self) -> tuple:
+        return self.of
+
+    def holds(self, value: Any) -> bool:
+        return any(value == each and type(value) is type(each) for each in self.of)
 
 
 class UnknownRange(RangeSection):

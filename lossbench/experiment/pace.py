@@ -18,6 +18,8 @@ WARM_UP_STEPS = 3
 def seconds_per_epoch(settings, *, device: str = "auto", load=data.load, least: float = 3.0) -> float:
     """Time whole training steps, data path and all, for at least so many seconds; nothing is written.
 
+    With `trainer.max_steps` it is the mean of all epochs, of which the last may not come.
+
     Parameters
     ----------
     settings : config.Config
@@ -52,4 +54,5 @@ def seconds_per_epoch(settings, *, device: str = "auto", load=data.load, least: 
         steps(5)
         done += 5
     each = (time.perf_counter() - began) / done
-    return each * (len(batches) // trainer.accumulate_steps)
+    whole = settings.trainer.epochs * (len(batches) // trainer.accumulate_steps)
+    return each * min(whole, settings.trainer.max_steps or whole) / settings.trainer.epochs

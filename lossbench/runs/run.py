@@ -16,7 +16,7 @@ from typing import Any, Optional
 from lossbench import config, locking, paths, plugins
 from lossbench.atomic import write_atomically, write_json
 from lossbench.config import plain, yaml_file
-from lossbench.errors import UserError
+from lossbench.errors import NotNow, UserError
 from lossbench.runs import ending, reading
 from lossbench.runs.environment import environment
 
@@ -308,7 +308,7 @@ class Run:
         self.path.mkdir(parents=True, exist_ok=True)
         with open(self.file(".lock"), "w") as file:
             if not locking.lock(file, self.path, wait=False):
-                raise UserError(
+                raise NotNow(
                     f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
                 )
             yield

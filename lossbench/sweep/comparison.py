@@ -97,6 +97,17 @@ class Results:
     searches: tuple = ()
 
     @property
+    def awaited(self) -> dict:
+        """Arm -> number of runs that wait for its search."""
+        count = len(self.plan.sweep.seeds)
+        return {search.arm.folder.as_posix(): count for search in self.searches if not search.is_done}
+
+    @property
+    def hopeless(self) -> list:
+        """Arms of which every trial failed."""
+        return [search.arm.folder.as_posix() for search in self.searches if search.is_hopeless]
+
+    @property
     def is_complete(self) -> bool:
         return all(row.is_finished for row in self.rows) and all(search.is_done for search in self.searches)
 

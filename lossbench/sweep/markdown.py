@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from lossbench.runs import shown
 from lossbench.sweep import sections, wording
+
+MADE_BY = "Made by `lossbench sweep`"
 
 
 def page(results, pictures) -> str:
@@ -18,7 +19,7 @@ def page(results, pictures) -> str:
     sweep = results.plan.sweep
     blocks = [
         f"# {sweep.title or sweep.name}",
-        f"Made by `lossbench sweep` from `{results.plan.path.name}`; do not edit.",
+        f"{MADE_BY} from `{results.plan.path.name}`; do not edit.",
     ]
     blocks.append(" ".join(sections.facts(results)))
     for number, table in enumerate(results.tables):
@@ -33,14 +34,12 @@ def page(results, pictures) -> str:
         )
         for search in results.searches:
             blocks += _grid(sections.trials(search), level=3)
-    blocks += _grid(sections.settings(results), code=True)
-    blocks += _grid(sections.runs(results))
-    first = results.rows[0].planned
-    blocks += [
-        "## Repeat",
-        "All of it, or the first run alone:",
-        f"    lossbench sweep {shown(results.plan.path)}\n    {first.command}",
-    ]
+    if results.rows:
+        blocks += _grid(sections.settings(results), code=True)
+        blocks += _grid(sections.runs(results))
+    commands = sections.commands(results)
+    what = "All of it, or the first run alone:" if len(commands) > 1 else "All of it:"
+    blocks += ["## Repeat", what, "\n".join(f"    {command}" for command in commands)]
     return "\n\n".join(blocks) + "\n"
 
 

@@ -13,11 +13,12 @@ def page(results) -> str:
     sweep = results.plan.sweep
     blocks = [(_name(number), wording.heading(table), _table(table)) for number, table in enumerate(results.tables)]
     searched = [_plain(sections.trials(search)) for search in results.searches]
-    blocks += [
-        ("search", "Search", together(*searched)),
-        ("settings", "Settings", _plain(sections.settings(results), "Config and overrides of every variant")),
-        ("runs", "Runs", _plain(sections.runs(results), "Every run")),
-    ]
+    blocks.append(("search", "Search", together(*searched)))
+    if results.rows:
+        blocks += [
+            ("settings", "Settings", _plain(sections.settings(results), "Config and overrides of every variant")),
+            ("runs", "Runs", _plain(sections.runs(results), "Every run")),
+        ]
     return document(sweep.title or sweep.name, " ".join(sections.facts(results)), blocks)
 
 

@@ -121,13 +121,23 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
             "Name data_sets, or the config itself."
         )
     named = Path(os.path.normpath(path.parent / variant.config.replace("{data}", data_set or "")))
-    keyed = {**sweep.overrides, **sweep.data_sets.get(data_set, {}), **variant.overrides}
-    overrides = tuple(config.as_override(key, value) for key, value in keyed.items())
+    overrides = _overrides(sweep.overrides, sweep.data_sets.get(data_set, {}), variant.overrides)
     settings = config.load(named, overrides, overrides_from=where)
-    if settings.data.validation_fraction == 0 and ("best" in sweep.checkpoints or "validation" in dict(sweep.places)):
+    splits = {split for split, _ in sweep.places}
+    if settings.data.validation_fraction == 0 and (sweep.tune or "best" in sweep.checkpoints or "validation" in splits):
         raise UserError(
             f"config {where}: data.validation_fraction must be above 0 where validation images decide, got 0. "
             "Write data.validation_fraction: 0.1 below overrides."
+        )
+    if "holdout" in splits and not settings.data.held_out():
+        raise UserError(
+            f"config {where}: data.holdout_classes must name classes where metrics of holdout are compared, got none. "
+            "Write data.holdout_classes: [8, 9] below overrides, or take the metrics of test."
+        )
+    for split in sorted(splits - set(settings.evaluation.splits)):
+        raise UserError(
+            f"config {where}: evaluation.splits must have {split}, which is compared, got "
+            f"{', '.join(settings.evaluation.splits)}. Add it."
         )
     asked = [*(metric for _, metric in sweep.places), *([sweep.tune.metric] if sweep.tune else [])]
     for metric in asked:
@@ -136,4 +146,22 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
                 f"config {where}: evaluation.methods must give {metric}, which is compared, got "
                 f"{', '.join(settings.evaluation.methods)}. Add its method, or take another metric."
             )
-    return Arm(name, base, data_set, named, overrides, settings, where)
+    arm = Arm(name, base, data_set, named, overrides, settings, where)
+    for key, section in (sweep.tune.of(base) if sweep.tune else {}).items():
+        for value in section.ends():
+            config.load(named, (*overrides, config.as_override(key, value)), overrides_from=f"{path}: tune, {name}")
+    return arm
+
+
+def _overrides(*layers) -> tuple:
+    """As the command line takes them, one layer after the other; of a key's values the last, and sections merged."""
+    found: list[tuple] = []
+    for layer in layers:
+        for key, value in layer.items():
+            same = [place for place, (other, _) in enumerate(found) if other == key]
+            if same and not isinstance(value, dict):
+                found[same[0]] = key, value
+                found = [pair for place, pair in enumerate(found) if place not in same[1:]]
+            else:
+                found.append((key, value))
+    return tuple(config.as_override(key, value) for key, value in found)

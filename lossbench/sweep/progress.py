@@ -23,14 +23,15 @@ class Progress:
     wanted : list of (checkpoint, split, metric)
         The first one's value is shown of a run that is finished.
     count, epochs : int
-        Of the runs that are to be done.
+        Of the runs that are to be done; epochs are those that are left.
     stream : file, default standard error
     """
 
     def __init__(self, runner, wanted, count: int, epochs: int, stream=None):
         self._runner, self._place, self._count, self._epochs = runner, wanted[0], count, epochs
         self._stream = stream or sys.stderr
-        self._ended, self._done, self._before = 0, 0, {}
+        self._ended, self._done = 0, 0
+        self._before: dict = {}
         self._began = time.monotonic()
         self._bar = None
 
@@ -44,12 +45,16 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
+    def begins(self, planned) -> None:
+        """A run is about to begin; the epochs of an earlier call are not counted."""
+        self._before[planned.folder] = epochs_done(planned, Run(self._runner.out / planned.folder))
+
     def look(self, ended) -> None:
         """Show what is new: a run that has ended, or None."""
         under_way = self._under_way()
         if ended is not None:
             self._ended += 1
-            self._done += ended.planned.settings.trainer.epochs - self._before.pop(ended.planned.folder, 0)
+            self._done += ended.planned.settings.trainer.epochs - self._before.pop(ended.planned.folder)
             under_way = self._under_way()
             if self._bar is None or ended.status != state.FINISHED:
                 self._say(f"[{self._ended}/{self._count}] {self._line(ended)}{self._left(self._done + under_way)}")
@@ -63,7 +68,7 @@ class Progress:
         total = 0
         for planned in self._runner.busy.values():
             done = epochs_done(planned, Run(self._runner.out / planned.folder))
-            total += max(0, done - self._before.setdefault(planned.folder, done))
+            total += max(0, done - self._before[planned.folder])
         return total
 
     def _left(self, done) -> str:
@@ -75,6 +80,8 @@ class Progress:
         run = Run(self._runner.out / ended.planned.folder)
         if ended.status == state.FAILED:
             return f"{ended.planned.name} failed: {ended.reason} (log: {log_of(self._runner.out, ended.planned)})"
+        if ended.status == state.WAITING:
+            return f"{ended.planned.name} was passed over: {ended.reason}"
         if ended.status != state.FINISHED:
             return f"{ended.planned.name} was stopped and is saved"
         value, seconds = state.value(run, *self._place), training_seconds(run)

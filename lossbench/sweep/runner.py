@@ -25,7 +25,7 @@ class Ended:
 
     planned: object
     status: str
-    """`finished`, `failed` or `stopped`."""
+    """`finished`, `failed`, `stopped` or `waiting`."""
     reason: str = ""
     seconds: Optional[float] = None
     """Of an epoch, where that was the task."""
@@ -107,6 +107,11 @@ class Runner:
                     yield self._ended(busy.pop(process), answer)
                 yield None
 
+    def failed(self, planned, reason: str) -> Ended:
+        """Note that a run failed."""
+        state.note_failure(self.out / planned.folder, reason)
+        return Ended(planned, state.FAILED, reason)
+
     def folder(self, planned) -> Path:
         """Of a run, without links."""
         return (self.out / planned.folder).resolve()
@@ -145,9 +150,8 @@ class Runner:
         }
 
     def _ended(self, planned, answer) -> Ended:
-        folder = self.out / planned.folder
         if answer["status"] == state.FAILED:
-            state.note_failure(folder, answer["reason"])
+            return self.failed(planned, answer["reason"])
         return Ended(planned, answer["status"], answer.get("reason", ""), answer.get("seconds"))
 
 

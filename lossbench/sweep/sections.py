@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lossbench import plugins
 from lossbench.report.details import duration
+from lossbench.runs import shown
 from lossbench.sweep import comparison, state, timing, wording
 
 
@@ -112,10 +114,22 @@ def settings(results) -> Grid:
     return Grid("Settings", ("variant", "config", "overrides"), tuple(rows), remarks)
 
 
+def commands(results) -> list[str]:
+    """What trains the sweep again, and its first run alone where there is one."""
+    rows = results.rows[:1]
+    used = {name for row in results.rows for name in (row.state.run.plugins or plugins.used_by(row.planned.settings))}
+    extra = "".join(f" --plugin {name}.py" for name in sorted(used))
+    return [f"lossbench sweep {shown(results.plan.path)}{extra}", *(f"{row.planned.command}{extra}" for row in rows)]
+
+
 def facts(results) -> list[str]:
     """What the runs were trained on and how long it took, in sentences."""
     finished = [row for row in results.rows if row.is_finished]
-    sentences = [f"{len(finished)} of {len(results.rows)} runs are finished."]
+    waiting = sum(results.awaited.values())
+    sentences = [f"{len(finished)} of {len(results.rows) + waiting} runs are finished."]
+    if waiting:
+        sentences.append(f"Those of {', '.join(results.awaited)} wait for their search.")
+    sentences += [f"Every trial of {name} failed." for name in results.hopeless]
     seconds = [timing.training_seconds(row.state.run) for row in finished]
     if finished and None not in seconds:
         sentences.append(f"Training took {duration(sum(seconds))} in all.")
@@ -132,7 +146,9 @@ def facts(results) -> list[str]:
         text += "".join(
             f", {name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions
         )
-        found.setdefault(text + (f" ({commit[:12]})" if isinstance(commit, str) else ""), []).append(row)
+        text += f" ({commit[:12]})" if isinstance(commit, str) else ""
+        text += "".join(f", plugin {name} ({sha[:12]})" for name, sha in row.state.run.plugins.items())
+        found.setdefault(text, []).append(row)
     for text, rows in found.items():
         several = f"{wording.counted(len(rows), 'run')} on"
         sentences.append(f"{several if len(found) > 1 else 'Trained on'} {text}.")

@@ -14,6 +14,7 @@ from lossbench.runs import Run
 
 FINISHED, FAILED, BEGUN, ABSENT = "finished", "failed", "begun", "absent"
 STOPPED = "stopped"  # what became of a run that was saved and goes on later
+WAITING = "waiting"  # of one that was passed over, since something else is to end first
 _FAILURE = "failed.json"
 
 
@@ -24,7 +25,7 @@ class State:
     kind: str
     run: Run
     reason: str = ""
-    """Why it failed."""
+    """Why it failed, or what is to be measured anew."""
 
     @property
     def has_ended(self) -> bool:
@@ -45,7 +46,7 @@ def look(planned, out, wanted) -> State:
     Raises
     ------
     UserError
-        The folder holds a run of another config.
+        The folder holds a run of another config or another version of a plugin.
     """
     run = Run(Path(out) / planned.folder)
     changed = _changed(run, planned) if run.config_file.exists() else []
@@ -54,7 +55,8 @@ def look(planned, out, wanted) -> State:
     reason = failure(run.path)
     if reason is not None:
         return State(FAILED, run, reason)
-    return State(BEGUN if run.config_file.exists() else ABSENT, run)
+    anew = f"to be measured anew by its {' and '.join(changed)}" if changed and run.is_finished else ""
+    return State(BEGUN if run.config_file.exists() else ABSENT, run, anew)
 
 
 def _changed(run, planned) -> list[str]:
@@ -72,6 +74,11 @@ def _changed(run, planned) -> list[str]:
         raise UserError(
             f"sweep: {run.path} must hold a run of {planned.arm.variant}, got one whose config differs in "
             f"{', '.join(other)}. Give the changed variant another name, or the sweep another folder with --out."
+        )
+    for sentence in run.changed_plugins():
+        raise UserError(
+            f"sweep: {run.path} must hold a run of the plugin as it is. {sentence} Give the changed loss another name, "
+            "or the sweep another folder with --out."
         )
     return [key for key in differing if config.on_resume(key) == "remeasures"]
 

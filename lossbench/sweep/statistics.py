@@ -50,14 +50,14 @@ def summarize(values) -> Summary:
 
 
 def t_interval(differences) -> Optional[Interval]:
-    r"""Return the 95 % interval of the mean of paired differences by Student's t; None for fewer than two.
+    r"""Return the 95 % interval of the mean of paired differences by Student's t; None where nothing is spread.
 
     .. math:: \bar d \pm t_{0.975, n - 1} \, s_d / \sqrt n
 
     It holds where the differences are about normal, which two or three of them cannot show.
     """
     found = summarize(differences)
-    if found.n < 2:
+    if not found.deviation:  # one alone, or all alike, as happens on few test images
         return None
     half = stats.t.ppf((1 + LEVEL) / 2, found.n - 1) * found.deviation / math.sqrt(found.n)
     return Interval(found.mean - half, found.mean + half)

@@ -25,7 +25,13 @@ class Timing:
         """Take in what a run's history says."""
         seconds = [row["seconds"] for row in run.history if isinstance(row.get("seconds"), (int, float))]
         for key in (_arm(planned), _kind(planned)) if seconds else ():
-            self._seconds.setdefault(key, {})[run.path] = statistics.fmean(seconds)
+            self._seconds.setdefault(key, {})[run.path] = self._each(planned, seconds)
+
+    @staticmethod
+    def _each(planned, seconds) -> float:
+        """With `trainer.max_steps` a run has fewer rows than epochs, and the last is short."""
+        trainer = planned.settings.trainer
+        return sum(seconds) / trainer.epochs if trainer.max_steps else statistics.fmean(seconds)
 
     def measure(self, runs, jobs: int, device: str) -> list[str]:
         """Time some steps of each kind among runs that nothing is known of, as many at once as will be trained.
@@ -84,4 +90,5 @@ def _arm(planned):
 def _kind(planned):
     found = values(planned.settings)
     keys = [key for key in found if key.startswith(("backbone.", "data."))] + ["trainer.precision"]
+    keys += ["trainer.max_steps", "trainer.epochs"] if planned.settings.trainer.max_steps else []
     return tuple((key, str(found[key])) for key in keys if key not in ("data.root", "data.workers"))

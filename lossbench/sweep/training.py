@@ -37,6 +37,8 @@ class Work:
 
     def __post_init__(self):
         self.out = Path(self.out)
+        if self.out.exists() and not self.out.is_dir():
+            raise UserError(f"sweep: {self.out} must be a folder, got a file. Give the sweep another one with --out.")
         self.searches = tune.searches(self.plan, self.out)
         if not any(self._is_meant(planned) for planned in self.plan.runs()):
             names = ", ".join(dict.fromkeys(arm.folder.as_posix() for arm in self.plan.arms))
@@ -48,18 +50,40 @@ class Work:
         return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only for name in names)
 
     def chosen_plan(self) -> Plan:
-        """The plan with what the searches chose; arms whose search is not done are not in it."""
+        """The plan with what the searches chose; arms whose search is not done or found nothing are not in it."""
         found = []
         for arm in self.plan.arms:
             search = next((each for each in self.searches if each.arm == arm), None)
-            if search is None or search.is_done:
+            if search is None or search.is_done and not search.is_hopeless:
                 found.append(arm if search is None else search.chosen())
         return self.plan.with_arms(found)
 
     def searching(self) -> list:
-        """Searches that have trials to do."""
-        meant = {planned.arm.folder for planned in self.plan.runs() if self._is_meant(planned)}
-        return [search for search in self.searches if search.arm.folder in meant and not search.is_done]
+        """Searches that have trials to do.
+
+        Raises
+        ------
+        UserError
+            Runs of the setting that fewer trials chose are there.
+        """
+        found = [search for search in self.searches if self.runs_of(search.arm) and not search.is_done]
+        for search in found:
+            if self._has_runs(search.arm):
+                raise UserError(
+                    f"sweep: {self.out / search.arm.folder} must hold no runs before its search is done, got some of "
+                    "the setting that fewer trials chose. Leave tune.trials as it was, or give the sweep another "
+                    "folder with --out."
+                )
+        return found
+
+    def _has_runs(self, arm) -> bool:
+        return any((self.out / arm.run(seed).folder / "config.yaml").exists() for seed in self.plan.sweep.seeds)
+
+    def forget_failed_trials(self) -> None:
+        """Have trials that failed tried again, where nothing was trained yet of what the others chose."""
+        for search in self.searches:
+            if self.runs_of(search.arm) and not self._has_runs(search.arm):
+                search.forget_failures()
 
     def runs_of(self, arm) -> list[Planned]:
         """The runs of an arm that are meant."""
@@ -93,23 +117,47 @@ def pace(work: Work, *, jobs: int = 1, device: str = "auto") -> tuple[Timing, li
     return timing, timing.measure(to_do, jobs, device)
 
 
-def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> None:
+def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> list[str]:
     """Do what is due: first the trials of searches, then the runs.
+
+    Returns why runs were passed over: another process trains in them, or what they start from is not finished.
 
     Raises
     ------
     runner.Interrupted
         By Ctrl-C or SIGTERM; what was under way is saved.
     """
+    passed_over = []
+    if work.retry:
+        work.forget_failed_trials()
     with Runner(work.out, jobs, device) as runner:
         searching = work.searching()
         if searching:
-            _search(runner, searching, stream)
+            passed_over += _search(runner, searching, stream)
         due = work.due()
         epochs = sum(epochs_left(planned, found.run) for planned, found in due)
-        with Progress(runner, comparison.wanted(work.plan.sweep), len(due), epochs, stream) as progress:
-            for ended in runner.run(_in_order(runner, [planned for planned, _ in due])):
-                progress.look(ended)
+        wanted = comparison.wanted(work.plan.sweep)
+        with Progress(runner, wanted, len(due), epochs, stream) as progress:
+            for ended in runner.run(_announced(progress, _in_order(runner, [planned for planned, _ in due]))):
+                passed_over += _settle(runner, progress, wanted, ended)
+    return passed_over
+
+
+def _announced(progress, runs):
+    for planned in runs:
+        if planned is not None:
+            progress.begins(planned)
+        yield planned
+
+
+def _settle(runner, progress, wanted, ended) -> list[str]:
+    """Show what became of a run, and note one that ended without its values; why it was passed over, if it was."""
+    if ended is not None and ended.status == state.FINISHED:
+        found = state.look(ended.planned, runner.out, wanted)
+        if not found.has_ended:
+            ended = runner.failed(ended.planned, f"It ended without {', '.join(metric for *_, metric in wanted)}.")
+    progress.look(ended)
+    return [f"{ended.planned.name}: {ended.reason}"] if ended is not None and ended.status == state.WAITING else []
 
 
 def _in_order(runner, waiting):
@@ -124,11 +172,11 @@ def _in_order(runner, waiting):
         yield ready[0] if ready else None
 
 
-def _search(runner, searching, stream):
-    owner = {}
+def _search(runner, searching, stream) -> list[str]:
+    owner, passed_over = {}, []
 
     def trials():
-        while not all(search.is_done for search in searching):
+        while any(search.has_more for search in searching):
             begun = [(planned, search) for search in searching for planned in [search.next()] if planned is not None]
             for planned, search in begun:
                 owner[planned.folder] = search
@@ -138,8 +186,10 @@ def _search(runner, searching, stream):
 
     left = {search: search.trials_left for search in searching}
     epochs = sum(count * search.arm.settings.trainer.epochs for search, count in left.items())
-    with Progress(runner, searching[0].wanted, sum(left.values()), epochs, stream) as progress:
-        for ended in runner.run(trials()):
+    wanted = searching[0].wanted
+    with Progress(runner, wanted, sum(left.values()), epochs, stream) as progress:
+        for ended in runner.run(_announced(progress, trials())):
+            passed_over += _settle(runner, progress, wanted, ended)
             if ended is not None:
-                owner[ended.planned.folder].ended()
-            progress.look(ended)
+                owner[ended.planned.folder].ended(ended.status)
+    return passed_over

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from lossbench import atomic
-from lossbench.errors import RunFailed, UserError
+from lossbench.errors import UserError
 from lossbench.sweep import state
 from lossbench.sweep.plan import Arm, Plan, Planned
 
@@ -47,8 +47,8 @@ class Search:
     def __init__(self, arm: Arm, plan: Plan, out):
         self.arm, self.out = arm, Path(out)
         self._tuning = plan.sweep.tune
-        self._ranges = self._tuning.of(arm.variant)
-        self._under_way = False
+        self._ranges = self._tuning.of(arm.base)
+        self._under_way = self._is_given_up = False
 
     @property
     def wanted(self) -> list:
@@ -72,23 +72,41 @@ class Search:
     def is_done(self) -> bool:
         return self.trials_left == 0
 
+    @property
+    def has_more(self) -> bool:
+        """Whether there are trials to do, and nothing in the way."""
+        return not self.is_done and not self._is_given_up
+
     def next(self) -> Optional[Planned]:
         """The run of the next trial; None while one is under way, or where there is none left."""
-        if self._under_way or self.is_done:
+        if self._under_way or not self.has_more:
             return None
-        self._under_way = True
         before = self.trials()
         number = next((trial.number for trial in before if not trial.has_ended), len(before))
-        if number == len(before):
-            parameters = suggest(self._ranges, before, self._tuning.seed, number)
+        is_new = number == len(before)
+        chosen = suggest(self._ranges, before, self._tuning.seed, number) if is_new else before[number].parameters
+        planned = self._planned(number, chosen)
+        if is_new:
             folder = self.out / self._folder(number)
             folder.mkdir(parents=True, exist_ok=True)
-            atomic.write_json(folder / "parameters.json", parameters)
-        return self._planned(number, self._parameters(number))
+            atomic.write_json(folder / "parameters.json", chosen)
+        self._under_way = True
+        return planned
 
-    def ended(self) -> None:
-        """The run that `next` gave has ended."""
+    def ended(self, status: str) -> None:
+        """The run that `next` gave has ended: one that was passed over is in the way of the others."""
         self._under_way = False
+        self._is_given_up = status == state.WAITING
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether every trial failed."""
+        return self.is_done and all(trial.value is None for trial in self.trials())
+
+    def forget_failures(self) -> None:
+        """Have the trials that failed tried again."""
+        for trial in self.trials():
+            state.forget_failure(trial.state.run.path)
 
     @property
     def metric(self) -> str:
@@ -98,11 +116,6 @@ class Search:
     def best(self) -> Trial:
         """The trial with the highest value; of equal ones the first."""
         values = [trial for trial in self.trials() if trial.value is not None]
-        if not values:
-            raise RunFailed(
-                f"sweep: a trial of {self.arm.variant} must end with a value of {self._tuning.metric}, but all "
-                f"{self._tuning.trials} failed. {FOLDER}/{self.arm.variant} holds the reasons."
-            )
         return max(values, key=lambda trial: (trial.value, -trial.number))
 
     def chosen(self) -> Arm:
@@ -124,6 +137,13 @@ class Search:
         parameters = self._parameters(number)
         if parameters is None:
             return None
+        for key, section in self._ranges.items():
+            if key not in parameters or not section.holds(parameters[key]):
+                raise UserError(
+                    f"sweep: {self.out / self._folder(number)} must be a trial within the ranges of the file, got "
+                    f"{key} {parameters.get(key, 'as the config has it')}. Ranges stay as they are once trials were "
+                    "made: undo the change, or give the sweep another folder with --out."
+                )
         found = state.look(self._planned(number, parameters), self.out, self.wanted)
         value = state.value(found.run, *self.wanted[0]) if found.kind == state.FINISHED else None
         return Trial(number, parameters, value, found)

@@ -92,13 +92,14 @@ def p_value(p) -> str:
 def reading(comparison) -> str:
     """What a comparison allows to say, in a few words."""
     if comparison.interval is None:
-        return "one pair: no interval"
+        return "one pair: no interval" if len(comparison.differences) == 1 else "the same in every pair: no interval"
     higher = "higher" if comparison.summary.mean > 0 else "lower"
+    is_by_p = comparison.adjusted is not None and comparison.adjusted < statistics.ALPHA
     if not comparison.interval.excludes_zero:
-        return "not told apart"
+        return f"{higher} by Holm's p, not by the interval" if is_by_p else "not told apart"
     if comparison.adjusted is None:
-        return f"{higher} by the interval; too few seeds for a p"
-    return f"{higher}" if comparison.adjusted < statistics.ALPHA else f"{higher} by the interval, not by Holm's p"
+        return f"{higher} by the interval; too few seeds for {'a p' if comparison.p is None else 'Holm’s p'}"
+    return higher if is_by_p else f"{higher} by the interval, not by Holm's p"
 
 
 def remarks_on_means(table) -> list[str]:
@@ -106,6 +107,23 @@ def remarks_on_means(table) -> list[str]:
     if max((len(side.values) for side in table.sides), default=0) == 1:
         return ["One seed a variant: this ranks what to try further, and is no evidence of a difference."]
     return []
+
+
+def _too_few_pairs(pairs) -> list[str]:
+    """Why rows with so many pairs have no p, or none by Holm's method."""
+    one, all_rows = statistics.pairs_needed(1), statistics.pairs_needed(len(pairs))
+    found = []
+    for few, text in (
+        ({n for n in pairs if n < one}, f"below {one} pairs no such p can be smaller than 0.05"),
+        (
+            {n for n in pairs if one <= n < all_rows},
+            f"with {len(pairs)} comparisons Holm's p can be smaller than 0.05 from {all_rows} pairs on",
+        ),
+    ):
+        if few:
+            there = " there" * (len(set(pairs)) > 1)
+            found.append(f"n = {', '.join(map(str, sorted(few)))}: {text}, so none is given{there}.")
+    return found
 
 
 def remarks(table) -> list[str]:
@@ -120,22 +138,11 @@ def remarks(table) -> list[str]:
             f"The bootstrap draws seeds and test images anew, {statistics.RESAMPLES:,} times, and takes the middle "
             "95 %; with fewer than six seeds it is too narrow."
         )
-    fewest = min(len(each.differences) for each in table.comparisons)
-    count = len(table.comparisons)
     if any(each.p is not None for each in table.comparisons):
-        found.append(
-            "p: exact, over all signs of the differences, two-sided; Holm: adjusted for all rows of the table."
-        )
-    if fewest < statistics.pairs_needed(1):
-        found.append(
-            f"n = {fewest}: below {statistics.pairs_needed(1)} pairs no such p can be smaller than 0.05, "
-            "so none is given."
-        )
-    elif fewest < statistics.pairs_needed(count):
-        found.append(
-            f"n = {fewest}: with {count} comparisons Holm's p can be smaller than 0.05 from "
-            f"{statistics.pairs_needed(count)} pairs on, so none is given."
-        )
+        holm = any(each.adjusted is not None for each in table.comparisons)
+        adjusted = "; Holm: adjusted for all rows of the table" * holm
+        found.append(f"p: exact, over all signs of the differences, two-sided{adjusted}.")
+    found += _too_few_pairs([len(each.differences) for each in table.comparisons])
     for each in table.comparisons:
         if each.unpaired:
             found.append(f"{pair(each)}: not the same batches, since the configs differ in {', '.join(each.unpaired)}.")

@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 
 from lossbench import errors, plugins
-from lossbench.sweep.state import FAILED, FINISHED, STOPPED
+from lossbench.sweep.state import FAILED, FINISHED, STOPPED, WAITING
 
 TRAIN, TIME = "train", "time"
 
@@ -59,6 +59,8 @@ def _answer(job) -> dict:
             if job["task"] == TIME:
                 return {"status": FINISHED, "seconds": _time(job)}
             return {"status": STOPPED if _train(job) else FINISHED}
+        except errors.NotNow as error:
+            return {"status": WAITING, "reason": " ".join(str(error).split())}
         except Exception as error:
             traceback.print_exc()
             known = errors.exit_status(error) is not None
@@ -72,7 +74,7 @@ def _train(job) -> bool:
     from lossbench.runs import Run
 
     if job["origin"] and not Run(job["origin"]).is_finished:
-        raise errors.UserError(f"sweep: a run that others start from must be finished, got {job['origin']}.")
+        raise errors.NotNow(f"sweep: a run that others start from must be finished, got {job['origin']}.")
     result = experiment.run(_settings(job), Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
     return result.signal is not None
 

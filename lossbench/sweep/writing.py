@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from lossbench import atomic
+from lossbench.errors import UserError
 from lossbench.sweep import comparison, drawing, markdown, page, records
 
 PUBLISHED = ("config.yaml", "metrics.json", "environment.json", "history.jsonl", "failed.json")
@@ -19,8 +20,14 @@ def write(results, out) -> list[Path]:
     results : comparison.Results
     out : path
         The sweep's folder.
+
+    Raises
+    ------
+    UserError
+        The folder has a `README.md` that no sweep wrote.
     """
     out = Path(out)
+    _require_own(out)
     out.mkdir(parents=True, exist_ok=True)
     pictures = {}
     for number, table in enumerate(results.tables):
@@ -37,16 +44,38 @@ def write(results, out) -> list[Path]:
 def publish(results, out, target) -> int:
     """Copy the small files from which tables are made, of every run and trial that has ended; returns their bytes.
 
-    Checkpoints, plots, logs, and the plan that asks for plots stay behind. What `target` holds of other runs is left
+    Checkpoints, plots, logs, and the plan that asks for plots stay behind. What the target holds of other runs is left
     alone.
+
+    Parameters
+    ----------
+    results : comparison.Results
+    out : path
+        The sweep's folder.
+    target : path
+
+    Raises
+    ------
+    UserError
+        The target holds a run of another config, is the sweep's own folder, or has a `README.md` that no sweep wrote.
     """
     out, target, size = Path(out), Path(target), 0
+    if target.resolve() == out.resolve():
+        raise UserError(f"sweep: --publish must name another folder than the sweep's own, got {target}.")
+    _require_own(target)
+    comparison.collect(results.plan, target)  # refuses runs of another config
     for source in _small_files(results, out):
         copy = target / source.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, copy)
         size += copy.stat().st_size
     return size
+
+
+def _require_own(out) -> None:
+    page = out / "README.md"
+    if page.is_file() and markdown.MADE_BY not in page.read_text(encoding="utf-8", errors="replace"):
+        raise UserError(f"sweep: {page} must be a sweep's page, and was written by none. Give another folder.")
 
 
 def _small_files(results, out):

@@ -11,6 +11,8 @@ from scipy import stats
 
 from lossbench import sweep
 from lossbench.errors import UserError
+from lossbench.sweep import statistics, wording
+from lossbench.sweep.comparison import Comparison
 from tests.sweep import made
 
 SWEEP = """\
@@ -167,6 +169,73 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     lgm = python_statistics.fmean(values["lgm"].values())
     for text in (page, (work.out / "README.md").read_text()):
         assert f"{100 * lgm:.2f} ± " in text
+
+
+@pytest.mark.parametrize(
+    ("differences", "comparisons", "said"),
+    [
+        ([0.01], 1, "one pair: no interval"),
+        ([0.01, 0.01], 1, "the same in every pair: no interval"),
+        ([0.01, -0.02, 0.015], 1, "not told apart"),
+        ([0.01, 0.011, 0.012], 1, "higher by the interval; too few seeds for a p"),
+        ([-0.01, -0.011, -0.012, -0.01, -0.011, -0.012], 2, "lower by the interval; too few seeds for Holm’s p"),
+        ([0.01, 0.011, 0.012, 0.01, 0.011, 0.012], 1, "higher"),
+        ([0.001] * 5 + [0.03], 1, "higher by Holm's p, not by the interval"),
+        ([0.01] * 5 + [0.02, -0.001], 2, "higher by the interval, not by Holm's p"),
+    ],
+)
+def test_what_a_comparison_allows_to_say(differences, comparisons, said):
+    p = statistics.sign_flip_p(differences)
+    has_p = statistics.smallest_p(len(differences)) < statistics.ALPHA
+    adjusted = comparisons * p if len(differences) >= statistics.pairs_needed(comparisons) else None
+    found = Comparison("a", "b", dict(enumerate(differences)), None, p if has_p else None, adjusted, ())
+    assert wording.reading(found) == said
+
+
+def test_rows_of_other_numbers_of_pairs_are_told_apart(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds=list(range(9))))
+    for planned in plan.runs():
+        if planned.arm.variant != "lgm" or planned.seed < 4:
+            value = 0.5 + 0.01 * planned.seed + 0.1 * (planned.arm.variant == "lgm")
+            made.finish(tmp_path / "out", planned, {"test": {"accuracy": value}})
+    sweep.write(sweep.Work(plan, tmp_path / "out").results(), tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "n = 4: below 6 pairs no such p can be smaller than 0.05, so none is given there." in page
+
+
+def test_a_page_of_others_is_not_written_over(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(2))
+    (work.out / "README.md").write_text("my thesis")
+    for write in (sweep.write, lambda *where: sweep.publish(*where, work.out)):
+        with pytest.raises(UserError, match="must be a sweep's page, and was written by none|another folder than"):
+            write(work.results(), work.out)
+    assert (work.out / "README.md").read_text() == "my thesis"
+
+
+def test_runs_of_another_config_are_not_published_over(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(2))
+    sweep.publish(work.results(), work.out, tmp_path / "kept")
+    kept = tmp_path / "kept" / "lgm" / "seed-1" / "config.yaml"
+    kept.write_text(kept.read_text().replace("epochs: 2", "epochs: 3"))
+    before = kept.read_bytes()
+    with pytest.raises(UserError, match=r"kept/lgm/seed-1 must hold a run of lgm, got one whose config differs"):
+        sweep.publish(work.results(), work.out, tmp_path / "kept")
+    assert kept.read_bytes() == before
+
+
+def test_a_run_that_is_to_be_measured_anew_is_called_so(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(2))
+    text = (tmp_path / "sweep.yaml").read_text() + "overrides: {evaluation.k: 7}\n"
+    work = sweep.Work(made.plan(tmp_path, text), work.out)
+    sweep.write(work.results(), work.out)
+    assert "begun: to be measured anew by its evaluation.k" in (work.out / "README.md").read_text()
+
+
+def test_a_file_is_no_folder_of_a_sweep(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(1))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file must be a folder, got a file\. Give the sweep another one with --out"):
+        sweep.Work(work.plan, tmp_path / "file")
 
 
 def test_published_small_files_give_the_same_tables(tmp_path, rng):

@@ -63,6 +63,14 @@ def test_a_grid_is_a_variant_for_every_combination(tmp_path):
     }
 
 
+def test_a_section_named_twice_is_merged_and_a_key_named_twice_has_the_last_value(tmp_path):
+    text = GOOD.replace("{trainer.epochs: 5}", "{trainer: {epochs: 5, keep_checkpoints: 3}, data.batch_size: 32}")
+    text = text.replace("{head.margin: 0.1}", "{trainer: {keep_checkpoints: 4}, data.batch_size: 64}")
+    softmax, lgm = (arm.settings for arm in made.plan(tmp_path, text).arms)
+    assert (softmax.trainer.epochs, softmax.trainer.keep_checkpoints, softmax.data.batch_size) == (5, 3, 32)
+    assert (lgm.trainer.epochs, lgm.trainer.keep_checkpoints, lgm.data.batch_size) == (5, 4, 64)
+
+
 def test_data_sets_change_configs_by_name_and_by_overrides(tmp_path):
     text = GOOD.replace("config: lgm", "config: '{data}'").replace("'{data}'.yaml", "'{data}.yaml'")
     text = text.replace(", overrides: {head.margin: 0.1}", "")
@@ -102,6 +110,26 @@ MISTAKES = [
     ),
     (GOOD, "baselines", "metrics: [acuracy]\nbaselines", "evaluation.methods must give acuracy, which is compared"),
     (GOOD, "baselines", "split: train\nbaselines", "split: must be one of test, validation, holdout, got 'train'"),
+    (
+        GOOD,
+        "baselines",
+        "metrics: [holdout.accuracy]\nbaselines",
+        "data.holdout_classes must name classes where metrics",
+    ),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "overrides: {evaluation.splits: [validation], trainer",
+        "variants.softmax: evaluation.splits must have test, which is compared, got validation. Add it.",
+    ),
+    (
+        TUNED,
+        "overrides: {trainer",
+        "overrides: {data.validation_fraction: 0, trainer",
+        "variants.softmax: data.validation_fraction must be above 0 where validation images decide, got 0.",
+    ),
+    (TUNED, "optimizer.learning_rate", "head.margn", "sweep.yaml: tune, softmax: head.margn: unknown key; did you"),
+    (TUNED, "high: 1}", "high: 1e39}", "tune, softmax: optimizer.learning_rate: must be a number that float32 has"),
     (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
     (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),
     (

@@ -1,5 +1,6 @@
 """Sweeps trained for real, by the command: what they leave, after kills and failures too."""
 
+import hashlib
 import json
 import os
 import re
@@ -79,7 +80,8 @@ def test_a_sweep_trains_every_variant_with_every_seed(trained):
     lines = progress.splitlines()
     assert [line.split()[0] for line in lines] == [f"[{k}/8]" for k in range(1, 9)]
     assert all(" accuracy " in line and " trained in " in line for line in lines)
-    assert all("left" in line for line in lines[:-1])
+    assert all(" left" in line for line in lines[:-1])
+    assert " left" not in lines[-1]
     table = said.split("Accuracy by logits on test images, after the last epoch")[1]
     for variant in ("softmax", "lgm", "arcface", "center"):
         values = [Run(out / variant / f"seed-{seed}").metrics["last"]["test"]["accuracy"] for seed in (0, 1)]
@@ -253,8 +255,23 @@ def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
     _, progress = run(path, "--out", out, "--only", "[abcd]", "--jobs", "3", status=1)
     assert len(progress.splitlines()) == 6  # four runs, and at the end those that failed
     assert f"parameters from {Run(out / 'a' / 'seed-0').steps()[-1]}.\n" in (out / "logs" / "b-seed-0.txt").read_text()
-    reason = json.loads((out / "d" / "seed-0" / "failed.json").read_text())["reason"]
-    assert reason == f"sweep: a run that others start from must be finished, got {out}/c/seed-0."
+    reason = f"sweep: a run that others start from must be finished, got {out}/c/seed-0."
+    assert progress.splitlines()[-1] == f"Passed over: d/seed-0: {reason}"
+    assert not (out / "d" / "seed-0").exists()
+
+
+def test_a_run_that_another_process_trains_is_passed_over(tmp_path):
+    path, out = digits(tmp_path, ONE, LONG), tmp_path / "out"
+    folder = out / "softmax" / "seed-0"
+    with subprocess.Popen(command(path, "--out", out, "--only", "softmax"), env=ENVIRONMENT) as first:
+        wait(lambda: (folder / "history.jsonl").exists())
+        _, progress = run(path, "--out", out, "--only", "softmax", status=1)
+        assert first.poll() is None
+        assert "softmax/seed-0 was passed over: run: " in progress
+        assert progress.splitlines()[-1].startswith("Passed over: softmax/seed-0: run: ")
+        assert not (folder / "failed.json").exists()
+        assert first.wait(300) == 0
+    assert Run(folder).is_finished
 
 
 PLUGIN = """\
@@ -273,6 +290,15 @@ def test_a_plugin_reaches_the_workers_and_another_lossbench_where_they_run_does_
     path = digits(tmp_path, [*ONE, ("head: {name: arcface, scale: 16, margin: 0.2}", "head: {name: mine}"), RAMP])
     run("--plugin", tmp_path / "mine.py", path, "--out", tmp_path / "out", "--only", "arcface", cwd=tmp_path)
     assert Run(tmp_path / "out" / "arcface" / "seed-0").value("head.name") == "mine"
+    page = (tmp_path / "out" / "README.md").read_text()
+    checksum = hashlib.sha256(PLUGIN.encode()).hexdigest()[:12]
+    assert f", plugin mine ({checksum})." in page
+    assert page.count(" --plugin mine.py\n") == 2
+    (tmp_path / "mine.py").write_text(PLUGIN + "# changed\n")
+    path.write_text(path.read_text().replace("seeds: [0]", "seeds: [0, 1]"))
+    arguments = ["--plugin", tmp_path / "mine.py", path, "--out", tmp_path / "out", "--only", "arcface"]
+    _, said = run(*arguments, status=2, cwd=tmp_path)
+    assert "arcface/seed-0 must hold a run of the plugin as it is. The plugin mine has changed since" in said
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import pytest
 
 from lossbench import sweep
 from lossbench.config.tuning import ChoiceRange, FloatRange, IntegerRange, LogRange
-from lossbench.errors import RunFailed
+from lossbench.errors import UserError
 from lossbench.runs import Run
 from lossbench.sweep import tune
 from tests.sweep import made
@@ -173,11 +173,63 @@ def test_what_a_search_takes_follows_from_its_trials_and_what_comes_after_it_is_
     ]
 
 
-def test_a_search_of_which_every_trial_failed_is_an_error(tmp_path):
+def test_a_search_of_which_every_trial_failed_costs_its_variant_alone(tmp_path):
     work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
     tried(work.searches[0], work.out, [None, None, None])
-    with pytest.raises(RunFailed, match=r"a trial of softmax must end with a value of accuracy, but all 3 failed\."):
-        work.due()
+    tried(work.searches[1], work.out, [0.4, 0.5, 0.3])
+    assert [planned.name for planned, _ in work.due()] == ["lgm/seed-0"]
+    assert work.results().hopeless == ["softmax"]
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "0 of 1 runs are finished. Every trial of softmax failed." in page
+    assert page.count("| failed |") == 3
+    work.forget_failed_trials()
+    assert [search.arm.variant for search in work.searching()] == ["softmax"]
+
+
+def test_before_a_search_is_done_the_page_counts_its_runs(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "0 of 2 runs are finished. Those of softmax, lgm wait for their search." in page
+    tried(work.searches[1], work.out, [0.4, 0.5, 0.3])
+    (planned,) = [planned for planned, _ in work.due()]
+    made.finish(work.out, planned, {"test": {"accuracy": 0.5}})
+    sweep.write(work.results(), work.out)
+    assert "1 of 2 runs are finished. Those of softmax wait for their search." in (work.out / "README.md").read_text()
+
+
+def test_a_variant_of_a_grid_is_searched_by_the_ranges_of_its_name(tmp_path):
+    text = TUNED.replace("{config: lgm.yaml}", "{config: lgm.yaml, grid: {head.variance: [identity, diagonal]}}")
+    ranges = "ranges: {lgm: {head.margin: {kind: float, low: 0, high: 1}}}, shared"
+    work = sweep.Work(made.plan(tmp_path, text.replace("shared", ranges)), tmp_path / "out")
+    keys = {search.arm.variant: list(search._ranges) for search in work.searches}
+    assert keys == {
+        "softmax": ["optimizer.learning_rate"],
+        "lgm-varianceidentity": ["optimizer.learning_rate", "head.margin"],
+        "lgm-variancediagonal": ["optimizer.learning_rate", "head.margin"],
+    }
+
+
+def test_trials_outside_the_ranges_of_the_file_are_refused(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    tried(work.searches[0], work.out, [0.5, 0.7])
+    (tmp_path / "sweep.yaml").write_text(TUNED.replace("low: 0.001", "low: 0.015").replace("trials: 3", "trials: 4"))
+    narrower = sweep.Work(sweep.load(tmp_path / "sweep.yaml"), work.out)
+    said = r"trial-000 must be a trial within the ranges of the file, got optimizer.learning_rate 0.01\. Ranges stay"
+    with pytest.raises(UserError, match=said):
+        narrower.searching()
+
+
+def test_more_trials_after_the_runs_are_refused_before_they_are_trained(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    for search in work.searches:
+        tried(search, work.out, [0.5, 0.7, 0.6])
+    for planned, _ in work.due():
+        made.finish(work.out, planned, {"test": {"accuracy": 0.5}})
+    (tmp_path / "sweep.yaml").write_text(TUNED.replace("trials: 3", "trials: 4"))
+    with pytest.raises(UserError, match=r"out/softmax must hold no runs before its search is done, got some of the"):
+        sweep.Work(sweep.load(tmp_path / "sweep.yaml"), work.out).searching()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("optuna") is not None, reason="Optuna is installed")
