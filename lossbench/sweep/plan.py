@@ -148,6 +148,11 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
             )
     arm = Arm(name, base, data_set, named, overrides, settings, where)
     for key, section in (sweep.tune.of(base) if sweep.tune else {}).items():
+        if key in settings.anneal:
+            raise UserError(
+                f"config {path}: tune, {name}: {key} must be a value that stays, got one that anneal.{key} moves. "
+                f"Search a key of anneal.{key}, or write anneal.{key}: null below overrides."
+            )
         for value in section.ends():
             config.load(named, (*overrides, config.as_override(key, value)), overrides_from=f"{path}: tune, {name}")
     return arm

@@ -85,6 +85,8 @@ def test_data_sets_change_configs_by_name_and_by_overrides(tmp_path):
 
 LOG = "{kind: log, low: 0.01, high: 1}"
 TUNED = GOOD + f"tune: {{trials: 3, seed: 9, ranges: {{softmax: {{optimizer.learning_rate: {LOG}}}}}}}\n"
+SEARCHED_MARGIN = TUNED.replace("ranges: {", "ranges: {lgm: {head.margin: {kind: float, low: 0, high: 0.3}}, ")
+RAMP = "{kind: linear, start: 0, end: 0.3, epochs: 1}"
 MISTAKES = [
     (GOOD, "seeds: [0, 1]", "seed: [0, 1]", "seed: unknown key; did you mean `seeds`?"),
     (GOOD, "[0, 1]", "[0, 0]", "seeds: must be different, at least one, got [0, 0]. Name each once"),
@@ -130,6 +132,12 @@ MISTAKES = [
     ),
     (TUNED, "optimizer.learning_rate", "head.margn", "sweep.yaml: tune, softmax: head.margn: unknown key; did you"),
     (TUNED, "high: 1}", "high: 1e39}", "tune, softmax: optimizer.learning_rate: must be a number that float32 has"),
+    (
+        SEARCHED_MARGIN,
+        "{head.margin: 0.1}",
+        f"{{anneal.head.margin: {RAMP}}}",
+        "tune, lgm: head.margin must be a value that stays, got one that anneal.head.margin moves. Search a key of",
+    ),
     (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
     (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),
     (
