@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -187,10 +188,10 @@ def _comparison(side, base, runs, place) -> Comparison:
 def _adjusted(comparisons) -> list[Comparison]:
     """With Holm's p values; a comparison without a p counts as one that shows nothing."""
     adjusted = statistics.holm([1.0 if each.p is None else each.p for each in comparisons])
-    needed = statistics.pairs_needed(len(comparisons))
+    best = statistics.best_holm([len(each.differences) for each in comparisons])
     return [
-        Comparison(**{**vars(each), "adjusted": p if len(each.differences) >= needed else None})
-        for each, p in zip(comparisons, adjusted)
+        dataclasses.replace(each, adjusted=p if smallest < statistics.ALPHA else None)
+        for each, p, smallest in zip(comparisons, adjusted, best)
     ]
 
 

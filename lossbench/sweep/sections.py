@@ -146,7 +146,8 @@ def facts(results) -> list[str]:
         text += "".join(
             f", {name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions
         )
-        text += f" ({commit[:12]})" if isinstance(commit, str) else ""
+        if isinstance(commit, str):
+            text += f" ({commit[:12]}{' and changes' * bool(git.get('modified'))})"
         text += "".join(f", plugin {name} ({sha[:12]})" for name, sha in row.state.run.plugins.items())
         found.setdefault(text, []).append(row)
     for text, rows in found.items():

@@ -34,8 +34,9 @@ class Unit:
         self.of_means = "%" if self.is_fraction else ""
         self.of_differences = "points" if self.is_fraction else ""
 
-    def value(self, value: float) -> str:
-        return f"{self.factor * value:.2f}" if self.is_fraction else f"{value:.4g}"
+    def value(self, value: float, further: int = 0) -> str:
+        """With two decimals of points or four digits, and further ones where asked for."""
+        return f"{self.factor * value:.{2 + further}f}" if self.is_fraction else f"{value:.{4 + further}g}"
 
     def mean(self, summary) -> str:
         if summary is None:
@@ -43,13 +44,18 @@ class Unit:
         spread = f" ± {self.value(summary.deviation)}" if summary.deviation is not None else ""
         return self.value(summary.mean) + spread
 
-    def difference(self, value: float) -> str:
-        text = self.value(abs(value))
+    def difference(self, value: float, further: int = 0) -> str:
+        text = self.value(abs(value), further)
         is_zero = float(text) == 0
         return text if is_zero else f"{'+' if value > 0 else MINUS}{text}"
 
     def interval(self, interval) -> str:
-        return "–" if interval is None else f"{self.difference(interval.low)} to {self.difference(interval.high)}"
+        """Both ends, with as many digits as show on which side of 0 they are."""
+        if interval is None:
+            return "–"
+        ends = interval.low, interval.high
+        further = next(k for k in range(10) if k == 9 or all(float(self.value(abs(x), k)) > 0 or x == 0 for x in ends))
+        return " to ".join(self.difference(end, further) for end in ends)
 
 
 def metric(name: str) -> str:
@@ -77,24 +83,30 @@ def pair(comparison) -> str:
 
 
 def p_value(p) -> str:
-    """A p value with two digits.
+    """A p value with two digits, or as many as show on which side of 0.05 it is.
 
     Examples
     --------
-    >>> p_value(0.03125), p_value(0.00012), p_value(None)
-    ('0.031', '0.00012', '–')
+    >>> p_value(0.03125), p_value(0.00012), p_value(0.0498), p_value(None)
+    ('0.031', '0.00012', '0.0498', '–')
     """
     if p is None:
         return "–"
-    return f"{p:.2g}" if p < 0.001 else f"{p:.{max(2, 1 - math.floor(math.log10(p)))}f}"
+    if p < 0.001:
+        return f"{p:.2g}"
+    least = max(2, 1 - math.floor(math.log10(p)))
+    texts = [f"{p:.{digits}f}" for digits in range(least, 18)]
+    return next((text for text in texts if (float(text) < statistics.ALPHA) == (p < statistics.ALPHA)), texts[-1])
 
 
 def reading(comparison) -> str:
     """What a comparison allows to say, in a few words."""
-    if comparison.interval is None:
-        return "one pair: no interval" if len(comparison.differences) == 1 else "the same in every pair: no interval"
     higher = "higher" if comparison.summary.mean > 0 else "lower"
     is_by_p = comparison.adjusted is not None and comparison.adjusted < statistics.ALPHA
+    if comparison.interval is None:
+        if len(comparison.differences) == 1:
+            return "one pair: no interval"
+        return f"{f'{higher} by Holm’s p; ' * is_by_p}the same in every pair: no interval"
     if not comparison.interval.excludes_zero:
         return f"{higher} by Holm's p, not by the interval" if is_by_p else "not told apart"
     if comparison.adjusted is None:
@@ -109,21 +121,34 @@ def remarks_on_means(table) -> list[str]:
     return []
 
 
-def _too_few_pairs(pairs) -> list[str]:
-    """Why rows with so many pairs have no p, or none by Holm's method."""
-    one, all_rows = statistics.pairs_needed(1), statistics.pairs_needed(len(pairs))
+def _too_few_pairs(comparisons) -> list[str]:
+    """Why rows have no p, or none by Holm's method."""
+    one, all_rows = statistics.pairs_needed(1), statistics.pairs_needed(len(comparisons))
+    pairs = {len(each.differences) for each in comparisons}
     found = []
-    for few, text in (
-        ({n for n in pairs if n < one}, f"below {one} pairs no such p can be smaller than 0.05"),
+    for rows, text in (
+        ([each for each in comparisons if each.p is None], f"below {one} pairs no such p can be smaller than 0.05"),
         (
-            {n for n in pairs if one <= n < all_rows},
-            f"with {len(pairs)} comparisons Holm's p can be smaller than 0.05 from {all_rows} pairs on",
+            [each for each in comparisons if each.p is not None and each.adjusted is None],
+            f"with {len(comparisons)} comparisons Holm's p can be smaller than 0.05 from {all_rows} pairs on",
         ),
     ):
-        if few:
-            there = " there" * (len(set(pairs)) > 1)
-            found.append(f"n = {', '.join(map(str, sorted(few)))}: {text}, so none is given{there}.")
+        if rows:
+            few = sorted({len(each.differences) for each in rows})
+            there = " there" * (len(pairs) > 1)
+            found.append(f"n = {', '.join(map(str, few))}: {text}, so none is given{there}.")
     return found
+
+
+def _failed(table) -> list[str]:
+    """Which sides of a comparison lack runs because they failed."""
+    compared = {name for each in table.comparisons for name in (each.variant, each.baseline)}
+    return [
+        f"{side.failed} of {side.failed + len(side.values)} runs of {side.arm.variant} failed: what is said of it "
+        "holds for those that did not."
+        for side in table.sides
+        if side.failed and side.arm.variant in compared
+    ]
 
 
 def remarks(table) -> list[str]:
@@ -136,13 +161,17 @@ def remarks(table) -> list[str]:
     if any(each.bootstrap for each in table.comparisons):
         found.append(
             f"The bootstrap draws seeds and test images anew, {statistics.RESAMPLES:,} times, and takes the middle "
-            "95 %; with fewer than six seeds it is too narrow."
+            "95 %. It counts that other test images would give another difference; of few seeds it is too narrow where "
+            "they differ much, and too wide where they differ little."
         )
     if any(each.p is not None for each in table.comparisons):
         holm = any(each.adjusted is not None for each in table.comparisons)
         adjusted = "; Holm: adjusted for all rows of the table" * holm
-        found.append(f"p: exact, over all signs of the differences, two-sided{adjusted}.")
-    found += _too_few_pairs([len(each.differences) for each in table.comparisons])
+        is_sampled = max(len(each.differences) for each in table.comparisons) > statistics.EXACT_UP_TO
+        signs = f"all signs of up to {statistics.EXACT_UP_TO} differences, of more over 2^20 random ones"
+        over = f"over {signs}" if is_sampled else "exact, over all signs of the differences"
+        found.append(f"p: {over}, two-sided{adjusted}.")
+    found += [*_too_few_pairs(table.comparisons), *_failed(table)]
     for each in table.comparisons:
         if each.unpaired:
             found.append(f"{pair(each)}: not the same batches, since the configs differ in {', '.join(each.unpaired)}.")

@@ -176,6 +176,8 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     [
         ([0.01], 1, "one pair: no interval"),
         ([0.01, 0.01], 1, "the same in every pair: no interval"),
+        ([0.0625] * 8, 3, "higher by Holm’s p; the same in every pair: no interval"),
+        ([0.0] * 8, 1, "the same in every pair: no interval"),
         ([0.01, -0.02, 0.015], 1, "not told apart"),
         ([0.01, 0.011, 0.012], 1, "higher by the interval; too few seeds for a p"),
         ([-0.01, -0.011, -0.012, -0.01, -0.011, -0.012], 2, "lower by the interval; too few seeds for Holm’s p"),
@@ -201,6 +203,55 @@ def test_rows_of_other_numbers_of_pairs_are_told_apart(tmp_path):
     sweep.write(sweep.Work(plan, tmp_path / "out").results(), tmp_path / "out")
     page = (tmp_path / "out" / "README.md").read_text()
     assert "n = 4: below 6 pairs no such p can be smaller than 0.05, so none is given there." in page
+
+
+def test_rows_that_lack_pairs_have_the_p_that_they_can_have(tmp_path, rng):
+    """Of 8, 8 and 6 pairs the third can have 0.031: Holm's method leaves the largest p as it is."""
+    plan = made.plan(tmp_path, SWEEP.format(seeds=list(range(8))).replace("[softmax, normface]", "[softmax]")
+                     + "  other: {config: lgm.yaml, overrides: {head.margin: 0.1}}\n")  # fmt: skip
+    for planned in plan.runs():
+        folder = tmp_path / "out" / planned.folder
+        if planned.arm.variant == "other" and planned.seed > 5:
+            folder.mkdir(parents=True)
+            (folder / "failed.json").write_text('{"reason": "loss is nan"}')
+        else:
+            gain = {"softmax": 0, "lgm": 0.02, "normface": -0.03, "other": 0.05}[planned.arm.variant] * rng.uniform(
+                1, 2
+            )
+            made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5 + gain}})
+    results = sweep.Work(plan, tmp_path / "out").results()
+    found = {each.variant: (len(each.differences), each.adjusted) for each in results.tables[0].comparisons}
+    assert found == {
+        "lgm": (8, pytest.approx(3 / 128)), "normface": (8, pytest.approx(3 / 128)), "other": (6, pytest.approx(1 / 32))
+    }  # fmt: skip
+    sweep.write(results, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "so none is given" not in page
+    assert "2 of 8 runs of other failed: what is said of it holds for those that did not." in page
+    assert "runs of lgm failed" not in page
+
+
+def test_an_interval_has_the_digits_that_show_its_side_of_0():
+    def written(low, high, metric="accuracy"):
+        return wording.Unit(metric).interval(statistics.Interval(low, high))
+
+    assert written(0.0012, 0.004) == "+0.12 to +0.40"
+    assert written(0.00002, 0.004) == "+0.002 to +0.400"
+    assert written(-0.004, -0.0000003) == "−0.40000 to −0.00003"
+    assert written(-0.001, 0.001) == "−0.10 to +0.10"
+
+
+def test_a_changed_source_tree_is_said(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    for planned in plan.runs():
+        folder = made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        path = folder / "environment.json"
+        git = {"commit": "a" * 40, "modified": planned.arm.variant == "lgm"}
+        path.write_text(json.dumps({**json.loads(path.read_text()), "git": git}))
+    sweep.write(sweep.Work(plan, tmp_path / "out").results(), tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.count("(aaaaaaaaaaaa)") == 1
+    assert page.count("(aaaaaaaaaaaa and changes)") == 1
 
 
 def test_a_page_of_others_is_not_written_over(tmp_path, rng):

@@ -38,6 +38,12 @@ def test_one_pair_has_no_interval():
     assert statistics.t_interval([0.01]) is None
 
 
+@pytest.mark.parametrize("pairs", [[(341, 343), (350, 352)], [(349, 350), (344, 345)], [(7, 7), (300, 300)]])
+def test_differences_that_only_rounding_tells_apart_have_no_interval(pairs):
+    """Of accuracies on 359 images; the differences of the first are not the same float."""
+    assert statistics.t_interval([ours / 359 - theirs / 359 for theirs, ours in pairs]) is None
+
+
 def paired(rng, seeds, images):
     """Differences of -1, 0, 1 that share hard images over the seeds."""
     chance = rng.uniform(0, 0.3, images)
@@ -101,6 +107,16 @@ def test_the_sign_flip_p_with_ties_and_zeros():
         assert statistics.sign_flip_p(differences) == pytest.approx(all_sign_flips(differences))
 
 
+@pytest.mark.parametrize("images", [359, 10_000])
+def test_the_sign_flip_p_finds_the_ties_of_accuracies(rng, images):
+    """Counts of images are exact, the differences of accuracies are not."""
+    for n in (6, 7, 8) * 30:
+        theirs = rng.integers(images // 2, images - 20, n)
+        gained = rng.integers(-4, 9, n)
+        differences = [(a + d) / images - a / images for a, d in zip(theirs, gained)]
+        assert statistics.sign_flip_p(differences) == all_sign_flips(gained.tolist())
+
+
 def test_the_smallest_p_is_reached_where_all_signs_agree(rng):
     for n in (3, 6, 10):
         assert statistics.sign_flip_p(rng.uniform(0.1, 1, n)) == statistics.smallest_p(n)
@@ -108,8 +124,11 @@ def test_the_smallest_p_is_reached_where_all_signs_agree(rng):
 
 def test_beyond_twenty_pairs_the_p_is_sampled(rng):
     differences = rng.normal(0.4, 1, 24)
-    expected = stats.wilcoxon(differences).pvalue  # another statistic of the same hypothesis
-    assert statistics.sign_flip_p(differences) == pytest.approx(expected, abs=0.1)
+    expected = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=50_000, random_state=rng, vectorized=True
+    ).pvalue
+    assert statistics.sign_flip_p(differences) == pytest.approx(expected, abs=0.01)
+    assert statistics.sign_flip_p(rng.uniform(0.1, 1, 60)) == 2.0**-20, "the observed signs are among those tried"
 
 
 def closed_testing(p_values):
@@ -134,3 +153,9 @@ def test_the_pairs_needed_are_the_first_that_can_reach_0_05(rng, comparisons):
     for n, reached in ((needed, True), (needed - 1, False)):
         best = statistics.sign_flip_p(rng.uniform(0.1, 1, n))
         assert (statistics.holm([best] + [1.0] * (comparisons - 1))[0] < 0.05) == reached
+
+
+@pytest.mark.parametrize("pairs", [(6, 6), (7, 7, 7), (8, 8, 6), (8, 4), (9, 6, 6), (5, 5)])
+def test_the_best_holm_is_that_of_differences_of_one_sign(rng, pairs):
+    p_values = [statistics.sign_flip_p(rng.uniform(0.1, 1, n)) for n in pairs]
+    assert statistics.best_holm(pairs) == closed_testing([p if p < 0.05 else 1.0 for p in p_values])
