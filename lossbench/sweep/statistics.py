@@ -12,9 +12,7 @@ from scipy import stats
 LEVEL = 0.95
 ALPHA = 0.05
 EXACT_UP_TO = 20  # pairs of which every assignment of signs is tried; of more, as many random ones
-ROUNDING = (
-    1e-9  # differences that are closer, relative to the largest, are the same: 0.93 - 0.92 is not 0.94 - 0.93 in floats
-)
+ROUNDING = 1e-9  # of the largest difference: 0.93 - 0.92 and 0.94 - 0.93 are the same, and differ as floats
 RESAMPLES = 4000
 SEED = 0  # of resampling: tables rebuilt from the same runs are the same
 
