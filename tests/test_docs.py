@@ -448,6 +448,10 @@ BORROWED = [
         ("docs/coming_from.md", figure, "docs/results/center_mnist/README.md")
         for figure in ("98.80 ± 0.12", "98.79 ± 0.13", "99.06 ± 0.07", "99.07 ± 0.08", "99.01 ± 0.07", "99.02 ± 0.05")
     ),
+    *(
+        ("docs/coming_from.md", figure, "docs/results/softmax_study/README.md")
+        for figure in ("98.52", "98.85", "98.33", "98.12", "98.20", "98.18")
+    ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "90.00", "84.59")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
     *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
