@@ -84,8 +84,8 @@ def run_name(group, run=None) -> list:
 
 
 def breakable(text: str) -> list:
-    """Return a text that may go on in the next line after `_`, `-` and a full stop."""
-    return [[part, element("wbr")] for part in re.split(r"(?<=[_.-])", text)]
+    """Return a text that may go on in the next line after `_`, `-` and a full stop, but not before a digit."""
+    return [[part, element("wbr")] for part in re.split(r"(?<=[_.-])(?!\d)", text)]
 
 
 def _shared_headings(columns) -> list:
