@@ -240,6 +240,12 @@ def test_labels_tell_apart_what_has_one_name(tmp_path):
     assert len(set(labels.values())) == 4
 
 
+def test_a_name_goes_on_in_the_next_line_between_its_words_and_within_no_number(tmp_path):
+    made.run(tmp_path / "one" / "seed-0", "arc-margin0.3491-wd1e-3_ramp")
+    written(tmp_path, tmp_path)
+    assert "arc-<wbr>margin0.3491-<wbr>wd1e-3_<wbr>ramp" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
 def test_what_changes_no_number_separates_no_seeds(tmp_path):
     made.run(tmp_path / "a" / "seed-0")
     other = made.run(tmp_path / "a" / "seed-1", seed=1)
