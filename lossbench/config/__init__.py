@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-from lossbench.config.dumping import as_override, differences, dump, values
+from lossbench.config.dumping import as_override, changes, differences, dump, values
 from lossbench.config.errors import ConfigError
 from lossbench.config.loading import load
 from lossbench.config.resuming import on_resume
 from lossbench.config.schema import Config
 
-__all__ = ["Config", "ConfigError", "as_override", "differences", "dump", "load", "on_resume", "values"]
+__all__ = ["Config", "ConfigError", "as_override", "changes", "differences", "dump", "load", "on_resume", "values"]

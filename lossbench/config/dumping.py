@@ -42,6 +42,18 @@ def differences(a: Config, b: Config) -> list[str]:
     return [key for key in keys if first.get(key, missing) != second.get(key, missing)]
 
 
+def changes(recorded: Config, wanted: Config) -> list[str]:
+    """Return the dotted keys in which a config asks for more than a run of `recorded` is, or for something else.
+
+    `trainer.precision: fastest` asks for no precision of its own: whatever a run was begun in is that.
+    """
+    return [
+        key
+        for key in differences(recorded, wanted)
+        if not (key == "trainer.precision" and wanted.trainer.precision == "fastest")
+    ]
+
+
 def values(config: Config) -> dict[str, Any]:
     """Value of every dotted key, in the order of the file; list members go by their name, as in an override."""
     return plain.flat(_plain(config))

@@ -109,7 +109,7 @@ def run(
             cores=_mxnet.thread_count(),
             threads=_mxnet.threads(),
             hosts=hosts,
-            precision=model.precision,
+            precision=_precision(folder, model, training) if resumed else model.precision,
             plugins=plugins.used_by(settings),
             data={
                 "checksums": dataset.checksums,
@@ -146,6 +146,15 @@ def _normalized_as(run, dataset):
     return dataset.replace(mean=kept.mean, std=kept.std)
 
 
+def _precision(run, model, training) -> str:
+    """What the steps of a resumed run are computed in, with what it began in where that was another."""
+    before = run.precision or model.precision
+    if training.is_complete or model.precision in before.split(", "):
+        return before
+    training.progress.say(f"Its steps were computed in {before}, from here on in {model.precision}.")
+    return f"{before}, {model.precision}"
+
+
 def _follow(folder, settings, communicator, device, load) -> Result:
     """`run` on every rank but the first."""
     if not communicator.broadcast(None)["trains"]:
@@ -179,7 +188,7 @@ def describe_groups(settings, device="auto") -> list[str]:
 
 def _changed(folder, previous, settings, resume) -> list[str]:
     """The keys in which a run's config differs; `UserError` where one of them may not change."""
-    changed = config.differences(previous, settings)
+    changed = config.changes(previous, settings)
     refused = [key for key in changed if not (resume and config.on_resume(key))]
     if refused:
         raise UserError(

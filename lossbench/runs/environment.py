@@ -24,13 +24,14 @@ def environment() -> dict:
     return {
         "versions": versions,
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor(),
         "omp_num_threads": os.environ.get("OMP_NUM_THREADS"),
         "git": _git(),
     }
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Return the name of this machine's processor."""
     with contextlib.suppress(OSError):
         for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -104,6 +104,12 @@ class Run:
         found = self.environment.get("plugins")
         return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
+    @property
+    def precision(self) -> Optional[str]:
+        """`float32`, `bfloat16`, or both where it went on in the other; None where no file says it."""
+        found = self.environment.get("precision")
+        return found if isinstance(found, str) else None
+
     def changed_plugins(self) -> list[str]:
         """A sentence for each plugin that is not the one that the run was trained with."""
         return [

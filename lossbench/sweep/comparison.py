@@ -59,6 +59,8 @@ class Comparison:
     """By Holm's method over the comparisons of the table; None where so few pairs allow none below 0.05."""
     unpaired: tuple
     """Keys of the data section that differ, so that a seed does not give both sides the same batches."""
+    mixed: tuple = ()
+    """Seeds of which one run was computed in float32 and the other in bfloat16, though the configs ask for the same."""
 
     @property
     def summary(self) -> statistics.Summary:
@@ -180,8 +182,12 @@ def _comparison(side, base, runs, place) -> Comparison:
         if statistics.smallest_p(len(seeds)) < statistics.ALPHA
         else None
     )
+    computed_in = {seed: {found[seed].precision for found in runs} - {None} for seed in seeds}
+    mixed = tuple(seed for seed, precisions in computed_in.items() if len(precisions) > 1)
+    asks_alike = side.arm.settings.trainer.precision == base.arm.settings.trainer.precision
     return Comparison(
-        side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None, _unpaired(side, base)
+        side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None,
+        _unpaired(side, base), mixed if asks_alike else (),
     )  # fmt: skip
 
 

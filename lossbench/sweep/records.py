@@ -30,6 +30,7 @@ def rows(results) -> list[dict]:
             "training_seconds": timing.training_seconds(run) if row.is_finished else None,
             **{key: recorded.get(key) for key in keys},
             **_environment(run.environment if row.is_finished else {}),
+            "precision": run.precision if row.is_finished else None,
         })  # fmt: skip
     return found
 
@@ -104,6 +105,7 @@ def _comparison(each) -> dict:
         "p": each.p,
         "p_holm": each.adjusted,
         "unpaired": list(each.unpaired),
+        "mixed_precision_seeds": list(each.mixed),
     }
 
 

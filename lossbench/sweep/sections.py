@@ -143,6 +143,7 @@ def facts(results) -> list[str]:
         text = (
             f"{environment.get('processor', 'unknown processor')}, OMP_NUM_THREADS={environment.get('omp_num_threads')}"
         )
+        text += f", {row.state.run.precision}" if row.state.run.precision else ""
         text += "".join(
             f", {name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions
         )

@@ -68,7 +68,7 @@ def _changed(run, planned) -> list[str]:
         raise UserError(
             f"sweep: {run.path} must hold a run of this version, got a config that it does not read: {error}"
         ) from None
-    differing = [key for key in config.differences(recorded, settings) if config.on_resume(key) != "neutral"]
+    differing = [key for key in config.changes(recorded, settings) if config.on_resume(key) != "neutral"]
     other = [key for key in differing if config.on_resume(key) is None or key == "trainer.epochs"]
     if other:
         raise UserError(

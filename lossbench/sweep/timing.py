@@ -8,6 +8,7 @@ from typing import Optional
 
 from lossbench.config import values
 from lossbench.runs import Run
+from lossbench.runs.environment import processor
 from lossbench.sweep import state, worker
 from lossbench.sweep.runner import Runner
 
@@ -20,9 +21,12 @@ class Timing:
 
     def __init__(self):
         self._seconds = {}
+        self._processor = processor()
 
     def learn(self, planned, run: Run) -> None:
-        """Take in what a run's history says."""
+        """Take in what a run's history says, where it was trained on a processor like this machine's."""
+        if run.environment.get("processor") != self._processor:
+            return
         seconds = [row["seconds"] for row in run.history if isinstance(row.get("seconds"), (int, float))]
         for key in (_arm(planned), _kind(planned)) if seconds else ():
             self._seconds.setdefault(key, {})[run.path] = self._each(planned, seconds)

@@ -175,4 +175,8 @@ def remarks(table) -> list[str]:
     for each in table.comparisons:
         if each.unpaired:
             found.append(f"{pair(each)}: not the same batches, since the configs differ in {', '.join(each.unpaired)}.")
+        if each.mixed:
+            seeds = "seed" + "s" * (len(each.mixed) > 1)
+            listed = ", ".join(map(str, each.mixed))
+            found.append(f"{pair(each)}: not the same precision of {seeds} {listed}, since the processors differ.")
     return found

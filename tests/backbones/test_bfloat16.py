@@ -143,6 +143,26 @@ def test_fastest_takes_what_the_processor_has_and_says_which(settings, tmp_path,
     np.testing.assert_array_equal(found, expected)
 
 
+def test_a_run_that_goes_on_in_another_precision_says_both(settings, tmp_path, monkeypatch, capsys):
+    """As where a run folder moves to a machine without the instructions."""
+    monkeypatch.setattr(_cores, "has_bfloat16", lambda: False)
+    environment = tmp_path / "run" / "environment.json"
+
+    def go_on(*overrides):
+        experiment.run(
+            settings("trainer.precision=fastest", "trainer.progress=lines", *overrides), tmp_path / "run", resume=True
+        )
+        return json.loads(environment.read_text())["precision"]
+
+    assert go_on("trainer.epochs=1") == "float32"
+    environment.write_text(environment.read_text().replace('"precision": "float32"', '"precision": "bfloat16"'))
+    assert go_on("trainer.epochs=1", "evaluation.k=3") == "bfloat16"  # measured anew, not trained
+    assert "from here on" not in capsys.readouterr().err
+    assert go_on("trainer.epochs=2", "evaluation.k=3") == "bfloat16, float32"
+    assert "Its steps were computed in bfloat16, from here on in float32." in capsys.readouterr().err
+    assert go_on("trainer.epochs=3", "evaluation.k=3") == "bfloat16, float32"
+
+
 @pytest.mark.parametrize("lacking", ["instructions", "kernels"])
 def test_a_device_without_it_is_refused(settings, tmp_path, monkeypatch, lacking):
     if lacking == "kernels":

@@ -190,7 +190,7 @@ def test_ten_thousand_mistakes_take_no_second(refused, write):
     text = "base: base.yaml\n" + "".join(f"k{number}: 1\n" for number in range(10_000))
     began = time.process_time()
     assert "k0: unknown key" in refused(text=text)
-    assert time.process_time() - began < 3  # 0.7 on a machine of 2020, 20 and more where time grows with the square
+    assert time.process_time() - began < 8  # 0.7 on a machine of 2020, 20 and more where time grows with the square
 
 
 def test_a_file_that_is_not_there(write, tmp_path):

@@ -5,6 +5,7 @@ import json
 import numpy as np
 
 from lossbench import config, sweep
+from lossbench.runs.environment import processor
 from tests.report.made import ENVIRONMENT
 
 EXPERIMENT = """\
@@ -15,6 +16,7 @@ optimizer: {{name: nag, learning_rate: 0.1}}
 trainer: {{epochs: 2}}
 """
 HEADS = {"softmax": "{name: softmax}", "lgm": "{name: lgm, margin: 0.5}", "normface": "{name: normface, scale: 10}"}
+HERE = {"processor": processor(), "omp_num_threads": "2", "precision": "float32"}
 
 
 def experiments(folder):
@@ -30,7 +32,7 @@ def plan(folder, text):
     return sweep.load(folder / "sweep.yaml")
 
 
-def finish(out, planned, measured, *, checkpoints=("last",), seconds=10.0, arrays=None):
+def finish(out, planned, measured, *, checkpoints=("last",), seconds=10.0, arrays=None, environment=None):
     """Write a finished run.
 
     Parameters
@@ -39,6 +41,8 @@ def finish(out, planned, measured, *, checkpoints=("last",), seconds=10.0, array
         Split -> values.
     arrays : dict, optional
         Name of a file in `evaluation/` without its ending -> (predicted, label).
+    environment : dict, optional
+        What differs from a float32 run of this machine.
     """
     folder = out / planned.folder
     (folder / "evaluation").mkdir(parents=True)
@@ -48,7 +52,7 @@ def finish(out, planned, measured, *, checkpoints=("last",), seconds=10.0, array
     (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     entry = {"epoch": epochs, "step": 5 * epochs, **measured}
     (folder / "metrics.json").write_text(json.dumps(dict.fromkeys(checkpoints, entry)))
-    (folder / "environment.json").write_text(json.dumps({**ENVIRONMENT, "omp_num_threads": "2"}))
+    (folder / "environment.json").write_text(json.dumps({**ENVIRONMENT, **HERE, **(environment or {})}))
     for name, (predicted, label) in (arrays or {}).items():
         np.savez(folder / "evaluation" / f"{name}.npz", predicted=predicted, label=label)
     return folder

@@ -155,7 +155,8 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     for row in rows:
         assert float(row["last.test.accuracy"]) == values[row["variant"]][int(row["seed"])]
         assert float(row["training_seconds"]) == 20
-        assert (row["version_mxnet"], row["processor"], row["threads"]) == ("1.9.1", "a processor", "2")
+        assert (row["version_mxnet"], row["processor"], row["threads"]) == ("1.9.1", made.HERE["processor"], "2")
+        assert row["precision"] == "float32"
     assert {row["head.margin"] for row in rows} == {"", "0.5"}
     assert {row["head.mean_lr_mult"] for row in rows if row["variant"] == "lgm"} != {""}
     kept = json.loads((work.out / "results.json").read_text())
@@ -430,6 +431,61 @@ def test_what_moves_no_number_may_differ(tmp_path):
         path = folder / "config.yaml"
         path.write_text(path.read_text().replace("keep_checkpoints: 2", "keep_checkpoints: 1"))
     assert sweep.Work(plan, tmp_path / "out").results().is_complete
+
+
+@pytest.mark.parametrize(("recorded", "wanted", "is_taken"), [
+    ("bfloat16", "fastest", True), ("float32", "fastest", True), ("fastest", "fastest", True),
+    ("fastest", "bfloat16", False), ("float32", "bfloat16", False),
+])  # fmt: skip
+def test_fastest_takes_runs_of_either_precision(tmp_path, recorded, wanted, is_taken):
+    before, after = (
+        made.plan(tmp_path, SWEEP.format(seeds="[0]") + f"overrides: {{trainer.precision: {each}}}\n")
+        for each in (recorded, wanted)
+    )
+    for planned in before.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    work = sweep.Work(after, tmp_path / "out")
+    if is_taken:
+        assert work.results().is_complete
+        return
+    with pytest.raises(UserError, match=r"differs in trainer\.precision\. Give the changed variant another name"):
+        work.results()
+
+
+def test_pairs_of_two_precisions_are_named(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1, 2]") + "overrides: {trainer.precision: fastest}\n")
+    precisions = {("lgm", 1): "bfloat16", ("normface", 2): "bfloat16", ("softmax", 2): "bfloat16"}
+    for planned in plan.runs():
+        precision = precisions.get((planned.arm.variant, planned.seed), "float32")
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}}, environment={"precision": precision})
+    results = sweep.Work(plan, tmp_path / "out").results()
+    sweep.write(results, tmp_path / "out")
+    named = {(each.variant, each.baseline): each.mixed for each in results.tables[0].comparisons}
+    assert named == {("lgm", "softmax"): (1, 2), ("lgm", "normface"): (1, 2), ("normface", "softmax"): ()}
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert page.count("not the same precision of seeds 1, 2, since the processors differ.") == 2
+    assert "6 runs on" in page
+    assert "3 runs on" in page
+
+
+def test_a_variant_of_another_precision_is_what_it_is(tmp_path):
+    grid = "  halved: {config: softmax.yaml, overrides: {trainer.precision: bfloat16}}\n"
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]") + grid)
+    for planned in plan.runs():
+        precision = planned.settings.trainer.precision
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}}, environment={"precision": precision})
+    assert not any(each.mixed for each in sweep.Work(plan, tmp_path / "out").results().tables[0].comparisons)
+
+
+def test_how_long_runs_took_elsewhere_is_no_estimate(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]"))
+    elsewhere = {"processor": "another one"}
+    for planned in plan.runs():
+        if planned.seed == 0:
+            made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}}, seconds=1e6, environment=elsewhere)
+    timing, reasons = sweep.pace(sweep.Work(plan, tmp_path / "out"))
+    assert reasons == []
+    assert 0 < timing.of_whole(next(iter(plan.runs()))) < 1e5
 
 
 def test_a_sweep_that_grows_trains_what_is_new(tmp_path):
