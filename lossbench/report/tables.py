@@ -84,8 +84,8 @@ def run_name(group, run=None) -> list:
 
 
 def breakable(text: str) -> list:
-    """Return a text that may go on in the next line after `_`, `-` and a full stop, but not before a digit."""
-    return [[part, element("wbr")] for part in re.split(r"(?<=[_.-])(?!\d)", text)]
+    """Return a text that may go on in the next line after `/`, and after `_`, `-` and a full stop before no digit."""
+    return [[part, element("wbr")] for part in re.split(r"(?<=/)|(?<=[_.-])(?!\d)", text)]
 
 
 def _shared_headings(columns) -> list:
@@ -129,10 +129,14 @@ def _cell(column, cell, is_best, runs, notes):
 
 def plain_table(caption: str, heads, rows) -> Markup:
     """Return a table of texts; the first cell of a row names it, and of the others those with long texts wrap."""
-    body = [element("tr", element("th", row[0], scope="row"), [_plain_cell(cell) for cell in row[1:]]) for row in rows]
+    body = [element("tr", _name_cell(row[0]), [_plain_cell(cell) for cell in row[1:]]) for row in rows]
     top = element("tr", [element("th", head, scope="col") for head in heads])
     drawn = element("table", element("thead", top), element("tbody", body), class_="plain", aria_label=caption)
     return together(element("h4", caption), scrolling(drawn, caption))
+
+
+def _name_cell(content):
+    return element("th", breakable(content) if type(content) is str else content, scope="row")
 
 
 def _plain_cell(content):

@@ -163,6 +163,7 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     comparison = next(each for each in kept["tables"][0]["comparisons"] if each["variant"] == "lgm")
     assert comparison["differences"]["1"] == values["lgm"][1] - values["softmax"][1]
     page = (work.out / "report.html").read_text()
+    assert "lgm/<wbr>seed-0" in (work.out / "report.html").read_text()
     drawing = (work.out / "differences-1.svg").read_text()
     assert drawing.strip() in page
     assert drawing.count("<circle") == 9
