@@ -20,6 +20,10 @@ class RangeSection(Section):
         """Whether a trial may have it."""
         raise NotImplementedError
 
+    def at(self, share: float) -> Any:
+        """The value that so much of the range, in [0, 1), lies below."""
+        raise NotImplementedError
+
 
 class _Between(RangeSection):
     @model_validator(mode="after")
@@ -43,6 +47,9 @@ class FloatRange(_Between):
     low: float = Field(description="lower end")
     high: float = Field(description="upper end, > low")
 
+    def at(self, share: float) -> float:
+        return min(self.low + share * (self.high - self.low), self.high)
+
 
 class LogRange(_Between):
     """Numbers, each factor as likely as another."""
@@ -51,6 +58,9 @@ class LogRange(_Between):
     low: float = Field(gt=0, description="lower end, > 0")
     high: float = Field(gt=0, description="upper end, > low")
 
+    def at(self, share: float) -> float:
+        return min(self.low * (self.high / self.low) ** share, self.high)
+
 
 class IntegerRange(_Between):
     """Whole numbers."""
@@ -58,6 +68,9 @@ class IntegerRange(_Between):
     kind: Literal["integer"] = Field(description="a whole number from low to high")
     low: int = Field(description="lower end")
     high: int = Field(description="upper end, > low; included")
+
+    def at(self, share: float) -> int:
+        return self.low + int(share * (self.high + 1 - self.low))
 
 
 class ChoiceRange(RangeSection):
@@ -78,6 +91,9 @@ class ChoiceRange(RangeSection):
 
     def holds(self, value: Any) -> bool:
         return any(value == each and type(value) is type(each) for each in self.of)
+
+    def at(self, share: float) -> Any:
+        return self.of[int(share * len(self.of))]
 
 
 class UnknownRange(RangeSection):

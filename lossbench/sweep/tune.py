@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
+from scipy.stats import qmc
+
 from lossbench import atomic
 from lossbench.errors import UserError
 from lossbench.sweep import state
@@ -19,6 +21,8 @@ NO_TEST = {
     "evaluation.embeddings_every_epochs": None,
 }
 """A trial has nothing to do with the test images."""
+SPREAD = 10
+"""Trials that are spread over the ranges before those that learn from the ones before."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Search:
         """The run of the next trial; None while one is under way, or where there is none left."""
         if self._under_way or not self.has_more:
             return None
+        if self._tuning.trials > SPREAD:
+            _optuna()  # that it is missing is said before the first trial, not after the tenth
         before = self.trials()
         number = next((trial.number for trial in before if not trial.has_ended), len(before))
         is_new = number == len(before)
@@ -150,7 +156,11 @@ class Search:
 
 
 def suggest(ranges, before, seed: int, number: int) -> dict:
-    """Return the setting that Optuna's tree-structured Parzen estimator would try next.
+    """Return the setting to try next.
+
+    The first ten are points of a scrambled Halton sequence, which leave no part of a range out for long; those of the
+    shared ranges are the same for every variant. Later ones are of Optuna's tree-structured Parzen estimator, which
+    learns from those before.
 
     Parameters
     ----------
@@ -160,6 +170,9 @@ def suggest(ranges, before, seed: int, number: int) -> dict:
     seed, number : int
         Of the search and of the trial.
     """
+    if number < SPREAD:
+        shares = qmc.Halton(len(ranges), seed=seed).random(number + 1)[number]
+        return {key: section.at(float(share)) for (key, section), share in zip(ranges.items(), shares, strict=True)}
     optuna = _optuna()
     distributions = {key: _distribution(optuna, section) for key, section in ranges.items()}
     sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
@@ -176,7 +189,10 @@ def _optuna():
     try:
         import optuna
     except ImportError as error:
-        raise UserError(f"sweep: tune needs Optuna ({error}). Install it with: pip install 'lossbench[tune]'") from None
+        raise UserError(
+            f"sweep: tune needs Optuna for more than {SPREAD} trials ({error}). Install it with: "
+            "pip install 'lossbench[tune]'"
+        ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

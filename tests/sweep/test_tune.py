@@ -63,9 +63,33 @@ def test_a_suggestion_lies_in_its_ranges_and_repeats():
     assert tune.suggest(RANGES, before, 4, 15) != tune.suggest(RANGES, before, 3, 15)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_first_trials_leave_no_part_of_a_range_out(seed):
+    """Of two trials in a row each half of the first range has one, of three each third of the second.
+
+    The rates are the same however many ranges follow, so for every variant.
+    """
+    found = [tune.suggest(RANGES, [], seed, number) for number in range(6)]
+    rates = [setting["optimizer.learning_rate"] for setting in found]
+    margins = [setting["head.margin"] for setting in found]
+    for pair in (rates[0:2], rates[2:4], rates[4:6]):
+        assert min(pair) < 0.01 <= max(pair)
+    for triple in (sorted(margins[:3]), sorted(margins[3:])):
+        assert triple[0] < 0.5 / 3 <= triple[1] < 1 / 3 <= triple[2]
+    shared = {"optimizer.learning_rate": RANGES["optimizer.learning_rate"]}
+    assert [tune.suggest(shared, [], seed, number)["optimizer.learning_rate"] for number in range(6)] == rates
+    assert rates != [tune.suggest(RANGES, [], seed + 1, number)["optimizer.learning_rate"] for number in range(6)]
+
+
+def test_every_whole_number_and_every_choice_has_its_share():
+    integer, choice = RANGES["data.batch_size"], RANGES["backbone.initializer"]
+    assert [integer.at(share) for share in (0, 0.0203, 0.0205, 0.5, 0.9999999)] == [16, 16, 17, 40, 64]
+    assert [choice.at(share) for share in (0, 0.49, 0.5, 0.9999999)] == ["msra", "msra", "xavier", "xavier"]
+
+
 @needs_optuna
 def test_the_search_comes_to_what_is_good():
-    """Better than chance: after 30 trials the best margin is nearer to the optimum than the ten random first ones."""
+    """Better than chance: after 30 trials the best margin is nearer to the optimum than the first ten."""
     before = []
     for number in range(30):
         found = tune.suggest(RANGES, before, 0, number)
@@ -75,7 +99,6 @@ def test_the_search_comes_to_what_is_good():
     assert sum(late) < sum(early)
 
 
-@needs_optuna
 def test_a_tuned_sweep_by_the_command(tmp_path):
     (tmp_path / "tuned.yaml").write_text(SWEEP)
     command = [sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "tuned.yaml", "--out", tmp_path / "out"]
@@ -232,13 +255,17 @@ def test_more_trials_after_the_runs_are_refused_before_they_are_trained(tmp_path
         sweep.Work(sweep.load(tmp_path / "sweep.yaml"), work.out).searching()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("optuna") is not None, reason="Optuna is installed")
-def test_without_optuna_the_way_out_is_said(tmp_path):
-    (tmp_path / "tuned.yaml").write_text(SWEEP)
+def test_without_optuna_the_way_out_is_said_before_the_first_trial(tmp_path):
+    """Where Python does not find it, ten trials do without."""
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked" / "optuna.py").write_text("raise ImportError('no Optuna here')\n")
+    (tmp_path / "tuned.yaml").write_text(SWEEP.replace("trials: 3", "trials: 11"))
     command = [sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "tuned.yaml", "--out", tmp_path / "out"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600)
+    path = os.pathsep.join(map(str, (tmp_path / "blocked", ROOT)))
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path}, timeout=600)
     assert done.returncode == 2
     assert done.stderr == (
-        "sweep: tune needs Optuna (No module named 'optuna'). Install it with: pip install 'lossbench[tune]'\n"
+        "sweep: tune needs Optuna for more than 10 trials (no Optuna here). Install it with: pip install "
+        "'lossbench[tune]'\n"
     )
+    assert not list(tmp_path.glob("out/trials/*"))
