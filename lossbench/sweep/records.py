@@ -118,7 +118,13 @@ def _search(search) -> dict:
         "data_set": search.arm.data_set,
         "variant": search.arm.variant,
         "trials": [
-            {"number": trial.number, "parameters": trial.parameters, "value": trial.value, "reason": trial.state.reason}
+            {
+                "number": trial.number,
+                "parameters": trial.parameters,
+                "value": trial.value,
+                "precision": None if trial.value is None else trial.state.run.precision,
+                "reason": trial.state.reason,
+            }
             for trial in search.trials()
         ],
     }

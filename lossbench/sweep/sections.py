@@ -95,7 +95,20 @@ def trials(search) -> Grid:
         rows.append((str(trial.number), *cells, f"{text}, chosen" if is_chosen else text))
     where = f"{search.arm.data_set}: " if search.arm.data_set else ""
     value = _with_unit(f"{wording.metric(search.metric)} on validation images", unit.of_means)
-    return Grid(f"{where}Trials of {search.arm.variant}", ("trial", *keys, value), tuple(rows))
+    remarks = () if "trainer.precision" in keys else _precisions(found)
+    return Grid(f"{where}Trials of {search.arm.variant}", ("trial", *keys, value), tuple(rows), remarks)
+
+
+def _precisions(found) -> tuple:
+    """What has to be said of trials that were not all trained in the same one."""
+    numbers: dict = {}
+    for trial in found:
+        if trial.value is not None and trial.state.run.precision:
+            numbers.setdefault(trial.state.run.precision, []).append(str(trial.number))
+    if len(numbers) < 2:
+        return ()
+    listed = "; ".join(f"{precision}: {', '.join(each)}" for precision, each in numbers.items())
+    return (f"The trials are not of the same precision, since the processors differ: {listed}.",)
 
 
 def _setting(value) -> str:

@@ -140,8 +140,8 @@ tune: {trials: 3, seed: 7, shared: {optimizer.learning_rate: {kind: log, low: 0.
 """
 
 
-def tried(search, out, values):
-    """Trials made by hand; a value of None is a run that failed."""
+def tried(search, out, values, bfloat16=()):
+    """Trials made by hand; a value of None is a run that failed. `bfloat16`: numbers of those in that precision."""
     for number, value in enumerate(values):
         parameters = {"optimizer.learning_rate": 0.01 * (number + 1)}
         planned = search._planned(number, parameters)
@@ -149,7 +149,8 @@ def tried(search, out, values):
             (out / planned.folder).mkdir(parents=True)
             (out / planned.folder / "failed.json").write_text(json.dumps({"reason": "loss is nan"}))
         else:
-            made.finish(out, planned, {"validation": {"accuracy": value}})
+            environment = {"precision": "bfloat16"} if number in bfloat16 else None
+            made.finish(out, planned, {"validation": {"accuracy": value}}, environment=environment)
         (out / planned.folder.parent / "parameters.json").write_text(json.dumps(parameters))
 
 
@@ -242,6 +243,21 @@ def test_trials_outside_the_ranges_of_the_file_are_refused(tmp_path):
     said = r"trial-000 must be a trial within the ranges of the file, got optimizer.learning_rate 0.01\. Ranges stay"
     with pytest.raises(UserError, match=said):
         narrower.searching()
+
+
+def test_trials_of_two_precisions_are_named(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED + "overrides: {trainer.precision: fastest}\n"), tmp_path / "out")
+    for search, bfloat16 in zip(work.searches, ([0, 2], [0, 1, 2]), strict=True):
+        tried(search, work.out, [0.5, 0.7, 0.6], bfloat16)
+    sweep.write(work.results(), work.out)
+    said = "The trials are not of the same precision, since the processors differ: bfloat16: 0, 2; float32: 1."
+    for name in ("README.md", "report.html"):
+        assert (work.out / name).read_text().count("trials are not of the same precision") == 1
+        assert said in (work.out / name).read_text()
+    kept = json.loads((work.out / "results.json").read_text())["trials"]
+    assert [[trial["precision"] for trial in each["trials"]] for each in kept] == [
+        ["bfloat16", "float32", "bfloat16"], ["bfloat16"] * 3,
+    ]  # fmt: skip
 
 
 def test_more_trials_after_the_runs_are_refused_before_they_are_trained(tmp_path):
