@@ -53,6 +53,7 @@ class Search:
         self._tuning = plan.sweep.tune
         self._ranges = self._tuning.of(arm.base)
         self._under_way = self._is_given_up = False
+        self._finished: dict[int, Trial] = {}
 
     @property
     def wanted(self) -> list:
@@ -140,6 +141,8 @@ class Search:
         return Planned(arm, self._tuning.seed, self._folder(number) / f"seed-{self._tuning.seed}")
 
     def _read(self, number) -> Optional[Trial]:
+        if number in self._finished:  # it stays as it is, and is asked for dozens of times
+            return self._finished[number]
         parameters = self._parameters(number)
         if parameters is None:
             return None
@@ -152,7 +155,10 @@ class Search:
                 )
         found = state.look(self._planned(number, parameters), self.out, self.wanted)
         value = state.value(found.run, *self.wanted[0]) if found.kind == state.FINISHED else None
-        return Trial(number, parameters, value, found)
+        trial = Trial(number, parameters, value, found)
+        if value is not None:
+            self._finished[number] = trial
+        return trial
 
 
 def suggest(ranges, before, seed: int, number: int) -> dict:
