@@ -34,7 +34,7 @@ def main(arguments, prog):
         "--only",
         action="append",
         metavar="PATTERN",
-        help='variants or runs, such as "lgm*" or "*/seed-0"; may be repeated',
+        help='variants or runs, such as "lgm*" or "lgm*/seed-0"; repeated: what any of them names',
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, each with its share of the cores"
