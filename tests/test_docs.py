@@ -423,7 +423,17 @@ BORROWED = [
     ),
     *(
         ("docs/which_loss.md", figure, "docs/results/glyphs_tuned/README.md")
-        for figure in ("+8.19 to +11.66", "+4.16 to +6.75", "+20.13", "+12.61", "93.97", "92.04", "89.09", "+4.88", "55.62")
+        for figure in (
+            "+8.19 to +11.66",
+            "+4.16 to +6.75",
+            "+20.13",
+            "+12.61",
+            "93.97",
+            "92.04",
+            "89.09",
+            "+4.88",
+            "55.62",
+        )
     ),
     ("docs/results/README.md", "61.17", "docs/results/glyphs_tuned/README.md"),
     *(("README.md", figure, "docs/results/glyphs_tuned/README.md") for figure in ("81.00", "71.07", "+9.93")),
