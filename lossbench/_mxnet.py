@@ -30,6 +30,10 @@ CPU_INSTALL = f"pip install {'--no-deps ' * NO_DEPS}mxnet==1.9.1"
 GPU_INSTALL = f"pip install -r requirements-gpu.txt{' && pip install --no-deps mxnet-cu112==1.9.1' * NO_DEPS}"
 NEWEST_NUMPY = (2, 5)  # later ones may have lost more names
 
+# MXNet imports them where they are installed, which takes a third of its time: for a base of FeedForward, which Module
+# and Gluon replaced, and to know that SciPy is there.
+UNUSED = ("sklearn", "scipy.stats")
+
 # What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
 CUDA_LIBRARIES = (
     "cuda_runtime/lib/libcudart.so.11.0",
@@ -174,14 +178,28 @@ def _import_mxnet():
     if _installed("mxnet_cu*"):
         _hidden_gpus = _cuda.hide_gpus_without_code()
     try:
-        with warnings.catch_warnings(), _engine_unannounced():
+        with warnings.catch_warnings(), _engine_unannounced(), _hidden(*UNUSED):
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
+        # Its calibration by entropy asks whether SciPy is there, and has no other use for it.
+        module.contrib.quantization.stats = module.contrib.quantization.stats or _installed("scipy") or None
         _waiting.watch()
         return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
+
+
+@contextlib.contextmanager
+def _hidden(*names):
+    """Let modules that are not imported yet be imported by nobody."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 @contextlib.contextmanager

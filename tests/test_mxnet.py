@@ -51,6 +51,26 @@ def test_mxnet_imports_after_lossbench_without_its_help():
     assert re.fullmatch(r"\[.*\] .*: MXNet start using engine: NaiveEngine", errors)
 
 
+def test_modules_that_mxnet_hardly_uses_are_not_imported_with_it_and_can_be_afterwards():
+    code = """
+import sys
+from lossbench._mxnet import mx
+print([name for name in ("sklearn", "scipy.stats") if name in sys.modules])
+import sklearn.base, scipy.stats
+print(issubclass(sklearn.base.ClassifierMixin, object), scipy.stats.norm.cdf(0))
+"""
+    assert python(code) == (0, "[]\nTrue 0.5", "")
+    earlier = "import sys, sklearn.base; from lossbench._mxnet import mx; print(sys.modules['sklearn'] is sklearn)"
+    assert python(earlier) == (0, "True", "")
+
+
+def test_mxnet_still_calibrates_by_entropy():
+    counts, edges = np.histogram(np.linspace(-4, 4, 10_000) ** 3 / 16, bins=255)
+    thresholds = mx.contrib.quantization._get_optimal_thresholds({"layer": (counts, edges, -4.0, 4.0, 4.0)}, "int8")
+    low, high = thresholds["layer"]
+    assert -low == high > 0
+
+
 RUNNING = (
     "from lossbench._mxnet import mx; import os; print(os.environ['MXNET_ENGINE_TYPE'], mx.nd.ones(3).sum().asscalar())"
 )
