@@ -148,14 +148,23 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
             )
     arm = Arm(name, base, data_set, named, overrides, settings, where)
     for key, section in (sweep.tune.of(base) if sweep.tune else {}).items():
-        if key in settings.anneal:
-            raise UserError(
-                f"config {path}: tune, {name}: {key} must be a value that stays, got one that anneal.{key} moves. "
-                f"Search a key of anneal.{key}, or write anneal.{key}: null below overrides."
-            )
         for value in section.ends():
             config.load(named, (*overrides, config.as_override(key, value)), overrides_from=f"{path}: tune, {name}")
+        moved = _as_in_anneal(key, settings)
+        if moved in settings.anneal:
+            raise UserError(
+                f"config {path}: tune, {name}: {key} must be a value that stays, got one that anneal.{moved} moves. "
+                f"Search a key of anneal.{moved}, or write anneal.{moved}: null below overrides."
+            )
     return arm
+
+
+def _as_in_anneal(key: str, settings: config.Config) -> str:
+    """The key by a regularizer's name, which may also be written by its number."""
+    keys = key.split(".")
+    if keys[0] == "regularizers" and keys[1:] and keys[1].isdigit():
+        keys[1] = settings.regularizers[int(keys[1])].name
+    return ".".join(keys)
 
 
 def _overrides(*layers) -> tuple:

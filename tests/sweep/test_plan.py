@@ -164,6 +164,18 @@ def test_a_mistake_is_said_in_one_line(tmp_path, text, good, bad, said):
     assert str(caught.value).startswith(f"config {tmp_path}")
 
 
+@pytest.mark.parametrize("key", ["regularizers.center.loss_weight", "regularizers.0.loss_weight"])
+def test_a_search_over_a_scheduled_value_is_refused_however_it_is_named(tmp_path, key):
+    """Ends that the schedule reaches are no way round."""
+    weights = "{kind: float, low: 0, high: 0.3}"
+    center = "{regularizers: [{name: center, loss_weight: 0.1}]}"
+    text = TUNED.replace("ranges: {", f"ranges: {{lgm: {{{key}: {weights}}}, ").replace("{head.margin: 0.1}", center)
+    assert made.plan(tmp_path, text)
+    scheduled = center.replace("{", f"{{anneal.regularizers.center.loss_weight: {RAMP}, ", 1)
+    with pytest.raises(UserError, match=r"got one that anneal\.regularizers\.center\.loss_weight moves"):
+        made.plan(tmp_path, text.replace(center, scheduled))
+
+
 def test_a_grid_that_makes_a_name_twice_is_refused(tmp_path):
     text = GOOD + "  a-margin0.1: {config: lgm.yaml}\n  a: {config: lgm.yaml, grid: {head.margin: [0.1, 0.2]}}\n"
     with pytest.raises(UserError, match=r"variants: must have names of their own, but a grid makes a-margin0\.1 too"):
