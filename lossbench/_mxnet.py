@@ -31,7 +31,7 @@ GPU_INSTALL = f"pip install -r requirements-gpu.txt{' && pip install --no-deps m
 NEWEST_NUMPY = (2, 5)  # later ones may have lost more names
 
 # MXNet imports them where they are installed, which takes a third of its time: for a base of FeedForward, which Module
-# and Gluon replaced, and to know that SciPy is there.
+# and Gluon replaced, and for tests of random numbers.
 UNUSED = ("sklearn", "scipy.stats")
 
 # What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
@@ -182,12 +182,19 @@ def _import_mxnet():
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
-        # Its calibration by entropy asks whether SciPy is there, and has no other use for it.
-        module.contrib.quantization.stats = module.contrib.quantization.stats or _installed("scipy") or None
+        if module.test_utils.ss is None and _installed("scipy"):
+            module.test_utils.ss = module.contrib.quantization.stats = _ScipyStats()
         _waiting.watch()
         return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
+
+
+class _ScipyStats:
+    """`scipy.stats`, imported when something of it is asked for."""
+
+    def __getattr__(self, name):
+        return getattr(importlib.import_module("scipy.stats"), name)
 
 
 @contextlib.contextmanager

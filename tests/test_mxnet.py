@@ -64,11 +64,16 @@ print(issubclass(sklearn.base.ClassifierMixin, object), scipy.stats.norm.cdf(0))
     assert python(earlier) == (0, "True", "")
 
 
-def test_mxnet_still_calibrates_by_entropy():
+def test_what_mxnet_does_with_scipy_still_works():
     counts, edges = np.histogram(np.linspace(-4, 4, 10_000) ** 3 / 16, bins=255)
     thresholds = mx.contrib.quantization._get_optimal_thresholds({"layer": (counts, edges, -4.0, 4.0, 4.0)}, "int8")
     low, high = thresholds["layer"]
     assert -low == high > 0
+    quarters = [(-np.inf, -0.6745), (-0.6745, 0), (0, 0.6745), (0.6745, np.inf)]
+    drawn = np.random.default_rng(0).normal(size=4_000)
+    p, _, expected = mx.test_utils.chi_square_check(lambda n: drawn[:n], quarters, [0.25] * 4, nsamples=4_000)
+    assert 0.01 < p < 1
+    assert list(expected) == [1_000] * 4
 
 
 RUNNING = (

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.manifold import TSNE
 
 from lossbench.plots.checks import CannotDraw
 
@@ -40,6 +38,8 @@ class Projection:
             raise CannotDraw(f"Projection: `embedding` must be (N, D) with N, D >= 2, got {embedding.shape}.")
         if not np.isfinite(embedding).all():
             raise CannotDraw("Projection: `embedding` must be finite, got NaN or infinity.")
+        from sklearn.decomposition import PCA
+
         self._pca = PCA(2, svd_solver="covariance_eigh" if embedding.shape[1] <= 2048 else "randomized", random_state=0)
         self._pca.fit(embedding)
         share = 100 * np.nan_to_num(self._pca.explained_variance_ratio_)
@@ -95,5 +95,7 @@ def tsne(embedding, beside=None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     beside = embedding[:0] if beside is None else np.asarray(beside, np.float32)
     together = np.concatenate([embedding[rows], beside])
     perplexity = min(30.0, (len(together) - 1) / 3)
+    from sklearn.manifold import TSNE
+
     place = TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(together)
     return rows, place[: len(rows)], place[len(rows) :]
