@@ -438,6 +438,12 @@ BORROWED = [
     ("docs/results/README.md", "61.17", "docs/results/glyphs_tuned/README.md"),
     *(("README.md", figure, "docs/results/glyphs_tuned/README.md") for figure in ("81.00", "71.07", "+9.93", "61.17")),
     ("docs/losses.md", "93.97", "docs/results/glyphs_tuned/README.md"),
+    *(
+        (page, figure, "docs/results/glyphs_lgm/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md")
+        for figure in ("80.63", "70.49")
+    ),
+    *((page, "10.14", "docs/results/glyphs_lgm/README.md") for page in ("README.md", "docs/which_loss.md")),
     ("README.md", "98.42 ± 0.32", "docs/results/digits/README.md"),
     ("README.md", "96.84 ± 0.70", "docs/results/digits/README.md"),
     ("README.md", "+1.58", "docs/results/digits/README.md"),
