@@ -43,7 +43,8 @@ class Arm:
 
     def changed(self, parameters: dict) -> Arm:
         """Return the arm with dotted keys and values over its own."""
-        overrides = (*self.overrides, *(config.as_override(key, value) for key, value in parameters.items()))
+        kept = [override for override in self.overrides if override.split("=", 1)[0] not in parameters]
+        overrides = (*kept, *(config.as_override(key, value) for key, value in parameters.items()))
         settings = config.load(self.config_path, overrides, overrides_from=self.stated)
         return dataclasses.replace(self, overrides=overrides, settings=settings)
 

@@ -129,10 +129,18 @@ def settings(results) -> Grid:
 
 def commands(results) -> list[str]:
     """What trains the sweep again, and its first run alone where there is one."""
-    rows = results.rows[:1]
+    alone = [_as_trained(row).command for row in results.rows[:1]]
     used = {name for row in results.rows for name in (row.state.run.plugins or plugins.used_by(row.planned.settings))}
     extra = "".join(f" --plugin {name}.py" for name in sorted(used))
-    return [f"lossbench sweep {shown(results.plan.path)}{extra}", *(f"{row.planned.command}{extra}" for row in rows)]
+    return [f"lossbench sweep {shown(results.plan.path)}{extra}", *(f"{command}{extra}" for command in alone)]
+
+
+def _as_trained(row):
+    """The run in the precision that it had, where the config leaves that to the processor."""
+    planned, precision = row.planned, row.state.run.precision
+    if precision and planned.settings.trainer.precision == "fastest":
+        return planned.arm.changed({"trainer.precision": precision}).run(planned.seed)
+    return planned
 
 
 def facts(results) -> list[str]:

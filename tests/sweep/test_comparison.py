@@ -467,6 +467,8 @@ def test_pairs_of_two_precisions_are_named(tmp_path):
     assert page.count("not the same precision of seeds 1, 2, since the processors differ.") == 2
     assert "6 runs on" in page
     assert "3 runs on" in page
+    assert page.splitlines()[-1].endswith(" trainer.precision=float32 --seed 0")
+    assert "precision=fastest" not in page.splitlines()[-1]
 
 
 def test_a_variant_of_another_precision_is_what_it_is(tmp_path):
