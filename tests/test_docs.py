@@ -443,6 +443,7 @@ BORROWED = [
         for page in ("docs/which_loss.md", "docs/results/README.md")
         for figure in ("80.63", "70.49")
     ),
+    *(("docs/which_loss.md", figure, "docs/results/l_softmax_mnist/README.md") for figure in ("99.35", "99.55")),
     *(
         (page, figure, "docs/results/glyphs_best/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
