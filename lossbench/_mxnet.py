@@ -30,9 +30,9 @@ CPU_INSTALL = f"pip install {'--no-deps ' * NO_DEPS}mxnet==1.9.1"
 GPU_INSTALL = f"pip install -r requirements-gpu.txt{' && pip install --no-deps mxnet-cu112==1.9.1' * NO_DEPS}"
 NEWEST_NUMPY = (2, 5)  # later ones may have lost more names
 
-# MXNet imports them where they are installed, which takes a third of its time: for a base of FeedForward, which Module
-# and Gluon replaced, and for tests of random numbers.
-UNUSED = ("sklearn", "scipy.stats")
+# MXNet imports them where they are installed, which takes up to a third of its time: for a base of FeedForward, which
+# Module and Gluon replaced, and for tests of random numbers.
+HARDLY_USED = ("sklearn", "scipy.stats")
 
 # What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
 CUDA_LIBRARIES = (
@@ -178,7 +178,7 @@ def _import_mxnet():
     if _installed("mxnet_cu*"):
         _hidden_gpus = _cuda.hide_gpus_without_code()
     try:
-        with warnings.catch_warnings(), _engine_unannounced(), _hidden(*UNUSED):
+        with warnings.catch_warnings(), _engine_unannounced(), _hidden(*HARDLY_USED):
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
@@ -199,7 +199,7 @@ class _ScipyStats:
 
 @contextlib.contextmanager
 def _hidden(*names):
-    """Let modules that are not imported yet be imported by nobody."""
+    """Let modules that are not imported yet be imported by nobody, not by another thread either."""
     absent = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))
     try:
