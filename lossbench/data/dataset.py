@@ -174,10 +174,6 @@ class Dataset:
         """The description as plain values, which :func:`lossbench.data.rebuilt` reads."""
         return self.description.as_dict()
 
-    def class_map(self):
-        """A row per class: its label here, its id in the source, its name, and whether it is held out."""
-        return self.description.class_map()
-
     def replace(self, **changes):
         """A copy with these fields changed."""
         return replace(self, **changes)

@@ -66,14 +66,6 @@ class Description:
         names = self.all_class_names
         return names if self.source_ids is None else [names[self.source_ids.index(k)] for k in range(len(names))]
 
-    def class_map(self):
-        """A row per class: its label here, its id in the source, its name, and whether it is held out."""
-        ids = self.source_ids or range(len(self.all_class_names))
-        return [
-            {"label": label, "source_id": int(one), "name": name, "held_out": label >= self.num_classes}
-            for label, (one, name) in enumerate(zip(ids, self.all_class_names))
-        ]
-
     def as_dict(self):
         """Plain values, as JSON has them."""
         values = asdict(self)

@@ -115,7 +115,6 @@ def run(
                 "checksums": dataset.checksums,
                 "former_checksums": folder.former_checksums(dataset.checksums),
                 "notes": dataset.notes,
-                "classes": dataset.class_map(),
             },
         )
         folder.write_data(dataset.describe())

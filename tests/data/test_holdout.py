@@ -35,8 +35,7 @@ def test_kept_classes_are_numbered_in_their_order_and_held_out_ones_go_on(whole)
         number for first, count in ((0, 50), (200, 10), (100, 20)) for number in range(first, first + count)
         if number % 5 in (1, 3)
     ]  # fmt: skip
-    assert [row["name"] for row in dataset.class_map() if row["held_out"]] == ["b", "d"]
-    assert dataset.class_map()[1] == {"label": 1, "source_id": 2, "name": "c", "held_out": False}
+    assert dataset.description.all_class_names == ["a", "c", "e", "b", "d"]
 
 
 def test_no_image_is_lost_or_twice(whole):
@@ -52,7 +51,7 @@ def test_without_names_and_without_validation(whole):
     dataset = hold_out(bare, [4])
     assert dataset.holdout.names is None
     assert (len(dataset.holdout), len(dataset.validation)) == (14, 0)
-    assert bare.class_map()[4] == {"label": 4, "source_id": 4, "name": "e", "held_out": False}
+    assert bare.source_ids is None
     assert len(bare.holdout) == 0
 
 
