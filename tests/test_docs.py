@@ -449,7 +449,11 @@ BORROWED = [
         for figure in ("80.63", "70.49")
     ),
     *((page, "10.14", "docs/results/glyphs_lgm/README.md") for page in ("README.md", "docs/which_loss.md")),
-    *(("docs/which_loss.md", figure, "docs/results/l_softmax_mnist/README.md") for figure in ("99.35", "99.55")),
+    *(
+        (page, figure, "docs/results/l_softmax_mnist/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md", "docs/coming_from.md")
+        for figure in ("99.35", "99.55", "99.60", "99.57", "99.28")
+    ),
     *(
         (page, figure, "docs/results/glyphs_best/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
