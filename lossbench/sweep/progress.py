@@ -11,7 +11,7 @@ from lossbench.report.details import duration
 from lossbench.runs import Run
 from lossbench.sweep import state, wording
 from lossbench.sweep.runner import log_of
-from lossbench.sweep.timing import epochs_done, training_seconds
+from lossbench.sweep.timing import epochs_left, training_seconds
 
 
 class Progress:
@@ -22,8 +22,10 @@ class Progress:
     runner : runner.Runner
     wanted : list of (checkpoint, split, metric)
         The first one's value is shown of a run that is finished.
-    count, epochs : int
-        Of the runs that are to be done; epochs are those that are left.
+    count : int
+        Of the runs that are to be done.
+    epochs : int
+        That these runs lack.
     stream : file, default standard error
     """
 
@@ -31,7 +33,7 @@ class Progress:
         self._runner, self._place, self._count, self._epochs = runner, wanted[0], count, epochs
         self._stream = stream or sys.stderr
         self._ended, self._done = 0, 0
-        self._before: dict = {}
+        self._due: dict = {}
         self._began = time.monotonic()
         self._bar = None
 
@@ -45,31 +47,42 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def begins(self, planned) -> None:
-        """A run is about to begin; the epochs of an earlier call are not counted."""
-        self._before[planned.folder] = epochs_done(planned, Run(self._runner.out / planned.folder))
+    def begins(self, planned, counted: int) -> None:
+        """A run is about to begin, of which so many epochs were counted; another process may have trained some."""
+        self._due[planned.folder] = self._lacking(planned)
+        self._epochs -= counted - self._due[planned.folder]
 
     def look(self, ended) -> None:
         """Show what is new: a run that has ended, or None."""
         under_way = self._under_way()
         if ended is not None:
             self._ended += 1
-            self._done += ended.planned.settings.trainer.epochs - self._before.pop(ended.planned.folder)
+            self._count_out(ended)
             under_way = self._under_way()
             if self._bar is None or ended.status != state.FINISHED:
                 self._say(f"[{self._ended}/{self._count}] {self._line(ended)}{self._left(self._done + under_way)}")
         if self._bar is not None:
+            self._bar.total = self._epochs
             self._bar.n = min(self._epochs, self._done + under_way)
             self._bar.set_description_str(f"run {min(self._ended + 1, self._count)}/{self._count}", refresh=False)
             self._bar.set_postfix_str(self._left(self._bar.n).lstrip("; "))
 
+    def _count_out(self, ended) -> None:
+        """Count a run's epochs as done; those that it was to train and did not are no longer to be done."""
+        trained, due = self._trained(ended.planned), self._due.pop(ended.planned.folder)
+        # What there is of a run that waits, another process trained.
+        done = {state.FINISHED: due, state.WAITING: 0}.get(ended.status, trained)
+        self._done += done
+        self._epochs -= due - done
+
     def _under_way(self) -> int:
-        """Epochs done in runs that have not ended, without those of an earlier call."""
-        total = 0
-        for planned in self._runner.busy.values():
-            done = epochs_done(planned, Run(self._runner.out / planned.folder))
-            total += max(0, done - self._before[planned.folder])
-        return total
+        return sum(self._trained(planned) for planned in self._runner.busy.values())
+
+    def _trained(self, planned) -> int:
+        return max(0, self._due[planned.folder] - self._lacking(planned))
+
+    def _lacking(self, planned) -> int:
+        return epochs_left(planned, Run(self._runner.out / planned.folder))
 
     def _left(self, done) -> str:
         if not 0 < done < self._epochs:

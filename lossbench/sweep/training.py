@@ -135,18 +135,19 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> li
         if searching:
             passed_over += _search(runner, searching, stream)
         due = work.due()
-        epochs = sum(epochs_left(planned, found.run) for planned, found in due)
+        epochs = {planned.folder: epochs_left(planned, found.run) for planned, found in due}
         wanted = comparison.wanted(work.plan.sweep)
-        with Progress(runner, wanted, len(due), epochs, stream) as progress:
-            for ended in runner.run(_announced(progress, _in_order(runner, [planned for planned, _ in due]))):
+        with Progress(runner, wanted, len(due), sum(epochs.values()), stream) as progress:
+            runs = _in_order(runner, [planned for planned, _ in due])
+            for ended in runner.run(_announced(progress, runs, epochs)):
                 passed_over += _settle(runner, progress, wanted, ended)
     return passed_over
 
 
-def _announced(progress, runs):
+def _announced(progress, runs, counted):
     for planned in runs:
         if planned is not None:
-            progress.begins(planned)
+            progress.begins(planned, counted.get(planned.folder, planned.settings.trainer.epochs))
         yield planned
 
 
@@ -188,7 +189,7 @@ def _search(runner, searching, stream) -> list[str]:
     epochs = sum(count * search.arm.settings.trainer.epochs for search, count in left.items())
     wanted = searching[0].wanted
     with Progress(runner, wanted, sum(left.values()), epochs, stream) as progress:
-        for ended in runner.run(_announced(progress, trials())):
+        for ended in runner.run(_announced(progress, trials(), {})):
             passed_over += _settle(runner, progress, wanted, ended)
             if ended is not None:
                 owner[ended.planned.folder].ended(ended.status)
