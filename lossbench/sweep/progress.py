@@ -54,16 +54,15 @@ class Progress:
 
     def look(self, ended) -> None:
         """Show what is new: a run that has ended, or None."""
-        under_way = self._under_way()
         if ended is not None:
             self._ended += 1
             self._count_out(ended)
-            under_way = self._under_way()
-            if self._bar is None or ended.status != state.FINISHED:
-                self._say(f"[{self._ended}/{self._count}] {self._line(ended)}{self._left(self._done + under_way)}")
+        done = self._done + self._under_way()
+        if ended is not None and (self._bar is None or ended.status != state.FINISHED):
+            self._say(f"[{self._ended}/{self._count}] {self._line(ended)}{self._left(done)}")
         if self._bar is not None:
             self._bar.total = self._epochs
-            self._bar.n = min(self._epochs, self._done + under_way)
+            self._bar.n = min(self._epochs, done)
             self._bar.set_description_str(f"run {min(self._ended + 1, self._count)}/{self._count}", refresh=False)
             self._bar.set_postfix_str(self._left(self._bar.n).lstrip("; "))
 
