@@ -459,6 +459,11 @@ BORROWED = [
         for page in ("docs/which_loss.md", "docs/results/README.md")
         for figure in ("80.73", "79.64", "79.35", "77.60")
     ),
+    *(("docs/which_loss.md", figure, "docs/results/glyphs_variance/README.md") for figure in ("80.63", "74.43", "2.48")),
+    *(
+        (page, "6.20", "docs/results/glyphs_variance/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md")
+    ),
     ("README.md", "98.42 ± 0.32", "docs/results/digits/README.md"),
     ("README.md", "96.84 ± 0.70", "docs/results/digits/README.md"),
     ("README.md", "+1.58", "docs/results/digits/README.md"),
