@@ -459,7 +459,10 @@ BORROWED = [
         for page in ("docs/which_loss.md", "docs/results/README.md")
         for figure in ("80.73", "79.64", "79.35", "77.60")
     ),
-    *(("docs/which_loss.md", figure, "docs/results/glyphs_variance/README.md") for figure in ("80.63", "74.43", "2.48")),
+    *(
+        ("docs/which_loss.md", figure, "docs/results/glyphs_variance/README.md")
+        for figure in ("80.63", "74.43", "2.48")
+    ),
     *(
         (page, "6.20", "docs/results/glyphs_variance/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
