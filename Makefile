@@ -34,10 +34,10 @@ PARALLEL = -n auto --maxprocesses 4 --dist loadfile
 test: lint
 	$(VENV) -m pytest $(PARALLEL) $(ARGS)
 
-# Without AVX-512 oneDNN has other kernels, which round otherwise.
+# Without AVX-512 oneDNN has other kernels, which round otherwise. Two threads, where `test` shares out the cores.
 test-avx2:
 	@$(SETUP) test
-	DNNL_MAX_CPU_ISA=AVX2 $(VENV) -m pytest -q $(PARALLEL) -m "not slow" $(NUMERIC)
+	DNNL_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=2 $(VENV) -m pytest -q $(PARALLEL) -m "not slow" $(NUMERIC)
 
 faults:
 	@$(SETUP) test

@@ -20,7 +20,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from lossbench import _cuda, _numpy, _waiting
+from lossbench import _builtins, _cuda, _waiting
 from lossbench._cores import thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
@@ -87,7 +87,7 @@ def prepare() -> None:
                 stacklevel=3,
             )
         return
-    _numpy.give_removed_names()
+    _builtins.install()
     if not chosen:
         os.environ["OMP_NUM_THREADS"] = str(thread_count())
     if _installed("mxnet") and not _installed("mxnet_cu*"):

@@ -1,7 +1,7 @@
 """The NumPy that MXNet sees: the installed one, with the names that MXNet 1.9.1 reads and later releases removed.
 
-Only the modules of MXNet and GluonCV get it, through the ``__import__`` of their own ``__builtins__``. Everybody else's
-``import numpy`` stays what it is: a program that asks whether NumPy has a name is told the truth.
+Only the modules of MXNet and GluonCV get it, through the ``__import__`` of their own builtins (see `_builtins`).
+Everybody else's ``import numpy`` stays what it is: a program that asks whether NumPy has a name is told the truth.
 """
 
 from __future__ import annotations
@@ -10,16 +10,8 @@ import builtins
 import functools
 import sys
 import types
-from importlib.machinery import PathFinder
 
-PACKAGES = ("mxnet", "gluoncv")
 FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
-
-
-def give_removed_names() -> None:
-    """Let `PACKAGES` be imported with whatever release of NumPy is installed. Calling it again changes nothing."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
 
 
 def removed_names(numpy) -> dict:
@@ -66,23 +58,9 @@ def _view() -> types.ModuleType:
 
 
 def _import(name, globals=None, locals=None, fromlist=(), level=0):
-    """`__import__` as the modules of `PACKAGES` call it."""
+    """`__import__` as the modules of MXNet and GluonCV call it."""
     module = builtins.__import__(name, globals, locals, fromlist, level)
     return _view() if module is sys.modules.get("numpy") else module
 
 
-class _Finder:
-    """Finds the modules of `PACKAGES` where they are, and gives them `_import` before they run."""
-
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] not in PACKAGES:
-            return None
-        spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and hasattr(spec.loader, "exec_module"):
-            spec.loader.exec_module = functools.partial(_execute, spec.loader.exec_module)
-        return spec
-
-
-def _execute(execute, module) -> None:
-    module.__builtins__ = {**vars(builtins), "__import__": _import}
-    execute(module)
+BUILTINS = {"__import__": _import}

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 
 import lossbench  # noqa: F401  (before MXNet, whichever test imports it first)
+from lossbench._mxnet import share_threads
+
+# Processes side by side, and the commands that their tests start, take their share of the cores.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+share_threads(lambda cores: max(1, cores // WORKERS))
 
 
 def seed_of(nodeid):

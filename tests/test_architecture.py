@@ -13,7 +13,7 @@ PACKAGE = Path(lossbench.__file__).parent
 
 # what any stage may import; they import no stage
 SHARED = {
-    *("_mxnet", "_cuda", "_numpy", "_waiting", "_gluon", "_cores"),
+    *("_mxnet", "_cuda", "_builtins", "_numpy", "_operators", "_waiting", "_gluon", "_cores"),
     *(
         "errors",
         "options",
@@ -62,7 +62,7 @@ TABLES = {  # (room, room whose one table it reads): why
 }
 READERS = {"runs": {"config", "training.position"}}  # stages that read what another one wrote
 WITHOUT_MXNET = {"config", "evaluation", "plots", "report", "runs"} | SHARED - {
-    "_mxnet", "_numpy", "_waiting", "_gluon", "_cores", "block", "inputs", "contract", "ops",
+    "_mxnet", "_builtins", "_numpy", "_operators", "_waiting", "_gluon", "_cores", "block", "inputs", "contract", "ops",
 }  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def complaint(room, name, rooms):
         return "relative import; write the full name"
     if name[0] == "mxnet" and room != "_mxnet":
         return "imports mxnet itself instead of lossbench._mxnet"
-    if name[0] == "importlib" and room not in ("__init__", "_mxnet", "_numpy", "registry", "plugins"):
+    if name[0] == "importlib" and room not in ("__init__", "_mxnet", "_builtins", "registry", "plugins"):
         return "imports by string"
     if name[0] in ("pickle", "cPickle", "dill", "joblib", "shelve"):
         return f"imports {name[0]}, which loads code from data"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lossbench import _numpy
+from lossbench import _builtins, _numpy
 
 ROOT = Path(__file__).resolve().parent.parent
 RECENT = {name: getattr(np, name) for name in ("prod", "any", "all", "round", "isin", "ravel", "sort", "inf", "nan")}
@@ -74,5 +74,5 @@ def test_a_name_that_no_numpy_had_is_an_attribute_error_and_preparing_twice_adds
     with pytest.raises(AttributeError, match="'numpy' has no attribute 'nonsense'"):
         _numpy._view().nonsense  # noqa: B018
     finders = list(sys.meta_path)
-    _numpy.give_removed_names()
+    _builtins.install()
     assert sys.meta_path == finders
