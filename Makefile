@@ -28,8 +28,8 @@ train:
 	@$(SETUP)
 	$(VENV) scripts/train.py --config $(CONFIG) $(ARGS)
 
-# A file's tests stay in one process: they share what was trained for them.
-PARALLEL = -n auto --maxprocesses 4 --dist loadfile
+# A file's tests stay in one process: they share what was trained for them. tests/conftest.py orders the files.
+PARALLEL = -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test: lint
 	$(VENV) -m pytest $(PARALLEL) $(ARGS)

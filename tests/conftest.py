@@ -1,5 +1,6 @@
 """A seed per test: a stable hash of the test's name, or LOSSBENCH_TEST_SEED; printed where a test fails."""
 
+import collections
 import os
 import random
 import sys
@@ -14,6 +15,12 @@ from lossbench._mxnet import share_threads
 # Processes side by side, and the commands that their tests start, take their share of the cores.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 share_threads(lambda cores: max(1, cores // WORKERS))
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that have most slow tests, so that none of them is left to one process in the end."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 def seed_of(nodeid):
