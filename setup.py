@@ -27,6 +27,7 @@ setup(
     package_dir=CONFIGS,
     package_data={
         "lossbench": ["py.typed"],
+        "lossbench.data": ["digits.npz"],
         "lossbench.report": ["page.css", "page.js"],
         **{name: ["*.yaml"] for name in CONFIGS},
     },
@@ -37,7 +38,7 @@ setup(
         "numpy>=2.1,<2.6; python_version >= '3.13'",
         "requests; python_version >= '3.13'",  # MXNet downloads with it, and is installed alone there
         "scipy<2",  # MXNet reads scipy.sparse.csr
-        "setuptools; python_version >= '3.12'",  # for distutils, which MXNet imports
+        "packaging",
         "pydantic>=2",
         "pyyaml",
         "scikit-learn",
@@ -71,6 +72,7 @@ setup(
             "hypothesis",
             "ruff",
             "mypy",
+            "setuptools; python_version >= '3.12'",  # earlier ones bring it to each environment
         ],
         "docs": ["sphinx", "myst-nb", "furo"],
     },

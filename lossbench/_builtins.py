@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import builtins
 import functools
+import importlib.util
 import sys
+import types
 from importlib.machinery import PathFinder
 
 from lossbench import _numpy, _operators
 
 PACKAGES = ("mxnet", "gluoncv")
+
+# MXNet imports them with itself, where they are installed, and few programs use what it does with them.
+LATER = ("cv2", "onnx", "requests", "scipy.stats")
 
 
 def install() -> None:
@@ -31,5 +36,36 @@ class _Finder:
 
 
 def _execute(execute, module) -> None:
-    module.__builtins__ = {**vars(builtins), **_numpy.BUILTINS, **_operators.builtins_of(module)}
+    module.__builtins__ = {**vars(builtins), "__import__": _import, **_operators.builtins_of(module)}
     execute(module)
+
+
+def _import(name, globals=None, locals=None, fromlist=(), level=0):
+    """`__import__` as these modules call it: NumPy with its removed names, and no more than what they use."""
+    if name == "distutils.version":
+        return _versions()
+    if name == "sklearn.base" and "sklearn" not in sys.modules:
+        raise ImportError("only a base of mxnet.model.FeedForward, which Gluon replaced")
+    package, _, part = ".".join((name, *(fromlist or ()))).partition(".")
+    if level == 0 and _is_for_later(f"{package}.{part}" if part else package):
+        return types.SimpleNamespace(**{part: _Later(f"{package}.{part}")}) if part else _Later(package)
+    module = builtins.__import__(name, globals, locals, fromlist, level)
+    return _numpy.view() if module is sys.modules.get("numpy") else module
+
+
+def _versions():
+    """Return what Python 3.12 removed with distutils: MXNet and GluonCV compare versions with it."""
+    from packaging.version import Version
+
+    return types.SimpleNamespace(LooseVersion=Version, StrictVersion=Version)
+
+
+def _is_for_later(name) -> bool:
+    return name in LATER and name not in sys.modules and importlib.util.find_spec(name) is not None
+
+
+class _Later(types.ModuleType):
+    """A module that is imported when something of it is asked for."""
+
+    def __getattr__(self, name):
+        return getattr(importlib.import_module(self.__name__), name)

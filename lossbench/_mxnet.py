@@ -30,10 +30,6 @@ CPU_INSTALL = f"pip install {'--no-deps ' * NO_DEPS}mxnet==1.9.1"
 GPU_INSTALL = f"pip install -r requirements-gpu.txt{' && pip install --no-deps mxnet-cu112==1.9.1' * NO_DEPS}"
 NEWEST_NUMPY = (2, 5)  # later ones may have lost more names
 
-# MXNet imports them where they are installed, which takes up to a third of its time: for a base of FeedForward, which
-# Module and Gluon replaced, and for tests of random numbers.
-HARDLY_USED = ("sklearn", "scipy.stats")
-
 # What mxnet-cu112 links to, in an order in which each library finds those it needs already loaded.
 CUDA_LIBRARIES = (
     "cuda_runtime/lib/libcudart.so.11.0",
@@ -178,35 +174,14 @@ def _import_mxnet():
     if _installed("mxnet_cu*"):
         _hidden_gpus = _cuda.hide_gpus_without_code()
     try:
-        with warnings.catch_warnings(), _engine_unannounced(), _hidden(*HARDLY_USED):
+        with warnings.catch_warnings(), _engine_unannounced():
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
-        if module.test_utils.ss is None and _installed("scipy"):
-            module.test_utils.ss = module.contrib.quantization.stats = _ScipyStats()
         _waiting.watch()
         return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
-
-
-class _ScipyStats:
-    """`scipy.stats`, imported when something of it is asked for."""
-
-    def __getattr__(self, name):
-        return getattr(importlib.import_module("scipy.stats"), name)
-
-
-@contextlib.contextmanager
-def _hidden(*names):
-    """Let modules that are not imported yet be imported by nobody, not by another thread either."""
-    absent = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
 
 
 @contextlib.contextmanager
@@ -241,11 +216,6 @@ def _explain(error: Exception) -> str:
         return (
             "lossbench: MXNet must be installed, found none. "
             f"For the CPU: {CPU_INSTALL}; for NVIDIA GPUs, in the lossbench checkout: {GPU_INSTALL}."
-        )
-    if isinstance(error, ModuleNotFoundError) and error.name == "distutils":
-        return (
-            "lossbench: MXNet on Python 3.12 or later needs distutils, which setuptools supplies. "
-            "Run: pip install setuptools."
         )
     if library is None and tuple(map(int, numpy.__version__.split(".")[:2])) > NEWEST_NUMPY:
         major, minor = NEWEST_NUMPY

@@ -6,9 +6,7 @@ Everybody else's ``import numpy`` stays what it is: a program that asks whether 
 
 from __future__ import annotations
 
-import builtins
 import functools
-import sys
 import types
 
 FINANCIAL = ("mirr", "npv", "pmt", "ppmt", "pv", "rate")
@@ -46,21 +44,12 @@ def _refuse(name, *arguments, **options):
 
 
 @functools.cache
-def _view() -> types.ModuleType:
+def view() -> types.ModuleType:
     """Return a module that has NumPy's names and the removed ones."""
     import numpy
 
-    view = types.ModuleType("numpy", numpy.__doc__)
-    vars(view).update(
+    module = types.ModuleType("numpy", numpy.__doc__)
+    vars(module).update(
         removed_names(numpy), __getattr__=functools.partial(getattr, numpy), __version__=numpy.__version__
     )
-    return view
-
-
-def _import(name, globals=None, locals=None, fromlist=(), level=0):
-    """`__import__` as the modules of MXNet and GluonCV call it."""
-    module = builtins.__import__(name, globals, locals, fromlist, level)
-    return _view() if module is sys.modules.get("numpy") else module
-
-
-BUILTINS = {"__import__": _import}
+    return module

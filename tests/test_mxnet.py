@@ -51,17 +51,26 @@ def test_mxnet_imports_after_lossbench_without_its_help():
     assert re.fullmatch(r"\[.*\] .*: MXNet start using engine: NaiveEngine", errors)
 
 
-def test_modules_that_mxnet_hardly_uses_are_not_imported_with_it_and_can_be_afterwards():
-    code = """
+HARDLY_USED = ("cv2", "distutils", "onnx", "pkg_resources", "requests", "scipy.stats", "setuptools", "sklearn")
+
+
+def test_modules_that_mxnet_hardly_uses_are_imported_when_they_are_used():
+    code = f"""
 import sys
 from lossbench._mxnet import mx
-print([name for name in ("sklearn", "scipy.stats") if name in sys.modules])
+print([name for name in {HARDLY_USED} if name in sys.modules])
+print(mx.gluon.utils.requests.get.__module__, mx.test_utils.ss.norm.cdf(0), "sklearn" in sys.modules)
 import sklearn.base, scipy.stats
 print(issubclass(sklearn.base.ClassifierMixin, object), scipy.stats.norm.cdf(0))
 """
-    assert python(code) == (0, "[]\nTrue 0.5", "")
-    earlier = "import sys, sklearn.base; from lossbench._mxnet import mx; print(sys.modules['sklearn'] is sklearn)"
-    assert python(earlier) == (0, "True", "")
+    assert python(code) == (0, "[]\nrequests.api 0.5 False\nTrue 0.5", "")
+    earlier = """
+import requests, sys, sklearn.base
+from lossbench._mxnet import mx
+print(sys.modules["sklearn"] is sklearn, issubclass(mx.model.FeedForward, sklearn.base.BaseEstimator))
+print(mx.gluon.utils.requests is requests)
+"""
+    assert python(earlier) == (0, "True True\nTrue", "")
 
 
 def test_what_mxnet_does_with_scipy_still_works():
@@ -155,8 +164,10 @@ def test_mxnet_imported_first_works_and_says_once_what_could_not_be_set():
         "from lossbench._mxnet import mx\n"
         "print(mx is mxnet, mx.nd.ones(3).sum().asscalar())"
     )
-    # NumPy 1.24 and later lack what MXNet reads, so there MXNet cannot come first unless the user supplies it.
-    alias = f"import sys; sys.path.insert(0, {str(ROOT / 'lossbench')!r}); import numpy, _numpy; "
+    # NumPy 1.24 and Python 3.12 lack what MXNet reads, so from there on it comes first only if the user supplies it.
+    alias = f"import sys; sys.path.insert(0, {str(ROOT / 'lossbench')!r}); import numpy, packaging.version, _numpy; "
+    alias += "sys.modules['distutils'] = sys.modules['distutils.version'] = packaging.version; "
+    alias += "packaging.version.LooseVersion = packaging.version.StrictVersion = packaging.version.Version; "
     alias += "vars(numpy).update(_numpy.removed_names(numpy))\n"
     status, output, errors = python(alias + code)
     assert (status, output) == (0, "True 3.0")
@@ -165,17 +176,31 @@ def test_mxnet_imported_first_works_and_says_once_what_could_not_be_set():
     assert python(alias + code, OMP_NUM_THREADS="2") == (0, "True 3.0", "")
 
 
+def path_without(folder, *packages):
+    """The path of a folder that gets all that is installed here but these, for a Python that sees no other (-S)."""
+    for installed in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+        for item in Path(installed).iterdir():
+            if not item.name.lower().startswith(packages):
+                (folder / item.name).symlink_to(item)
+    return f"{folder}{os.pathsep}{ROOT}"
+
+
 @pytest.fixture
 def without_mxnet(tmp_path):
-    """The path of a folder that has everything installed here but MXNet, for a Python that sees no other (-S)."""
-    for folder in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
-        for item in Path(folder).iterdir():
-            if not item.name.lower().startswith("mxnet"):
-                (tmp_path / item.name).symlink_to(item)
-    return f"{tmp_path}{os.pathsep}{ROOT}"
+    return path_without(tmp_path, "mxnet")
 
 
 USE = "import lossbench\nfrom lossbench._mxnet import mx"
+
+
+def test_mxnet_does_without_what_it_hardly_uses(tmp_path):
+    path = path_without(tmp_path, "cv2", "opencv", "onnx", "setuptools", "pkg_resources", "sklearn", "scikit_learn")
+    code = f"""
+{USE}
+from mxnet.onnx.mx2onnx._op_translations import _op_translations_opset12 as translations
+print(mx.recordio.cv2, mx.image.image.cv2, translations.onnx, mx.nd.ones(3).sum().asscalar())
+"""
+    assert python(code, "-S", PYTHONPATH=path) == (0, "None None None 3.0", "")
 
 
 def test_without_mxnet_the_first_use_names_which_to_install(without_mxnet):
@@ -224,11 +249,6 @@ def test_a_broken_library_reaches_the_user_as_one_line(tmp_path, without_mxnet):
         r"lossbench.errors.MXNetUnavailable: lossbench: MXNet could not be imported. OSError: .*libmxnet.so: .+",
         errors.splitlines()[-1],
     )
-
-
-def test_missing_distutils_is_explained():
-    message = _mxnet._explain(ModuleNotFoundError("No module named 'distutils'", name="distutils"))
-    assert message.endswith("needs distutils, which setuptools supplies. Run: pip install setuptools.")
 
 
 def test_a_numpy_of_the_future_is_explained(monkeypatch):

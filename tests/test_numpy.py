@@ -72,7 +72,7 @@ def test_a_financial_function_says_where_it_is():
 
 def test_a_name_that_no_numpy_had_is_an_attribute_error_and_preparing_twice_adds_nothing():
     with pytest.raises(AttributeError, match="'numpy' has no attribute 'nonsense'"):
-        _numpy._view().nonsense  # noqa: B018
+        _numpy.view().nonsense  # noqa: B018
     finders = list(sys.meta_path)
     _builtins.install()
     assert sys.meta_path == finders

@@ -46,6 +46,12 @@ def test_help_and_a_mistake_answer_at_once(arguments, status, limit, tmp_path):
     assert seconds < limit
 
 
+def test_what_draws_is_imported_when_something_is_drawn():
+    code = "import sys, lossbench.experiment; print({'matplotlib', 'sklearn'} & {*sys.modules} or 'neither')"
+    out, _ = processor_seconds("-c", code, status=0, cwd=ROOT)
+    assert out == "neither\n"
+
+
 def test_the_first_step_of_the_digits_comes_soon(tmp_path):
     """Six seconds from the command on an idle machine."""
     script = tmp_path / "first_step.py"

@@ -146,7 +146,7 @@ class DataSection(Section):
 
 
 class DigitsData(DataSection):
-    """scikit-learn's embedded digits."""
+    """Embedded digits, those of scikit-learn."""
 
     source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
     test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")

@@ -10,7 +10,7 @@ from lossbench import data, plots
 from lossbench.errors import UserError
 from lossbench.experiment import neighbors
 from lossbench.experiment.opening import rows_of
-from lossbench.plots.drawing import style
+from lossbench.plots import lettering
 
 SEED = 0  # of the images that are shown: not the run's, so that runs show the same ones
 
@@ -32,7 +32,7 @@ class Gallery:
     def __init__(self, opened, neighbors=6, count=8, *, show=False):
         self.opened, self.model = opened, opened.model
         self.neighbors, self.count, self.show = neighbors, count, show
-        self.names = style.legible(self.model.dataset.all_class_names)
+        self.names = lettering.legible(self.model.dataset.all_class_names)
 
     def of_split(self, split) -> dict:
         """Name of a picture -> its figure (None where there is nothing to show) and its rows as a table."""

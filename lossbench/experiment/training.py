@@ -14,9 +14,8 @@ from lossbench.evaluation import METHODS, suiting
 from lossbench.experiment import distributed, origin
 from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
-from lossbench.plots import pictures
+from lossbench.plots import lettering, pictures
 from lossbench.plots.contact_sheet import contact_sheet
-from lossbench.plots.drawing import style
 from lossbench.runs import ending
 from lossbench.training import schedules
 from lossbench.training.communication import ALONE
@@ -123,7 +122,7 @@ class Training:
         """Write `data.png`: the mean training image, then images as the first step sees them."""
         dataset = self.model.dataset
         images, labels = self.batches.pictures(1, SHOWN_IMAGES)
-        names = style.legible(dataset.class_names)
+        names = lettering.legible(dataset.class_names)
         texts = ["mean", *(names[label] for label in labels)]
         sheet = contact_sheet(np.concatenate([data.mean_image(dataset.train)[None], images]), texts)
         with atomic.writing(self.run.file("data.png")) as file:

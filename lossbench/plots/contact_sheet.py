@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from lossbench.plots import lettering
+
 _SIDE, _LINE, _GAP, _LETTERS = 72, 14, 6, 12
 
 
@@ -26,20 +28,18 @@ def contact_sheet(images, texts, columns: int = 8):
     """
     from PIL import Image, ImageDraw, ImageFont
 
-    from lossbench.plots.drawing import style
-
     height, width = images.shape[2:]
     scale = max(1, _SIDE // max(height, width)) if max(height, width) <= _SIDE else _SIDE / max(height, width)
     tile = max(1, round(width * scale)), max(1, round(height * scale))
     cell = max(tile[0], _SIDE) + _GAP, tile[1] + _LINE + _GAP
     rows = -(-len(images) // columns)
     sheet = Image.new("RGB", (columns * cell[0] + _GAP, rows * cell[1] + _GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(style.font_file(), 10)
+    draw, font = ImageDraw.Draw(sheet), ImageFont.truetype(lettering.font_file(), 10)
     filter = Image.NEAREST if scale >= 1 else Image.BILINEAR
     for number, (image, text) in enumerate(zip(images, texts)):
         left, top = _GAP + number % columns * cell[0], _GAP + number // columns * cell[1]
         planes = np.ascontiguousarray(image.transpose(1, 2, 0))
         picture = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
         sheet.paste(picture.resize(tile, filter), (left, top))
-        draw.text((left, top + tile[1] + 1), style.short(text, _LETTERS), fill="#222222", font=font)
+        draw.text((left, top + tile[1] + 1), lettering.short(text, _LETTERS), fill="#222222", font=font)
     return sheet

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from lossbench.plots import lettering
 from lossbench.plots.checks import CannotDraw
 from lossbench.plots.drawing import style
 
@@ -90,4 +91,4 @@ def _draw(axes, tile, middle, top, size, letters):
     sign = {None: "", True: "= ", False: "\u2260 "}[tile.same]
     for line, text in enumerate((sign + tile.text, tile.note)):
         look = {"fontsize": FONT_SIZE, "color": style.TEXT, "ha": "center", "va": "top"}
-        axes.text(middle, bottom - 0.06 - LINE * line, style.plain(style.short(text, letters)), **look)
+        axes.text(middle, bottom - 0.06 - LINE * line, style.plain(lettering.short(text, letters)), **look)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import warnings
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from lossbench import atomic, paths
+from lossbench.plots import lettering
 
 # Ten colors that people with color-vision deficiencies tell apart: M. A. Petroff, "Accessible color sequences for data
 # visualization", arXiv 2107.02270. More classes repeat them with other markers.
@@ -25,7 +25,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 TEXT = "#222222"
 GRID = "#dddddd"
 FONT_SIZE = 11
-MOST_LETTERS = 24  # of a class name
 DOTS_PER_INCH = 150
 HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
 
@@ -117,40 +116,8 @@ def names(class_names, num_classes: int) -> list[str]:
     >>> names(["$1", "cat", chr(0x732B)], 3)
     ['\\\\$1', 'cat', 'class 2']
     """
-    return [plain(short(name)) for name in legible(range(num_classes) if class_names is None else class_names)]
-
-
-def short(text: str, letters: int = MOST_LETTERS) -> str:
-    """Return a text of at most so many letters: its beginning and its end.
-
-    Examples
-    --------
-    >>> short("a_class_of_a_long_name", 12)
-    'a_clas\u2026_name'
-    """
-    return text if len(text) <= letters else f"{text[: letters // 2]}\u2026{text[letters // 2 + 1 - letters :]}"
-
-
-def legible(class_names) -> list[str]:
-    """Return the names that the font can write; `class <id>` in place of each other one."""
-    found = []
-    for number, name in enumerate(map(str, class_names)):
-        found.append(name if {ord(letter) for letter in name} <= _letters() else f"class {number}")
-    return found
-
-
-def font_file() -> str:
-    """Return the file of the font that figures are written in."""
-    from matplotlib.font_manager import FontProperties, findfont
-
-    return findfont(FontProperties())
-
-
-@functools.lru_cache(maxsize=1)
-def _letters() -> frozenset:
-    from matplotlib.font_manager import get_font
-
-    return frozenset(get_font(font_file()).get_charmap())
+    found = lettering.legible(range(num_classes) if class_names is None else class_names)
+    return [plain(lettering.short(name)) for name in found]
 
 
 def plain(text) -> str:
