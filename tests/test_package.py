@@ -76,7 +76,9 @@ def test_an_installation_ships_every_module_and_works_outside_the_checkout(tmp_p
     ]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=120)
     shipped = {path.relative_to(tmp_path / "lib") for path in tmp_path.glob("lib/**/*") if path.is_file()}
-    files = (path for path in (ROOT / "lossbench").rglob("*") if path.suffix in (".py", ".css", ".js", ".typed"))
+    files = (
+        path for path in (ROOT / "lossbench").rglob("*") if path.suffix in (".py", ".css", ".js", ".npz", ".typed")
+    )
     source = {path.relative_to(ROOT) for path in files}
     configs = {Path("lossbench") / path.relative_to(ROOT) for path in (ROOT / "configs").rglob("*.yaml")}
     assert Path("lossbench/configs/base/digits.yaml") in configs

@@ -45,8 +45,8 @@ def test_a_row_among_many_equally_far_ones_leaves_out_itself():
 @pytest.mark.parametrize("size", [2, 40])
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_memory_bound_changes_nothing(rng, size, exclude_self):
-    reference = rng.integers(0, 4, (300, size)) * 0.1
-    query = reference if exclude_self else rng.integers(0, 4, (200, size)) * 0.1
+    reference = rng.integers(0, 4, (80, size)) * 0.1
+    query = reference if exclude_self else rng.integers(0, 4, (60, size)) * 0.1
     whole = whole_nearest(reference, query, 7, exclude_self)
     for bound in (1, 5_000, 200_000):
         part = whole_nearest(reference, query, 7, exclude_self, max_memory_bytes=bound)

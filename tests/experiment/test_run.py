@@ -174,7 +174,7 @@ def wait_for_checkpoint(run, process, count=1):
 @pytest.mark.slow
 def test_kill_9_at_random_moments_changes_nothing(folder, rng):
     """Killed again and again wherever it is, then left to finish: an undisturbed run's bits. `make faults` has 30."""
-    long = ["trainer.epochs=30", "trainer.checkpoint_every_steps=3", "evaluation.embeddings_every_epochs=null"]
+    long = ["trainer.epochs=10", "trainer.checkpoint_every_steps=3", "evaluation.embeddings_every_epochs=null"]
     train(folder, *long, "--run-dir", "undisturbed")
     started = folder / RUN / "environment.json"  # written anew when a training is about to begin
     for kill in range(5):
