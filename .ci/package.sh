@@ -10,16 +10,16 @@ python=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 echo "package: building"
 rm -rf dist
 "$python" -m venv "$work/build"
-"$work/build/bin/python" -m pip install --quiet --disable-pip-version-check build
+"$work/build/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile build
 "$work/build/bin/python" -m build --outdir dist . >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 
 echo "package: installing"
 "$python" -m venv "$work/clean"
 clean=$work/clean/bin
 # The pins, so that a new release of a dependency cannot break this; MXNet as the set-up script installs it.
-"$clean/python" -m pip install --quiet --disable-pip-version-check -c requirements.txt "$(ls dist/*.whl)[cpu]"
+"$clean/python" -m pip install --quiet --disable-pip-version-check --no-compile -c requirements.txt "$(ls dist/*.whl)[cpu]"
 case "$("$clean/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')" in
-    3.13 | 3.14) "$clean/python" -m pip install --quiet --disable-pip-version-check --no-deps mxnet==1.9.1 ;;
+    3.13 | 3.14) "$clean/python" -m pip install --quiet --disable-pip-version-check --no-compile --no-deps mxnet==1.9.1 ;;
 esac
 
 echo "package: trying"

@@ -75,8 +75,11 @@ build_venv() {
     "$1" -m venv --clear .venv
 }
 
+# Python compiles a module when it is first imported, and keeps that unless it is told not to; to compile all modules here
+# takes as long as the rest.
 pip_install() {
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$@"
+    compile=$([ -n "${PYTHONDONTWRITEBYTECODE:-}" ] || echo --no-compile)
+    .venv/bin/python -m pip install --quiet --disable-pip-version-check $compile "$@"
 }
 
 # Install once for each content of the file; a stamp beside it remembers that.

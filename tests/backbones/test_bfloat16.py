@@ -129,6 +129,7 @@ def test_a_training_learns_repeats_and_is_scored_in_float32(settings, tmp_path):
     assert has_lower_half(scores[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("able", [pytest.param(True, marks=has_instructions), False])
 def test_fastest_takes_what_the_processor_has_and_says_which(settings, tmp_path, monkeypatch, able):
     monkeypatch.setattr(_cores, "has_bfloat16", lambda: able)
@@ -143,6 +144,7 @@ def test_fastest_takes_what_the_processor_has_and_says_which(settings, tmp_path,
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_in_another_precision_says_both(settings, tmp_path, monkeypatch, capsys):
     """As where a run folder moves to a machine without the instructions."""
     monkeypatch.setattr(_cores, "has_bfloat16", lambda: False)
