@@ -28,6 +28,8 @@ class DrawnRun:
         Checkpoint: `last`, `best`, or a folder's name or path.
     model : Model, optional
         Without it, the run is opened when a picture needs its parameters or images.
+    outputs : dict, optional
+        What the model gave for whole splits.
     device : str
     **opening
         What else `open_run` is asked for.
@@ -35,7 +37,7 @@ class DrawnRun:
         Whether to show progress bars on the standard error.
     """
 
-    def __init__(self, run: Run, which="last", *, model=None, show=False, **opening):
+    def __init__(self, run: Run, which="last", *, model=None, outputs=None, show=False, **opening):
         run.require()
         self.run, self.checkpoint, self._opening, self._show = run, which, opening, show
         self.settings = run.load_config()
@@ -45,7 +47,9 @@ class DrawnRun:
         options = type(self.settings.head).options
         self.units = {f"head.{name}": getattr(option, "unit", "") for name, option in options.items()}
         self._model, self._reason = model, None
-        self._outputs = {}
+        self._outputs = dict(outputs or {})
+        if len(self._outputs.get("train", {}).get("label", ())) > MAX_TRAINING_IMAGES:
+            del self._outputs["train"]
 
     @property
     def model(self):

@@ -272,35 +272,40 @@ class Training:
         What is there of the same step is left alone, so that an evaluation that was interrupted goes on. The last
         parameters are in place again at the end.
         """
-        best = self.position.best
+        last, best = self.run.evaluation_of("last", self.position.epoch - 1, self.trainer.step), self.position.best
         try:
-            self._measure_as("last", {"epoch": self.position.epoch - 1, "step": self.trainer.step})
-            self._draw()
-            if best is not None and ending.unmeasured(self.run, "best", best):
-                self._measure_best(best)
+            outputs = self._measure(last)
+            self._draw(outputs)
+            if best is not None:
+                self._measure_best(self.run.evaluation_of("best", best["epoch"], best["step"]), last)
         except OSError as error:
             raise RunFailed(f"{error} The training is complete; do what is missing with --resume.") from error
         self.scalars.metrics(self.run.metrics)
 
-    def _measure_best(self, best):
-        """Score the best parameters; where their checkpoint is damaged, its values say so, since no other has them."""
-        last, path = self.model.arrays(), checkpoint.of_step(self.run.checkpoints, best["step"])
+    def _measure_best(self, best, last):
+        """Score the best parameters, unless they are the last, whose values are known; a damaged checkpoint is said."""
+        wanted = ending.unmeasured(self.run, "best", best.step)
+        if not wanted:
+            return
+        if best.step == last.step:
+            best.take_over(last, wanted)
+            return
+        kept, path = self.model.arrays(), checkpoint.of_step(self.run.checkpoints, best.step)
         try:
             self.model.load(checkpoint.load(path)[0], path)
-        except UserError as damage:
-            self.progress.say(f"The best epoch, {best['epoch']}, cannot be evaluated: {damage}")
-            record = self.run.evaluation_of("best", best["epoch"], best["step"])
-            for split, keys in ending.unmeasured(self.run, "best", best).items():
-                record.values(split, {key: {"unavailable": str(damage)} for key in keys})
+        except UserError as damage:  # no other checkpoint has these parameters
+            self.progress.say(f"The best epoch, {best.epoch}, cannot be evaluated: {damage}")
+            for split, keys in wanted.items():
+                best.values(split, {key: {"unavailable": str(damage)} for key in keys})
         else:
-            self._measure_as("best", best)
-        self.model.load(last, "last")
+            self._measure(best)
+        self.model.load(kept, "last")
 
-    def _draw(self):
+    def _draw(self, outputs):
         """Draw what is missing; a picture that this run cannot give, or the disk, does not lose the others."""
         step, failed = self.trainer.step, None
         kinds = dict(ending.drawn(self.run, step))
-        drawn = DrawnRun(self.run, model=self.model)
+        drawn = DrawnRun(self.run, model=self.model, outputs=outputs)
         for kind in ending.undrawn(self.run, step):
             try:
                 kinds[kind] = [path.name for path in pictures.write(drawn, kind, self.run.plots)]
@@ -314,10 +319,10 @@ class Training:
         if failed is not None:
             raise failed
 
-    def _measure_as(self, which, place):
-        missing = ending.unmeasured(self.run, which, place)
-        record = self.run.evaluation_of(which, place["epoch"], place["step"])
-        shared = {"record": record, "outputs": {}, "show": self.progress.shows_bars}
-        for split, keys in missing.items():
+    def _measure(self, record) -> dict:
+        """Write the values that a checkpoint lacks, and return what the network gave for them, by split."""
+        outputs = {}
+        for split, keys in ending.unmeasured(self.run, record.checkpoint, record.step).items():
             methods = [name for name in self.settings.evaluation.methods if METHODS[name].key in keys]
-            measure(self.model, [split], methods, **shared)
+            measure(self.model, [split], methods, record=record, outputs=outputs, show=self.progress.shows_bars)
+        return outputs

@@ -83,7 +83,7 @@ def plan(measured: dict, pictures) -> dict:
     return {"measured": {split: list(names) for split, names in measured.items()}, "pictures": list(pictures)}
 
 
-def unmeasured(run, which: str, place: dict) -> dict[str, list]:
+def unmeasured(run, which: str, step: int) -> dict[str, list]:
     """Return split -> names of the planned values that one checkpoint lacks.
 
     Parameters
@@ -91,11 +91,11 @@ def unmeasured(run, which: str, place: dict) -> dict[str, list]:
     run : Run
     which : str
         `last` or `best`.
-    place : dict
-        Its `epoch` and `step`; values of another step do not count.
+    step : int
+        Its own; values of another step do not count.
     """
     entry = run.metrics.get(which, {})
-    entry = entry if entry.get("step") == place["step"] else {}
+    entry = entry if entry.get("step") == step else {}
     found = {}
     for split, names in _planned(run, "measured", dict).items():
         there = entry.get(split)
@@ -144,7 +144,7 @@ def missing(run) -> list[str]:
     owed = [
         f"{which} {split}: {', '.join(names)}"
         for which, at in place.checkpoints.items()
-        for split, names in unmeasured(run, which, at).items()
+        for split, names in unmeasured(run, which, at["step"]).items()
     ]
     pictures = undrawn(run, place.step)
     return owed + ([f"pictures: {', '.join(pictures)}"] if pictures else [])

@@ -372,10 +372,26 @@ class Evaluation:
 
     def arrays(self, split: str, method: str, arrays: dict) -> str:
         """Write `evaluation/<checkpoint>-<split>-<method>.npz`; returns its path within the run folder."""
-        place = f"evaluation/{self.checkpoint}-{split}-{method}.npz"
+        place = self._place(split, method)
         self.run.evaluation.mkdir(exist_ok=True)
         write_arrays(self.run.file(place), {"epoch": self.epoch, "step": self.step, **arrays})
         return place
+
+    def _place(self, split, method):
+        return f"evaluation/{self.checkpoint}-{split}-{method}.npz"
+
+    def take_over(self, other: Evaluation, wanted: dict) -> None:
+        """Repeat those values and arrays, split -> keys, of the same step that another checkpoint has."""
+        for split, keys in wanted.items():
+            there = self.run.metrics[other.checkpoint].get(split, {})
+            measured = {key: there[key] for key in keys if key in there}
+            for key, value in measured.items():
+                source, place = self.run.path / other._place(split, key), self._place(split, key)
+                if source.is_file():
+                    write_atomically(self.run.file(place), source.read_bytes())
+                if isinstance(value, dict) and "arrays" in value:
+                    measured[key] = {**value, "arrays": place}
+            self.values(split, measured)
 
 
 def write_arrays(path, arrays: dict) -> None:

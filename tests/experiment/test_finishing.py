@@ -105,6 +105,26 @@ def test_an_evaluation_that_is_interrupted_again_and_again_ends_like_an_undistur
     assert contents(path) == contents(tmp_path / "whole")
 
 
+def test_each_split_goes_through_the_network_once_where_the_last_parameters_are_the_best(tmp_path, monkeypatch):
+    asked, outputs = [], experiment.Model.outputs
+    monkeypatch.setattr(
+        experiment.Model,
+        "outputs",
+        lambda self, images, **how: asked.append(len(images)) or outputs(self, images, **how),
+    )
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    quick = ["trainer.epochs=1", "evaluation.embeddings_every_epochs=null"]
+    experiment.run(config.load(tmp_path / "tiny.yaml", quick), tmp_path / "run")
+    validation = 144  # at the epoch's end, too
+    assert sorted(asked) == [validation, validation, 359, 1294]
+    found = contents(tmp_path / "run")
+    measured = found.pop("metrics")
+    assert measured["best"] == json.loads(json.dumps(measured["last"]).replace("/last-", "/best-"))
+    assert {name: arrays for name, arrays in found.items() if name.startswith("best-")} == {
+        name.replace("last-", "best-"): arrays for name, arrays in found.items() if name.startswith("last-")
+    }
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run, made in this process."""
