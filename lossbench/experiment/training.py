@@ -274,8 +274,7 @@ class Training:
         """
         last, best = self.run.evaluation_of("last", self.position.epoch - 1, self.trainer.step), self.position.best
         try:
-            outputs = self._measure(last)
-            self._draw(outputs)
+            self._draw(self._measure(last))
             if best is not None:
                 self._measure_best(self.run.evaluation_of("best", best["epoch"], best["step"]), last)
         except OSError as error:
