@@ -92,10 +92,11 @@ def bootstrap_interval(differences, *, resamples: int = RESAMPLES, seed: int = S
     rng = np.random.default_rng([seed])
     # Images with the same differences are one category: drawing counts of categories is drawing images.
     patterns, counts = np.unique(differences, axis=1, return_counts=True)
-    drawn_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples) / seeds
-    drawn_images = rng.multinomial(images, counts / images, size=resamples) / images
-    means = np.einsum("rs,sp,rp->r", drawn_seeds, patterns, drawn_images, optimize=True)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    drawn_seeds = rng.multinomial(seeds, np.full(seeds, 1 / seeds), size=resamples)
+    drawn_images = rng.multinomial(images, counts / images, size=resamples)
+    # Divided last: whole numbers add up to the same bits in every order, which differs between processors.
+    sums = np.einsum("rs,sp,rp->r", drawn_seeds, patterns, drawn_images, optimize=True)
+    low, high = np.quantile(sums, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) / (seeds * images)
     return Interval(float(low), float(high))
 
 

@@ -88,6 +88,19 @@ def test_the_bootstrap_repeats_and_knows_no_spread_where_there_is_none(rng):
     assert (same.low, same.high) == pytest.approx((1, 1))
 
 
+def test_the_bootstrap_adds_whole_numbers_so_every_processor_has_its_bits(rng):
+    wholes = []
+    for _ in range(20):
+        differences = paired(rng, 7, 30)
+        found = statistics.bootstrap_interval(differences)
+        ends = np.array([found.low, found.high])
+        whole = np.round(ends * differences.size)
+        of_a_resample = np.isclose(ends * differences.size, whole)  # others lie between two of them
+        wholes.extend((ends == whole / differences.size)[of_a_resample])
+    assert len(wholes) > 20
+    assert all(wholes)
+
+
 def all_sign_flips(differences):
     """The definition of the exact p: every assignment of signs."""
     observed = abs(sum(differences)) - 1e-12
