@@ -13,7 +13,7 @@ import ctypes
 import os
 import threading
 import time
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 INTERVAL = 0.5  # seconds between two looks
 BUSY, FREE = 0.10, 0.05  # share of our cores that others use: above, threads sleep; below, they wait awake again
@@ -59,7 +59,7 @@ class Crowd:
 
     def __init__(self, gomp: ctypes.CDLL):
         self._gomp = gomp
-        self._released: Optional[threading.Event] = None
+        self._released: threading.Event | None = None
 
     def hold(self) -> None:
         if self._released is None:
@@ -102,7 +102,7 @@ def _watch(crowd):
         before = after
 
 
-def loaded_libgomp() -> Optional[ctypes.CDLL]:
+def loaded_libgomp() -> ctypes.CDLL | None:
     """Return the libgomp that MXNet has loaded; scikit-learn has one of its own under another name."""
     try:
         return ctypes.CDLL("libgomp.so.1", mode=os.RTLD_NOLOAD | os.RTLD_NOW)

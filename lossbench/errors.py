@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import Any, Optional
+from typing import Any
 
 
 class UserError(ValueError):
@@ -42,7 +42,7 @@ def exit_status(error: BaseException):
     return 1 if isinstance(error, OSError) else getattr(error, "exit_status", None)
 
 
-def nearest(word: Any, known: Iterable[str]) -> Optional[str]:
+def nearest(word: Any, known: Iterable[str]) -> str | None:
     """The known word that looks most like `word`, or None when none does.
 
     Examples

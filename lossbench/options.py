@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -97,10 +97,10 @@ class Number(Option):
     ``unit="radians"`` makes the errors ask whether the value was in degrees.
     """
 
-    at_least: Optional[float] = None
-    above: Optional[float] = None
-    at_most: Optional[float] = None
-    below: Optional[float] = None
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
     unit: str = ""
     word: str = ""
 
@@ -198,7 +198,7 @@ class Choice(Option):
         return value
 
 
-def text(bound: Optional[float]) -> str:
+def text(bound: float | None) -> str:
     """A bound as people write it.
 
     Examples

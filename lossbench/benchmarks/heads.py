@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from typing import Optional
 
 from lossbench.benchmarks import head_steps, memory, peers
 from lossbench.benchmarks.timing import interleaved, spread
@@ -17,7 +16,7 @@ LONGEST = 10.0  # seconds of all repetitions of a row, beyond three of them
 
 def measure(
     size: tuple,
-    names: Optional[list] = None,
+    names: list | None = None,
     *,
     repetitions: int = 15,
     libraries: tuple = tuple(peers.PEERS),
@@ -111,7 +110,7 @@ def _seconds(work, repetitions) -> dict:
     return {name: [value / counts[name] for value in values] for name, values in seconds.items()}
 
 
-def _shortage(row, size) -> Optional[str]:
+def _shortage(row, size) -> str | None:
     """Say what is missing where a row would not fit into memory."""
     batch_size, embedding_size, num_classes = size
     matrices = num_classes * (embedding_size + batch_size)

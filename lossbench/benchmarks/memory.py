@@ -12,14 +12,13 @@ import ctypes
 import os
 import subprocess
 import sys
-from typing import Optional
 
 from lossbench import plugins
 
 SMALL = (4, 4, 4)
 
 
-def extra_bytes(library: Optional[str], name: str, batch_size: int, embedding_size: int, num_classes: int):
+def extra_bytes(library: str | None, name: str, batch_size: int, embedding_size: int, num_classes: int):
     """Bytes that a step of a library's loss (None: of ours) needs beside parameters, gradients and batch.
 
     Returns None where the system does not tell.
@@ -39,7 +38,7 @@ def extra_bytes(library: Optional[str], name: str, batch_size: int, embedding_si
     return int(done.stdout.split()[-1])
 
 
-def available_bytes() -> Optional[int]:
+def available_bytes() -> int | None:
     """Memory that a new process can have without swapping, None where the system does not tell."""
     try:
         with open("/proc/meminfo") as file:

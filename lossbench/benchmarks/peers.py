@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-from typing import Optional
 
 # Library -> name of ours -> how the table calls theirs.
 PEERS = {
@@ -162,7 +161,7 @@ def _gluonfr_steps(name, batch_size, embedding_size, num_classes):
     return head_steps.repeated(block, batch_size, embedding_size, num_classes)
 
 
-def new_steps(library: Optional[str], name: str, batch_size: int, embedding_size: int, num_classes: int):
+def new_steps(library: str | None, name: str, batch_size: int, embedding_size: int, num_classes: int):
     """Return the steps of a library's loss, or of ours where the library is None, in this process."""
     if library is None:
         from lossbench.benchmarks import head_steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -23,8 +23,8 @@ class LinearAnneal(AnnealSection):
     kind: Literal["linear"] = Field(description="from start to end on a straight line, then end")
     start: float = Field(description="value at step 0")
     end: float = Field(description="value after the ramp")
-    epochs: Optional[float] = Field(None, gt=0, description="length of the ramp in epochs, > 0; or steps")
-    steps: Optional[int] = Field(None, ge=1, description="length of the ramp in steps, >= 1; or epochs")
+    epochs: float | None = Field(None, gt=0, description="length of the ramp in epochs, > 0; or steps")
+    steps: int | None = Field(None, ge=1, description="length of the ramp in steps, >= 1; or epochs")
 
     @model_validator(mode="after")
     def _one_length(self) -> LinearAnneal:
@@ -42,8 +42,8 @@ class DoublingAnneal(AnnealSection):
 
     kind: Literal["doubling"] = Field(description="start, doubled every so many steps or epochs, up to cap")
     start: float = Field(gt=0, description="value at step 0, > 0")
-    every_steps: Optional[int] = Field(None, ge=1, description="steps between doublings, >= 1; or every_epochs")
-    every_epochs: Optional[int] = Field(None, ge=1, description="epochs between doublings, >= 1; or every_steps")
+    every_steps: int | None = Field(None, ge=1, description="steps between doublings, >= 1; or every_epochs")
+    every_epochs: int | None = Field(None, ge=1, description="epochs between doublings, >= 1; or every_steps")
     cap: float = Field(gt=0, description="largest value, >= start")
 
     @model_validator(mode="after")

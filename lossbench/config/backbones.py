@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -13,7 +13,7 @@ from lossbench.config.section import Section, choice, known_name
 class BackboneSection(Section):
     """What every backbone has."""
 
-    embedding_size: Optional[int] = Field(
+    embedding_size: int | None = Field(
         None,
         ge=1,
         description="length of the embedding, >= 1; null: the natural one (2 for lenet and convnet, 512 for iresnets)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -21,7 +21,7 @@ def _is_size(value: Any) -> Any:
     return tuple(sides) if len(sides) == 2 else value
 
 
-Size = Annotated[Union[int, tuple[int, int]], BeforeValidator(_is_size)]
+Size = Annotated[int | tuple[int, int], BeforeValidator(_is_size)]
 
 
 def _written_out(ids: tuple) -> tuple[int, ...]:
@@ -40,7 +40,7 @@ class Sized(Section):
 
     image_size: Size = Field(description="side of the square that images are brought to, or [height, width], pixels")
     channels: Literal[1, 3] = Field(3, description="1 (gray) or 3 (RGB)")
-    streaming: Union[bool, Literal["auto"]] = Field(
+    streaming: bool | Literal["auto"] = Field(
         "auto",
         description="true: decode images when they are needed; false: hold all in memory; auto: hold them unless they "
         "would take more than a quarter of it",
@@ -56,14 +56,14 @@ class Sized(Section):
 class Normalize(Section):
     """Per channel, of pixels in [0, 1]: (pixel - mean) / std."""
 
-    mean: Optional[Items[float]] = Field(
+    mean: Items[float] | None = Field(
         None, description="subtracted per channel, pixels in [0, 1]; null: the source's own"
     )
-    std: Optional[Items[float]] = Field(None, description="divided by per channel, each > 0; null: the source's own")
+    std: Items[float] | None = Field(None, description="divided by per channel, each > 0; null: the source's own")
 
     @field_validator("mean", "std")
     @classmethod
-    def _of_pixels(cls, values: Optional[tuple], info) -> Optional[tuple]:
+    def _of_pixels(cls, values: tuple | None, info) -> tuple | None:
         least = 1 / MOST_OF_PIXELS if info.field_name == "std" else -MOST_OF_PIXELS
         if values is not None and not all(least <= value <= MOST_OF_PIXELS for value in values):
             span = f"{least:g} to {MOST_OF_PIXELS:g}"
@@ -93,7 +93,7 @@ class Augment(Section):
 class DataSection(Section):
     """What every source has."""
 
-    root: Optional[str] = Field(
+    root: str | None = Field(
         None,
         description="folder of the files; null: $LOSSBENCH_DATA, Gluon's folder, else a download",
         json_schema_extra=NEUTRAL,
@@ -102,12 +102,12 @@ class DataSection(Section):
     validation_fraction: float = Field(
         0.1, ge=0, le=0.5, description="share of the training images held out, stratified, in [0, 0.5]"
     )
-    holdout_classes: Items[Union[int, str]] = Field(
+    holdout_classes: Items[int | str] = Field(
         (),
         description="class ids of the source that are never trained on, for open-set evaluation, each >= 0, once; "
         "100-199 is a hundred of them",
     )
-    limit: Optional[int] = Field(
+    limit: int | None = Field(
         None, ge=2, description="most images of each split, for a first try, >= 2; null: all of them"
     )
     class_imbalance: float = Field(
@@ -135,11 +135,11 @@ class DataSection(Section):
         """Ids of the classes that are never trained on, ranges written out."""
         return _written_out(self.holdout_classes)
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         """Number of classes of the source where the config tells it, else None."""
         return None
 
-    def classes(self) -> Optional[int]:
+    def classes(self) -> int | None:
         """Number of classes that are trained, where the config tells it, else None."""
         every = self.source_classes()
         return None if every is None else every - len(self.held_out())
@@ -151,7 +151,7 @@ class DigitsData(DataSection):
     source: Literal["digits"] = Field(description="1,797 images of 8x8, no download")
     test_fraction: float = Field(0.2, gt=0, le=0.5, description="share of all images that is the test set, in (0, 0.5]")
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         return 10
 
 
@@ -160,7 +160,7 @@ class StandardData(DataSection):
 
     source: Literal["mnist", "fashion_mnist", "cifar10", "cifar100"] = Field(description="a standard data set")
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         return 100 if self.source == "cifar100" else 10
 
 
@@ -172,7 +172,7 @@ class EmnistData(DataSection):
         "balanced", description="which of its divisions, balanced: 47 classes"
     )
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         return {"balanced": 47, "byclass": 62, "bymerge": 47, "letters": 26}.get(self.part, 10)
 
 
@@ -182,13 +182,13 @@ class TableData(DataSection):
     source: Literal["table"] = Field(description="CSV of a label and pixels, or a NumPy archive of Keras's names")
     train: str = Field(description="path of the training table, relative to root")
     test: str = Field(description="path of the test table, relative to root; an archive may be both")
-    image_size: Optional[Size] = Field(
+    image_size: Size | None = Field(
         None, description="side of the square that a row holds, or [height, width], pixels; null: a square"
     )
     channels: Literal[1, 3] = Field(1, description="1 (gray) or 3 (planes of red, green and blue)")
 
     @property
-    def height_and_width(self) -> Optional[tuple[int, int]]:
+    def height_and_width(self) -> tuple[int, int] | None:
         """Both sides in pixels, None where the rows tell."""
         size = self.image_size
         return size if size is None or isinstance(size, tuple) else (size, size)
@@ -199,8 +199,8 @@ class RecordData(DataSection, Sized):
 
     source: Literal["record"] = Field(description="MXNet RecordIO files")
     train: str = Field(description="path of the training .rec file, relative to root")
-    test: Optional[str] = Field(None, description="path of the test .rec file, relative to root; null: test_fraction")
-    test_fraction: Optional[float] = Field(
+    test: str | None = Field(None, description="path of the test .rec file, relative to root; null: test_fraction")
+    test_fraction: float | None = Field(
         None, gt=0, le=0.5, description="share of the training images that is the test set; null: test is"
     )
     num_classes: int = Field(ge=2, description="number of classes, >= 2")
@@ -212,7 +212,7 @@ class RecordData(DataSection, Sized):
             raise rule(f"must have either test or test_fraction, got {got}. They say which images are the test set")
         return self
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         return self.num_classes
 
 
@@ -222,7 +222,7 @@ class FolderData(DataSection, Sized):
     source: Literal["folder"] = Field(description="images in root/train/<class>, root/val/<class>, root/test/<class>")
     root: str = Field(description="folder that holds train, test and perhaps val")
     background: int = Field(255, ge=0, le=255, description="gray level behind transparent pixels, 0 to 255 (white)")
-    test_fraction: Optional[float] = Field(
+    test_fraction: float | None = Field(
         None, gt=0, le=0.5, description="share of the training images that is the test set; null: root/test is"
     )
 
@@ -237,7 +237,7 @@ class SyntheticData(DataSection):
     train_size: int = Field(1024, ge=1, description="training images, >= 1")
     test_size: int = Field(256, ge=1, description="test images, >= 1")
 
-    def source_classes(self) -> Optional[int]:
+    def source_classes(self) -> int | None:
         return self.num_classes
 
 

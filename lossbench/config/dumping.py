@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 from lossbench.config import plain, yaml_file
 from lossbench.config.schema import Config
@@ -82,7 +82,7 @@ def _commented(section: Section, indent: str) -> Iterator[str]:
         yield from _entry(key, value, field.description if field else None, indent)
 
 
-def _entry(key: str, value: Any, description: Optional[str], indent: str) -> Iterator[str]:
+def _entry(key: str, value: Any, description: str | None, indent: str) -> Iterator[str]:
     comment = f"# {description}" if description else ""
     if isinstance(value, Section):
         yield _beside(f"{indent}{key}:", comment)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -39,13 +39,13 @@ class EvaluationSection(Section):
         description="drawn for verification, half of them of one class, a multiple of 20",
         json_schema_extra=REMEASURES,
     )
-    test_every_epochs: Optional[int] = Field(
+    test_every_epochs: int | None = Field(
         None,
         ge=1,
         description="epochs between extra scorings of the test set, for curves, >= 1; null: at the end alone",
         json_schema_extra=EXTENDS,
     )
-    embeddings_every_epochs: Optional[int] = Field(
+    embeddings_every_epochs: int | None = Field(
         1,
         ge=1,
         description="epochs between stored embeddings, where these have up to 3 numbers, >= 1; null: never",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,7 +19,7 @@ COMMAND_LINE = "command line"
 LONGEST_CHAIN = 8
 
 
-def load(path: Union[str, Path], overrides: Iterable[str] = (), *, overrides_from: str = COMMAND_LINE) -> Config:
+def load(path: str | Path, overrides: Iterable[str] = (), *, overrides_from: str = COMMAND_LINE) -> Config:
     """Read a config file, put it over its `base:`, the overrides over both, and validate.
 
     Parameters

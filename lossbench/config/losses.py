@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from typing import Any, ClassVar, Literal, Optional
+from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, create_model, field_validator, model_validator
 from pydantic.fields import FieldInfo
@@ -22,7 +22,7 @@ class LossSection(Section):
     block: ClassVar[Any] = None
     options: ClassVar[dict] = {}
 
-    def scheduled(self) -> Optional[tuple[str, ...]]:
+    def scheduled(self) -> tuple[str, ...] | None:
         """Names of the values that a schedule may move; None where only the block itself knows."""
         if not hasattr(self.block, "schedulable"):
             return None
@@ -49,7 +49,7 @@ class HeadSection(LossSection):
         le=1,
         description="share of the classes that a step computes, in (0, 1]: those of its images and random others",
     )
-    parallel: Optional[Literal["classes"]] = Field(
+    parallel: Literal["classes"] | None = Field(
         None, description="classes: with --distributed every rank has a range of the classes; null: all of them"
     )
 
@@ -106,7 +106,7 @@ def _type(option: Option) -> Any:
         return Literal[option.choices]
     if isinstance(option, Number) and option.word:
         return Any
-    return Optional[plain] if option.default is None and plain is not Any else plain
+    return plain | None if option.default is None and plain is not Any else plain
 
 
 def _field(option: Option) -> FieldInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Any
 
 from lossbench.config.data import SyntheticData
 from lossbench.config.errors import ConfigError
@@ -48,7 +48,7 @@ def require_arrays(config: Any, classes: int) -> None:
         raise ConfigError(f"config {config.name}: {key}: {text}.")
 
 
-def require_enough(config: Any, available: Optional[int] = None) -> None:
+def require_enough(config: Any, available: int | None = None) -> None:
     """Raise `ConfigError` with the sum where a training needs at least more bytes than this machine has."""
     if available is None:
         available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -40,7 +40,7 @@ class Mistake:
 
     path: tuple[Any, ...]
     text: str
-    meant: Optional[str] = None
+    meant: str | None = None
 
     def shown(self, settings: Any) -> str:
         """The path with dots, list members by their name where it is theirs alone."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Literal, Optional
+from typing import Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
@@ -15,17 +15,13 @@ class Group(Section):
 
     name: str = Field(min_length=1, description="name of the group, unique")
     pattern: Pattern = Field(description="regular expression searched in parameter names")
-    optimizer: Optional[Literal["nag", "sgd", "adam", "adamw"]] = Field(
-        None, description="optimizer; null: the main one"
-    )
-    learning_rate: Optional[float] = Field(None, gt=0, description="learning rate, > 0; null: the main one")
-    momentum: Optional[float] = Field(
-        None, ge=0, lt=1, description="momentum in [0, 1), nag and sgd; null: the main one"
-    )
-    weight_decay: Optional[float] = Field(None, ge=0, description="weight decay, >= 0; null: the main one")
+    optimizer: Literal["nag", "sgd", "adam", "adamw"] | None = Field(None, description="optimizer; null: the main one")
+    learning_rate: float | None = Field(None, gt=0, description="learning rate, > 0; null: the main one")
+    momentum: float | None = Field(None, ge=0, lt=1, description="momentum in [0, 1), nag and sgd; null: the main one")
+    weight_decay: float | None = Field(None, ge=0, description="weight decay, >= 0; null: the main one")
     lr_mult: float = Field(1.0, ge=0, description="factor on the learning rate, >= 0")
     wd_mult: float = Field(1.0, ge=0, description="factor on the weight decay, >= 0")
-    clip_global_norm: Optional[float] = Field(
+    clip_global_norm: float | None = Field(
         None, ge=0, description="largest gradient norm of the group, >= 0; 0: no clipping; null: the main one"
     )
     schedule: bool = Field(True, description="follow the learning-rate schedule (true) or stay constant (false)")
@@ -47,7 +43,7 @@ class OptimizerSection(Section):
     weight_decay: float = Field(
         0.0, ge=0, description="L2 penalty on parameters, >= 0; with adamw their relative fall, times the learning rate"
     )
-    clip_global_norm: Optional[float] = Field(
+    clip_global_norm: float | None = Field(
         None,
         gt=0,
         description="largest gradient norm of a group, of gradients averaged over the batch, > 0; null: none",
@@ -104,7 +100,7 @@ class ScheduleSection(Section):
     warmup: Literal["linear", "constant"] = Field(
         "linear", description="rise to the learning rate, or hold a lower one"
     )
-    warmup_learning_rate: Optional[float] = Field(
+    warmup_learning_rate: float | None = Field(
         None, ge=0, description="learning rate that a warm-up starts from or holds, >= 0; null: 0, for linear alone"
     )
 

@@ -5,7 +5,7 @@ Every other option would make another training of it.
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 NEUTRAL: dict[str, Any] = {"resume": "neutral"}
 """Moves no number: a run may go on with another value, and runs that differ in it are repetitions."""
@@ -15,7 +15,7 @@ REMEASURES: dict[str, Any] = {"resume": "remeasures"}
 """Moves what is measured, but not the training: what is there is measured anew."""
 
 
-def on_resume(key: str) -> Optional[str]:
+def on_resume(key: str) -> str | None:
     """Return the mark of a dotted key, `neutral`, `extends` or `remeasures`; None where it may not change.
 
     Examples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,7 +32,7 @@ class Config(Section):
     optimizer: Optimizer = Field(description="how parameters are updated")
     schedule: Schedule = Field(ConstantSchedule(name="constant"), description="learning rate over time")
     anneal: dict[str, Anneal] = Field({}, description="scheduled values by path, such as head.margin")
-    init_from: Optional[str] = Field(
+    init_from: str | None = Field(
         None,
         min_length=1,
         description="run folder, checkpoint or .params file to start from, {seed} is the run's seed; null: none",
@@ -44,7 +44,7 @@ class Config(Section):
     evaluation: EvaluationSection = Field(EvaluationSection(), description="what is measured")
 
     @property
-    def origin(self) -> Optional[str]:
+    def origin(self) -> str | None:
         """`init_from` of this seed."""
         return self.init_from and self.init_from.replace("{seed}", str(self.seed))
 

@@ -6,7 +6,8 @@ import functools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler, Tag
 from pydantic_core import CoreSchema, PydanticCustomError
@@ -83,7 +84,7 @@ class Choice:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         members = [Annotated[model, Tag(name)] for name, model in self.table.items()]
         members.append(Annotated[self.other, Tag(OTHER)])
-        return handler.generate_schema(Annotated[Union[tuple(members)], Discriminator(self.tag)])
+        return handler.generate_schema(Annotated[Union[tuple(members)], Discriminator(self.tag)])  # noqa: UP007
 
 
 def choice(key: str, table: dict[str, Any], other: type[Section]) -> Any:
@@ -118,7 +119,7 @@ def shape(annotation: Any) -> Any:
         return Many(shape(get_args(annotation)[0]), by_key=False)
     if get_origin(annotation) is dict:
         return Many(shape(get_args(annotation)[1]), by_key=True)
-    if get_origin(annotation) is Union:
+    if get_origin(annotation) in (Union, UnionType):
         return next((found for found in map(shape, get_args(annotation)) if found is not None), None)
     return None
 
@@ -130,7 +131,7 @@ def shapes(model: type[Section]) -> dict[str, Any]:
     return {name: shape(hints[name]) for name in model.model_fields}
 
 
-def same_meaning(former: Optional[type[Section]], model: Optional[type[Section]], key: str) -> bool:
+def same_meaning(former: type[Section] | None, model: type[Section] | None, key: str) -> bool:
     """Whether a key means the same in two sections: it is one option, or a field that both inherit."""
     option = getattr(former, "options", {}).get(key)
     if option is not None:
@@ -139,7 +140,7 @@ def same_meaning(former: Optional[type[Section]], model: Optional[type[Section]]
     return owner is not None and owner is _declared_by(model, key)
 
 
-def _declared_by(model: Optional[type[Section]], key: str) -> Optional[type]:
+def _declared_by(model: type[Section] | None, key: str) -> type | None:
     """The class in which a key of a section is written down."""
     for owner in model.__mro__ if model else ():
         if key in owner.__dict__.get("__annotations__", {}):

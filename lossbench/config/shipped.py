@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Union
 
 from lossbench.config.errors import ConfigError
 
@@ -21,7 +20,7 @@ def names(below: str = "") -> list[str]:
     return sorted(path.stem for path in (folder() / below).glob("*.yaml"))
 
 
-def find(named: Union[str, Path], below: str = "") -> Path:
+def find(named: str | Path, below: str = "") -> Path:
     """Return the file that is meant: a path, or the name of a shipped config where no such file is there.
 
     Raises

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, Union
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,7 +28,7 @@ from lossbench.config.tuning import Tuning
 from lossbench.errors import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-Plain = Union[StrictBool, StrictInt, StrictFloat, StrictStr]
+Plain = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Any]
 
 
@@ -68,7 +68,7 @@ class Sweep(Section):
     """What a sweep file says, every key filled in."""
 
     name: str = Field(pattern=f"^{_NAME.pattern}$", description="name of the sweep's folder; by default the file's")
-    title: Optional[str] = Field(None, description="heading of its page; null: the name")
+    title: str | None = Field(None, description="heading of its page; null: the name")
     seeds: Items[Annotated[int, Field(ge=0, lt=2**31)]] = Field(description="one run a variant for each, in [0, 2^31)")
     variants: Annotated[dict[str, Variant], Named] = Field(description="what is compared, by name")
     data_sets: Annotated[dict[str, Overrides], Named] = Field(
@@ -87,9 +87,7 @@ class Sweep(Section):
     checkpoints: Items[Literal["last", "best"]] = Field(
         ("last",), description="last: after the last epoch; best: the epoch that was best on validation images"
     )
-    tune: Optional[Tuning] = Field(
-        None, description="settings that are searched on validation images first; null: none"
-    )
+    tune: Tuning | None = Field(None, description="settings that are searched on validation images first; null: none")
 
     @field_validator("seeds", "metrics", "checkpoints")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
@@ -77,7 +77,7 @@ class ChoiceRange(RangeSection):
     """Listed values."""
 
     kind: Literal["choice"] = Field(description="one of the listed values")
-    of: Items[Union[StrictBool, StrictInt, StrictFloat, StrictStr]] = Field(description="values, at least two")
+    of: Items[StrictBool | StrictInt | StrictFloat | StrictStr] = Field(description="values, at least two")
 
     @field_validator("of")
     @classmethod

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Optional
 
 import numpy as np
 
@@ -34,7 +33,7 @@ class Split:
 
     images: np.ndarray
     labels: np.ndarray
-    names: Optional[np.ndarray] = None
+    names: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, self.labels
@@ -102,18 +101,18 @@ class Dataset:
         Which of `PARTS` were read; the others are ``None`` to begin with, and then hold no image.
     """
 
-    train: Optional[Split]
-    test: Optional[Split]
+    train: Split | None
+    test: Split | None
     num_classes: int
     class_names: list
-    validation: Optional[Split] = None
-    mean: Optional[tuple] = None
-    std: Optional[tuple] = None
+    validation: Split | None = None
+    mean: tuple | None = None
+    std: tuple | None = None
     checksums: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
-    holdout: Optional[Split] = None
+    holdout: Split | None = None
     holdout_names: list = field(default_factory=list)
-    source_ids: Optional[list] = None
+    source_ids: list | None = None
     background: int = 255
     parts: tuple = PARTS
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
-from typing import Optional
 
 from lossbench.errors import UserError
 from lossbench.options import MOST_OF_PIXELS
@@ -47,7 +46,7 @@ class Description:
     std: tuple
     background: int = 255
     holdout_names: list = field(default_factory=list)
-    source_ids: Optional[list] = None
+    source_ids: list | None = None
     checksums: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -16,7 +15,7 @@ class Mixture:
     """Row that each row is mixed with, (B,)."""
     weight: float
     """Share of the first label, in [0, 1]; the partner's has the rest."""
-    box: Optional[tuple] = None
+    box: tuple | None = None
     """Rows and columns (slices) that are the partner's, of CutMix; None mixes all pixels."""
 
     def of(self, first, second):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 
@@ -19,18 +18,18 @@ SEED = 0  # of pairs and clusters: not the run's, so that runs are judged by the
 class Options:
     """What a caller of `measure` may ask for; None leaves it to the subject, whose config says it."""
 
-    pairs: Optional[str] = None
+    pairs: str | None = None
     """A list of pairs for the verification, or a file that holds their images; None draws them."""
-    pair_count: Optional[int] = None
+    pair_count: int | None = None
     """How many pairs are drawn."""
     foreign: tuple = ()
     """Names of data sets whose images are to be told from the run's, `holdout` for its own held-out classes; none for
     the usual counterpart."""
     epsilon: tuple = ()
     """Sizes of the attacks in pixels of [0, 1], numbers or texts such as "8/255"; none for the usual ones."""
-    limit: Optional[int] = None
+    limit: int | None = None
     """How many images are attacked, drawn by a fixed seed; None for all."""
-    max_memory_gb: Optional[float] = None
+    max_memory_gb: float | None = None
     """Bound on the arrays that a method makes on its way."""
     show: bool = False
     """Whether to show progress bars on the standard error."""
@@ -49,7 +48,7 @@ class Context:
         Embeddings and logits of splits that were computed before; filled.
     """
 
-    def __init__(self, subject, split: str, options: Optional[Options] = None, outputs: Optional[dict] = None):
+    def __init__(self, subject, split: str, options: Options | None = None, outputs: dict | None = None):
         self.subject, self.split, self.options = subject, split, options or Options()
         self._outputs = {} if outputs is None else outputs
         self._predicted = {}
@@ -69,7 +68,7 @@ class Context:
         chosen = self.options.max_memory_gb
         return int(1e9 * (self.subject.max_memory_gb if chosen is None else chosen))
 
-    def outputs(self, split: Optional[str] = None) -> dict:
+    def outputs(self, split: str | None = None) -> dict:
         """`embedding`, `logits` and `label` of a split, by default of the evaluated one, without augmentation."""
         split = split or self.split
         if split not in self._outputs:

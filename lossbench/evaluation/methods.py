@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional
-
 from lossbench.evaluation import checks, closed_set, detection, open_set
 from lossbench.evaluation.context import Context, Options
 
@@ -42,9 +40,9 @@ def measure(
     methods,
     *,
     per_class=False,
-    options: Optional[Options] = None,
+    options: Options | None = None,
     record=None,
-    outputs: Optional[dict] = None,
+    outputs: dict | None = None,
     show=False,
 ) -> dict:
     """Return the metrics of each split by the named methods: split -> what `metrics.json` holds of it.

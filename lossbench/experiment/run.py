@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import signal
 from dataclasses import dataclass
-from typing import Optional
 
 from lossbench import _mxnet, config, data, plugins
 from lossbench.config.memory import require_enough
@@ -25,7 +24,7 @@ class Result:
     """What `run` did: the run, the signal that interrupted it, or that it was finished before."""
 
     run: Run
-    signal: Optional[int] = None
+    signal: int | None = None
     finished_before: bool = False
 
 

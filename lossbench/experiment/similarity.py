@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,13 +21,13 @@ class Likeness(NamedTuple):
     metric: str
     """cosine, or euclidean: minus the distance."""
     similarity: float
-    threshold: Optional[float]
+    threshold: float | None
     """Above it a pair is taken for one class; None where the run has none."""
     split: str
     """Whose verification it is of."""
 
     @property
-    def is_same(self) -> Optional[bool]:
+    def is_same(self) -> bool | None:
         return None if self.threshold is None else self.similarity > self.threshold
 
 

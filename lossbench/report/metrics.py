@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass
-from typing import Optional
 
 from lossbench.evaluation import Value as Declared
 from lossbench.report import names
@@ -18,7 +17,7 @@ MANY_COLUMNS = 12
 class Value:
     """A number, or the reason why there is none (empty: it was not measured)."""
 
-    number: Optional[float] = None
+    number: float | None = None
     reason: str = ""
 
 
@@ -26,8 +25,8 @@ class Value:
 class Cell:
     """What a group of runs has of one metric."""
 
-    mean: Optional[float]
-    deviation: Optional[float]
+    mean: float | None
+    deviation: float | None
     """Sample standard deviation over the runs that have the value; None for one."""
     n: int
     reasons: tuple

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 import numpy as np
 
@@ -39,7 +38,7 @@ class Side:
     """How many runs failed."""
 
     @property
-    def summary(self) -> Optional[statistics.Summary]:
+    def summary(self) -> statistics.Summary | None:
         return statistics.summarize(list(self.values.values())) if self.values else None
 
 
@@ -51,11 +50,11 @@ class Comparison:
     baseline: str
     differences: dict
     """Seed -> difference."""
-    bootstrap: Optional[statistics.Interval]
+    bootstrap: statistics.Interval | None
     """None where no per-image results were kept."""
-    p: Optional[float]
+    p: float | None
     """None where so few pairs allow none below 0.05."""
-    adjusted: Optional[float]
+    adjusted: float | None
     """By Holm's method over the comparisons of the table; None where so few pairs allow none below 0.05."""
     unpaired: tuple
     """Keys of the data section that differ, so that a seed does not give both sides the same batches."""
@@ -67,7 +66,7 @@ class Comparison:
         return statistics.summarize(list(self.differences.values()))
 
     @property
-    def interval(self) -> Optional[statistics.Interval]:
+    def interval(self) -> statistics.Interval | None:
         return statistics.t_interval(list(self.differences.values()))
 
 
@@ -75,7 +74,7 @@ class Comparison:
 class Table:
     """One metric of one split and checkpoint on one data set."""
 
-    data_set: Optional[str]
+    data_set: str | None
     checkpoint: str
     split: str
     metric: str
@@ -206,7 +205,7 @@ def _unpaired(side, base) -> tuple:
     return tuple(key for key in found if key.startswith("data.") and config.on_resume(key) != "neutral")
 
 
-def _bootstrap(runs, seeds, place) -> Optional[statistics.Interval]:
+def _bootstrap(runs, seeds, place) -> statistics.Interval | None:
     """Over seeds, then test images; validation images differ from seed to seed and are no common sample."""
     if place[1] == "validation" or len(seeds) < 2:
         return None

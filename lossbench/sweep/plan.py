@@ -7,7 +7,6 @@ import os
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from lossbench import config
 from lossbench.config import shipped
@@ -23,7 +22,7 @@ class Arm:
     variant: str
     base: str
     """The variant's name in the file, where a grid makes several of it."""
-    data_set: Optional[str]
+    data_set: str | None
     """None where the sweep names none."""
     config_path: Path
     overrides: tuple

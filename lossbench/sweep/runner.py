@@ -11,7 +11,6 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from lossbench import _cores, plugins
 from lossbench.sweep import state, worker
@@ -27,7 +26,7 @@ class Ended:
     status: str
     """`finished`, `failed`, `stopped` or `waiting`."""
     reason: str = ""
-    seconds: Optional[float] = None
+    seconds: float | None = None
     """Of an epoch, where that was the task."""
 
 
@@ -116,7 +115,7 @@ class Runner:
         """Of a run, without links."""
         return (self.out / planned.folder).resolve()
 
-    def origin(self, planned) -> Optional[Path]:
+    def origin(self, planned) -> Path | None:
         """The run of this sweep that a run starts from, by `init_from`."""
         named = planned.settings.origin
         origin = named and Path(named).resolve()

@@ -6,7 +6,6 @@ import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from lossbench import atomic, config
 from lossbench.errors import UserError
@@ -88,14 +87,14 @@ def _lacking(run, wanted) -> list:
     return [each for each in wanted if value(run, *each) is None and unavailable(run, *each) is None]
 
 
-def value(run, checkpoint: str, split: str, metric: str) -> Optional[float]:
+def value(run, checkpoint: str, split: str, metric: str) -> float | None:
     """Return one number of a run's metrics; `metric` may be nested, such as `retrieval.cosine.map_at_r`."""
     found = _found(run, checkpoint, split, metric)
     is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
     return float(found) if is_number else None
 
 
-def unavailable(run, checkpoint: str, split: str, metric: str) -> Optional[str]:
+def unavailable(run, checkpoint: str, split: str, metric: str) -> str | None:
     """Return why a run has no such number, None where nothing is said."""
     place = run.metrics.get(checkpoint, {}).get(split, {})
     for key in metric.split("."):
@@ -112,7 +111,7 @@ def _found(run, checkpoint, split, metric):
     return place
 
 
-def failure(folder) -> Optional[str]:
+def failure(folder) -> str | None:
     """Return why a run failed, None where it did not."""
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads((Path(folder) / _FAILURE).read_text(encoding="utf-8"))["reason"])

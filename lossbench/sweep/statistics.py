@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Optional
 
 import numpy as np
 from scipy import stats
@@ -23,7 +22,7 @@ class Summary:
 
     n: int
     mean: float
-    deviation: Optional[float]
+    deviation: float | None
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def summarize(values) -> Summary:
     return Summary(len(values), float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
-def t_interval(differences) -> Optional[Interval]:
+def t_interval(differences) -> Interval | None:
     r"""Return the 95 % interval of the mean of paired differences by Student's t; None where nothing is spread.
 
     .. math:: \bar d \pm t_{0.975, n - 1} \, s_d / \sqrt n

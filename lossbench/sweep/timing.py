@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import tempfile
-from typing import Optional
 
 from lossbench.config import values
 from lossbench.runs import Run
@@ -57,17 +56,17 @@ class Timing:
                     reasons.append(f"{ended.planned.arm.folder.as_posix()}: {ended.reason}")
         return list(dict.fromkeys(reasons))
 
-    def seconds_per_epoch(self, planned) -> Optional[float]:
+    def seconds_per_epoch(self, planned) -> float | None:
         """None where nothing like it has been timed."""
         found = self._seconds.get(_arm(planned)) or self._seconds.get(_kind(planned))
         return statistics.fmean(found.values()) if found else None
 
-    def of_whole(self, planned) -> Optional[float]:
+    def of_whole(self, planned) -> float | None:
         """Seconds of a whole training; None where nothing like it has been timed."""
         each = self.seconds_per_epoch(planned)
         return None if each is None else each * planned.settings.trainer.epochs
 
-    def left(self, planned, run: Run) -> Optional[float]:
+    def left(self, planned, run: Run) -> float | None:
         """Seconds that the training of a run still takes; None where nothing like it has been timed."""
         each = self.seconds_per_epoch(planned)
         return None if each is None else each * epochs_left(planned, run)
@@ -81,7 +80,7 @@ def epochs_left(planned, run: Run) -> int:
     return planned.settings.trainer.epochs - epochs_done(planned, run)
 
 
-def training_seconds(run: Run) -> Optional[float]:
+def training_seconds(run: Run) -> float | None:
     """Seconds of all epochs of a run, None where its history does not say."""
     seconds = [row.get("seconds") for row in run.history]
     return sum(seconds) if seconds and None not in seconds else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
 
 from scipy.stats import qmc
 
@@ -32,7 +31,7 @@ class Trial:
     number: int
     parameters: dict
     """Dotted key -> value."""
-    value: Optional[float]
+    value: float | None
     """The metric on validation images; None where the run failed or is not finished."""
     state: state.State
 
@@ -82,7 +81,7 @@ class Search:
         """Whether there are trials to do, and nothing in the way."""
         return not self.is_done and not self._is_given_up
 
-    def next(self) -> Optional[Planned]:
+    def next(self) -> Planned | None:
         """The run of the next trial; None while one is under way, or where there is none left."""
         if self._under_way or not self.has_more:
             return None
@@ -132,7 +131,7 @@ class Search:
     def _folder(self, number) -> Path:
         return Path(self.arm.data_set or "") / FOLDER / self.arm.variant / f"trial-{number:03d}"
 
-    def _parameters(self, number) -> Optional[dict]:
+    def _parameters(self, number) -> dict | None:
         path = self.out / self._folder(number) / "parameters.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
@@ -140,7 +139,7 @@ class Search:
         arm = self.arm.changed({**parameters, **NO_TEST})
         return Planned(arm, self._tuning.seed, self._folder(number) / f"seed-{self._tuning.seed}")
 
-    def _read(self, number) -> Optional[Trial]:
+    def _read(self, number) -> Trial | None:
         if number in self._finished:  # it stays as it is, and is asked for dozens of times
             return self._finished[number]
         parameters = self._parameters(number)

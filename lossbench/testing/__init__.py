@@ -6,7 +6,7 @@ name. Our own losses are held to the same rules.
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from collections.abc import Callable
 
 from lossbench.errors import UserError
 from lossbench.testing import behavior, numbers
@@ -39,7 +39,7 @@ HEAD_RULES = {rule.__name__: rule for rule in _HEAD}
 REGULARIZER_RULES = {rule.__name__: rule for rule in _REGULARIZER}
 
 
-def check_head(head, reference: Optional[Callable] = None, options=({},), exceptions=(), seed: int = 0) -> None:
+def check_head(head, reference: Callable | None = None, options=({},), exceptions=(), seed: int = 0) -> None:
     """Hold a head to the contract.
 
     Parameters

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable, Optional
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +35,7 @@ class Subject:
 
     block: Any
     options: dict = field(default_factory=dict)
-    reference: Optional[Callable] = None
+    reference: Callable | None = None
     seed: int = 0
 
     def __str__(self):

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 import traceback
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 

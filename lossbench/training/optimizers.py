@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
-from typing import Optional
 
 from lossbench import _gluon, patterns
 from lossbench._mxnet import mx
@@ -50,7 +49,7 @@ class Group:
     learning_rate: float
     weight_decay: float
     schedule: bool = True
-    clip_global_norm: Optional[float] = None
+    clip_global_norm: float | None = None
     options: dict = field(default_factory=dict)
 
     def describe(self) -> list[str]:

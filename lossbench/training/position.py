@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Optional
 
 from lossbench.errors import UserError
 
@@ -21,7 +20,7 @@ class Position:
     images: int = 0
     seconds: float = 0.0
     """Time spent in this epoch, also before an interruption."""
-    best: Optional[dict] = None
+    best: dict | None = None
     """`{"epoch", "step", "accuracy"}` of the best validation accuracy so far, of equal ones the latest."""
     better_epoch: int = 0
     """The epoch that was last better than all before it."""
@@ -32,7 +31,7 @@ class Position:
             epoch=self.epoch + 1, best=self.best, better_epoch=self.better_epoch, stopped_early=self.stopped_early
         )
 
-    def judge(self, accuracy: Optional[float], step: int, patience: Optional[int], max_steps: Optional[int]) -> bool:
+    def judge(self, accuracy: float | None, step: int, patience: int | None, max_steps: int | None) -> bool:
         """Take in what the epoch reached at its end; returns whether its validation accuracy is the best so far.
 
         Of equal ones the later epoch is the best, but only a better one makes early stopping wait again.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import math
-from typing import Callable, Optional
+from collections.abc import Callable
 
 
 def learning_rate_factor(
@@ -20,7 +20,7 @@ def learning_rate_factor(
     name: str,
     warmup_epochs: float = 0.0,
     warmup: str = "linear",
-    warmup_learning_rate: Optional[float] = None,
+    warmup_learning_rate: float | None = None,
     **options,
 ) -> Callable[[int], float]:
     r"""Factor on the learning rate as a function of the step.

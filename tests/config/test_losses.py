@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Optional
 
 import pytest
 from pydantic import ValidationError
@@ -64,7 +63,7 @@ def accepts(error, call, *arguments, **options):
 
 def stricter(annotation, value):
     """Python takes 1 for True and 4.0 for 4; a config does not."""
-    if annotation in (bool, Optional[bool]):
+    if annotation in (bool, bool | None):
         return not isinstance(value, bool)
     return annotation is int and (isinstance(value, float) and value == int(value))
 

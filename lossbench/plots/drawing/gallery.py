@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ class Tile(NamedTuple):
     """Its class."""
     note: str = ""
     """A second line."""
-    same: Optional[bool] = None
+    same: bool | None = None
     """Whether it is of the class that the row begins with; None where that is not known."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Optional
 
 FORMATS = ("png", "svg", "pdf")
 
@@ -32,6 +31,6 @@ class Picture:
     name: str
     help: str
     draw: Callable
-    size: Optional[int] = None
+    size: int | None = None
     after_training: bool = False
     formats: tuple = FORMATS
