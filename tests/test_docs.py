@@ -467,7 +467,7 @@ BORROWED = [
     *(
         (page, figure, "docs/results/l_softmax_mnist/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
-        for figure in ("99.46", "99.43")
+        for figure in ("99.46", "99.63", "99.65", "99.43")
     ),
     *(
         (page, figure, "docs/results/lgm_cifar10_long/README.md")
