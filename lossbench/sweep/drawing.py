@@ -1,4 +1,4 @@
-"""The paired differences of a table as SVG: a point a seed, the interval, the baseline at 0.
+"""The paired differences of a table as SVG: a point a seed, below them mean and interval, the baseline at 0.
 
 It carries its colors and a white ground in itself, so that it looks the same in a page and as a file of its own. Shapes
 tell points from means; the one color is Okabe and Ito's blue.
@@ -10,7 +10,7 @@ from lossbench.report import curves
 from lossbench.report.markup import Markup, element
 from lossbench.sweep import wording
 
-WIDTH, ROW, TOP, BOTTOM, SIDE = 360, 50, 30, 44, 20
+WIDTH, ROW, TOP, BOTTOM, SIDE = 360, 56, 30, 44, 20
 INK, QUIET, RULE, POINT = "#1b1f24", "#59616b", "#dde1e6", "#0072b2"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
 
@@ -54,22 +54,22 @@ def differences(table) -> Markup:
 
 
 def _row(each, top, across, unit, several):
-    y = top + 32
+    seeds, mean = top + 28, top + 42  # apart, since many seeds would cover a narrow interval
     label, spoken = wording.pair(each) if several else each.variant, _spoken(each, unit)
     drawn = [element("title", label), _text(_fitting(label, 38 - len(spoken)), SIDE, top + 14, INK, 13, "start")]
     drawn.append(_text(spoken, WIDTH - SIDE, top + 14, QUIET, 12, "end"))
     if each.interval is not None:
         left, right = (across(unit.factor * end) for end in (each.interval.low, each.interval.high))
-        drawn.append(element("line", x1=left, x2=right, y1=y, y2=y, stroke=INK, stroke_width=2))
+        drawn.append(element("line", x1=left, x2=right, y1=mean, y2=mean, stroke=INK, stroke_width=2))
         for end in (left, right):
-            drawn.append(element("line", x1=end, x2=end, y1=y - 5, y2=y + 5, stroke=INK, stroke_width=2))
+            drawn.append(element("line", x1=end, x2=end, y1=mean - 5, y2=mean + 5, stroke=INK, stroke_width=2))
     for seed, difference in each.differences.items():
         named = element("title", f"seed {seed}: {unit.difference(difference)}")
         look = {"fill": POINT, "fill_opacity": 0.45, "stroke": POINT, "stroke_width": 1.2}
-        drawn.append(element("circle", named, cx=across(unit.factor * difference), cy=y, r=4.5, **look))
+        drawn.append(element("circle", named, cx=across(unit.factor * difference), cy=seeds, r=4.5, **look))
     if len(each.differences) > 1:
         x = float(across(unit.factor * each.summary.mean))
-        corners = f"{x:.1f},{y - 7} {x + 6:.1f},{y} {x:.1f},{y + 7} {x - 6:.1f},{y}"
+        corners = f"{x:.1f},{mean - 6} {x + 5:.1f},{mean} {x:.1f},{mean + 6} {x - 5:.1f},{mean}"
         drawn.append(element("polygon", points=corners, fill=INK, stroke="#ffffff", stroke_width=1))
     return element("g", drawn)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import statistics as python_statistics
 
@@ -168,6 +169,10 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     assert drawing.strip() in page
     assert drawing.count("<circle") == 9
     assert drawing.count("<polygon") == 3
+    points = {float(y) for y in re.findall(r'<circle [^>]*cy="([\d.]+)"', drawing)}
+    bars = {float(y) for y, end in re.findall(r'<line [^>]*y1="([\d.]+)" y2="([\d.]+)"', drawing) if y == end}
+    assert len(bars) == len(points) == 3
+    assert min(abs(bar - point) for bar in bars for point in points) > 10
     lgm = python_statistics.fmean(values["lgm"].values())
     for text in (page, (work.out / "README.md").read_text()):
         assert f"{100 * lgm:.2f} ± " in text
