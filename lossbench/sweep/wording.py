@@ -106,11 +106,11 @@ def reading(comparison) -> str:
     if comparison.interval is None:
         if len(comparison.differences) == 1:
             return "one pair: no interval"
-        return f"{f'{higher} by Holm’s p; ' * is_by_p}the same in every pair: no interval"
+        return f"{higher} by Holm's p; " * is_by_p + "the same in every pair: no interval"
     if not comparison.interval.excludes_zero:
         return f"{higher} by Holm's p, not by the interval" if is_by_p else "not told apart"
     if comparison.adjusted is None:
-        return f"{higher} by the interval; too few seeds for {'a p' if comparison.p is None else 'Holm’s p'}"
+        return f"{higher} by the interval; too few seeds for " + ("a p" if comparison.p is None else "Holm's p")
     return higher if is_by_p else f"{higher} by the interval, not by Holm's p"
 
 

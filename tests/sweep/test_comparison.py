@@ -183,11 +183,11 @@ def test_every_output_holds_the_numbers(tmp_path, rng):
     [
         ([0.01], 1, "one pair: no interval"),
         ([0.01, 0.01], 1, "the same in every pair: no interval"),
-        ([0.0625] * 8, 3, "higher by Holm’s p; the same in every pair: no interval"),
+        ([0.0625] * 8, 3, "higher by Holm's p; the same in every pair: no interval"),
         ([0.0] * 8, 1, "the same in every pair: no interval"),
         ([0.01, -0.02, 0.015], 1, "not told apart"),
         ([0.01, 0.011, 0.012], 1, "higher by the interval; too few seeds for a p"),
-        ([-0.01, -0.011, -0.012, -0.01, -0.011, -0.012], 2, "lower by the interval; too few seeds for Holm’s p"),
+        ([-0.01, -0.011, -0.012, -0.01, -0.011, -0.012], 2, "lower by the interval; too few seeds for Holm's p"),
         ([0.01, 0.011, 0.012, 0.01, 0.011, 0.012], 1, "higher"),
         ([0.001] * 5 + [0.03], 1, "higher by Holm's p, not by the interval"),
         ([0.01] * 5 + [0.02, -0.001], 2, "higher by the interval, not by Holm's p"),
