@@ -56,7 +56,7 @@ def differences(table) -> Markup:
 def _row(each, top, across, unit, several):
     seeds, mean = top + 28, top + 42  # apart, since many seeds would cover a narrow interval
     label, spoken = wording.pair(each) if several else each.variant, _spoken(each, unit)
-    drawn = [element("title", label), _text(_fitting(label, 38 - len(spoken)), SIDE, top + 14, INK, 13, "start")]
+    drawn = [element("title", label), _text(_fitting(label, 42 - len(spoken)), SIDE, top + 14, INK, 13, "start")]
     drawn.append(_text(spoken, WIDTH - SIDE, top + 14, QUIET, 12, "end"))
     if each.interval is not None:
         left, right = (across(unit.factor * end) for end in (each.interval.low, each.interval.high))
