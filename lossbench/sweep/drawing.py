@@ -6,11 +6,13 @@ tell points from means; the one color is Okabe and Ito's blue.
 
 from __future__ import annotations
 
+import itertools
+
 from lossbench.report import curves
 from lossbench.report.markup import Markup, element
 from lossbench.sweep import wording
 
-WIDTH, ROW, TOP, BOTTOM, SIDE = 360, 56, 30, 44, 20
+WIDTH, ROW, HEADING, TOP, BOTTOM, SIDE = 360, 56, 26, 30, 44, 20
 INK, QUIET, RULE, POINT = "#1b1f24", "#59616b", "#dde1e6", "#0072b2"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, Arial, sans-serif"
 
@@ -26,22 +28,28 @@ def differences(table) -> Markup:
     unit = wording.Unit(table.metric)
     rows = table.comparisons
     low, high = _range(rows, unit.factor)
-    height = TOP + ROW * len(rows) + BOTTOM
+    groups = [(baseline, list(each)) for baseline, each in itertools.groupby(rows, lambda row: row.baseline)]
+    heading = HEADING if len(groups) > 1 else 0
+    bottom = TOP + ROW * len(rows) + heading * len(groups)
+    height = bottom + BOTTOM
 
     def across(value):
         return f"{SIDE + (value - low) / (high - low) * (WIDTH - 2 * SIDE):.1f}"
 
     drawn = [element("rect", width=WIDTH, height=height, fill="#ffffff")]
-    bottom = TOP + ROW * len(rows)
     for value, text in curves.ticks(low, high, 4):
         text = text.replace("-", wording.MINUS)
         drawn.append(_line(across(value), TOP - 6, bottom, INK if value == 0 else RULE, 1.5 if value == 0 else 1))
         drawn.append(_text(text, across(value), bottom + 15, QUIET, 12, "middle"))
-    baselines = {each.baseline for each in rows}
-    named = "baseline" if len(baselines) > 1 else rows[0].baseline
+    named = "baseline" if heading else rows[0].baseline
     drawn.append(_text(named, across(0), TOP - 12, INK, 12, _anchor(float(across(0)))))
-    for number, each in enumerate(rows):
-        drawn.append(_row(each, TOP + ROW * number, across, unit, several=len(baselines) > 1))
+    top = TOP
+    for baseline, members in groups:
+        if heading:
+            drawn.append(_text(f"less {baseline}", SIDE, top + 18, INK, 13, "start", font_weight="bold"))
+        for number, each in enumerate(members):
+            drawn.append(_row(each, top + heading + ROW * number, across, unit))
+        top += heading + ROW * len(members)
     points = f" ({unit.of_differences})" if unit.of_differences else ""
     axis = f"difference by seed{points}; bar: 95 % interval of the mean"
     drawn.append(_text(axis, WIDTH / 2, height - 8, QUIET, 12, "middle"))
@@ -53,10 +61,11 @@ def differences(table) -> Markup:
     )  # fmt: skip
 
 
-def _row(each, top, across, unit, several):
+def _row(each, top, across, unit):
     seeds, mean = top + 28, top + 42  # apart, since many seeds would cover a narrow interval
-    label, spoken = wording.pair(each) if several else each.variant, _spoken(each, unit)
-    drawn = [element("title", label), _text(_fitting(label, 42 - len(spoken)), SIDE, top + 14, INK, 13, "start")]
+    spoken = _spoken(each, unit)
+    label = _text(_fitting(each.variant, 42 - len(spoken)), SIDE, top + 14, INK, 13, "start")
+    drawn = [element("title", wording.pair(each)), label]
     drawn.append(_text(spoken, WIDTH - SIDE, top + 14, QUIET, 12, "end"))
     if each.interval is not None:
         left, right = (across(unit.factor * end) for end in (each.interval.low, each.interval.high))
@@ -103,7 +112,7 @@ def _line(x, top, bottom, stroke, width):
     return element("line", x1=x, x2=x, y1=top, y2=bottom, stroke=stroke, stroke_width=width)
 
 
-def _text(text, x, y, fill, size, anchor):
+def _text(text, x, y, fill, size, anchor, **look):
     """Text that lines do not cross."""
-    halo = {"stroke": "#ffffff", "stroke_width": 4, "paint_order": "stroke"}
-    return element("text", text, x=x, y=y, fill=fill, font_size=size, text_anchor=anchor, **halo)
+    look = {"stroke": "#ffffff", "stroke_width": 4, "paint_order": "stroke", **look}
+    return element("text", text, x=x, y=y, fill=fill, font_size=size, text_anchor=anchor, **look)

@@ -139,6 +139,23 @@ def test_what_makes_other_batches_is_said(tmp_path):
     assert page.count("not the same batches") == 2  # and with normface
 
 
+def test_a_drawing_tells_two_long_names_apart_beside_two_baselines(tmp_path):
+    text = SWEEP.format(seeds="[0, 1]")
+    text += "".join(f"  large-margin-softmax-margin{margin}: {{config: lgm.yaml}}\n" for margin in (1, 2, 3))
+    text = text.replace("[softmax, normface]", "[softmax, large-margin-softmax-margin2]")
+    plan = made.plan(tmp_path, text)
+    for number, planned in enumerate(plan.runs()):
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5 + 0.01 * number}})
+    work = sweep.Work(plan, tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    labels = re.findall(r">([^<]+)</text>", (work.out / "differences-1.svg").read_text())
+    softmax, other = labels.index("less softmax"), labels.index("less large-margin-softmax-margin2")
+    for margin in (1, 3):
+        name = f"large-margin-softmax-margin{margin}"
+        first, second = (place for place, label in enumerate(labels) if label == name)
+        assert softmax < first < other < second
+
+
 def test_every_output_holds_the_numbers(tmp_path, rng):
     work, values = trained(tmp_path, rng, range(3))
     results = work.results()
