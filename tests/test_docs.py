@@ -518,7 +518,7 @@ BORROWED = [
     *(
         (page, figure, "docs/results/lgm_cifar10_choice/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
-        for figure in ("86.68", "86.50", "87.26")
+        for figure in ("86.68", "86.50", "87.26", "87.16", "87.08")
     ),
     *(
         ("docs/which_loss.md", figure, "docs/results/center_mnist/README.md")
