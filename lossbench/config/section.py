@@ -9,7 +9,19 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, GetCoreSchemaHandler, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    GetCoreSchemaHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    Tag,
+)
 from pydantic_core import CoreSchema, PydanticCustomError
 
 from lossbench import patterns
@@ -48,6 +60,7 @@ def _compiles(pattern: str) -> str:
     return pattern
 
 
+Plain = StrictBool | StrictInt | StrictFloat | StrictStr
 Items = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 Pattern = Annotated[str, AfterValidator(_compiles)]
 

@@ -8,27 +8,16 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from lossbench.config import yaml_file
 from lossbench.config.errors import one_line
 from lossbench.config.mistakes import mistakes
-from lossbench.config.section import Items, Section, rule
+from lossbench.config.section import Items, Plain, Section, rule
 from lossbench.config.tuning import Tuning
 from lossbench.errors import did_you_mean
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-Plain = StrictBool | StrictInt | StrictFloat | StrictStr
 Overrides = dict[str, Any]
 
 

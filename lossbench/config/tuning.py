@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from lossbench.config.section import Items, Section, choice, known_name, rule
+from lossbench.config.section import Items, Plain, Section, choice, known_name, rule
 
 
 class RangeSection(Section):
@@ -77,7 +77,7 @@ class ChoiceRange(RangeSection):
     """Listed values."""
 
     kind: Literal["choice"] = Field(description="one of the listed values")
-    of: Items[StrictBool | StrictInt | StrictFloat | StrictStr] = Field(description="values, at least two")
+    of: Items[Plain] = Field(description="values, at least two")
 
     @field_validator("of")
     @classmethod
