@@ -156,23 +156,24 @@ def facts(results) -> list[str]:
         sentences.append(f"Training took {duration(sum(seconds))} in all.")
     found = {}
     for row in finished:
-        environment = row.state.run.environment
-        versions = environment.get("versions")
-        versions = versions if isinstance(versions, dict) else {}
-        git = environment.get("git")
-        commit = git.get("commit") if isinstance(git, dict) else None
-        text = (
-            f"{environment.get('processor', 'unknown processor')}, OMP_NUM_THREADS={environment.get('omp_num_threads')}"
-        )
-        text += f", {row.state.run.precision}" if row.state.run.precision else ""
-        text += "".join(
-            f", {name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions
-        )
-        if isinstance(commit, str):
-            text += f" ({commit[:12]}{' and changes' * bool(git.get('modified'))})"
-        text += "".join(f", plugin {name} ({sha[:12]})" for name, sha in row.state.run.plugins.items())
-        found.setdefault(text, []).append(row)
-    for text, rows in found.items():
-        several = f"{wording.counted(len(rows), 'run')} on"
-        sentences.append(f"{several if len(found) > 1 else 'Trained on'} {text}.")
+        surroundings, commit = _surroundings(row.state.run)
+        found.setdefault(surroundings, []).append(commit)
+    for surroundings, commits in found.items():
+        several = f"{wording.counted(len(commits), 'run')} on" if len(found) > 1 else "Trained on"
+        known = ", ".join(filter(None, dict.fromkeys(commits)))
+        sentences.append(f"{several} {surroundings} ({known})." if known else f"{several} {surroundings}.")
     return sentences
+
+
+def _surroundings(run) -> tuple:
+    """What a run was trained on, and of which commit where that is known."""
+    versions, git = (
+        each if isinstance(each, dict) else {} for each in (run.environment.get(name) for name in ("versions", "git"))
+    )
+    threads = f"OMP_NUM_THREADS={run.environment.get('omp_num_threads')}"
+    parts = [run.environment.get("processor", "unknown processor"), threads, run.precision]
+    parts += [f"plugin {name} ({sha[:12]})" for name, sha in run.plugins.items()]
+    parts += [f"{name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions]
+    commit = git.get("commit")
+    known = f"{commit[:12]}{' and changes' * bool(git.get('modified'))}" if isinstance(commit, str) else None
+    return ", ".join(filter(None, parts)), known

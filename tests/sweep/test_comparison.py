@@ -274,8 +274,8 @@ def test_a_changed_source_tree_is_said(tmp_path):
         path.write_text(json.dumps({**json.loads(path.read_text()), "git": git}))
     sweep.write(sweep.Work(plan, tmp_path / "out").results(), tmp_path / "out")
     page = (tmp_path / "out" / "README.md").read_text()
-    assert page.count("(aaaaaaaaaaaa)") == 1
-    assert page.count("(aaaaaaaaaaaa and changes)") == 1
+    assert page.count("Trained on ") == 1
+    assert page.count("(aaaaaaaaaaaa, aaaaaaaaaaaa and changes).") == 1
 
 
 def test_a_page_of_others_is_not_written_over(tmp_path, rng):
