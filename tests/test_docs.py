@@ -547,6 +547,8 @@ BORROWED = [
             "98.31",
             "98.54",
             "98.69",
+            "88.96",
+            "88.25",
         )
     ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "90.00", "84.59")),
