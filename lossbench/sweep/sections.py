@@ -170,8 +170,8 @@ def _surroundings(run) -> tuple:
     versions, git = (
         each if isinstance(each, dict) else {} for each in (run.environment.get(name) for name in ("versions", "git"))
     )
-    threads = f"OMP_NUM_THREADS={run.environment.get('omp_num_threads')}"
-    parts = [run.environment.get("processor", "unknown processor"), threads, run.precision]
+    processor, threads = run.environment.get("processor", "unknown processor"), run.environment.get("omp_num_threads")
+    parts = [f"{processor}, OMP_NUM_THREADS={threads}", run.precision]
     parts += [f"plugin {name} ({sha[:12]})" for name, sha in run.plugins.items()]
     parts += [f"{name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions]
     commit = git.get("commit")
