@@ -294,7 +294,7 @@ def test_a_plugin_reaches_the_workers_and_another_lossbench_where_they_run_does_
     assert Run(tmp_path / "out" / "arcface" / "seed-0").value("head.name") == "mine"
     page = (tmp_path / "out" / "README.md").read_text()
     checksum = hashlib.sha256(PLUGIN.encode()).hexdigest()[:12]
-    assert f", plugin mine ({checksum})." in page
+    assert f", plugin mine ({checksum}), mxnet " in page
     assert page.count(" --plugin mine.py\n") == 2
     (tmp_path / "mine.py").write_text(PLUGIN + "# changed\n")
     path.write_text(path.read_text().replace("seeds: [0]", "seeds: [0, 1]"))
