@@ -133,7 +133,8 @@ class _Axis:
 def ticks(low: float, high: float, parts: int, *, least: float = 0) -> list[tuple[float, str]]:
     """Return the round values from `low` to `high` in at most `parts` steps, each with its text.
 
-    A step is 1, 2 or 5 times a power of ten, and not below `least`.
+    The step is the smallest that does, of 1, 2 and 5 times a power of ten, and not below `least`. So four or more
+    parts have at least two values, unless `least` leaves fewer.
 
     Examples
     --------
@@ -142,11 +143,13 @@ def ticks(low: float, high: float, parts: int, *, least: float = 0) -> list[tupl
     >>> ticks(1, 2, 5, least=1)
     [(1, '1'), (2, '2')]
     """
-    rough = (high - low) / parts
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = max(least, next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9)))
+    power = 10.0 ** math.floor(math.log10((high - low) / parts))
+    for factor in (1, 2, 5, 10):
+        step = max(least, factor * power)
+        numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
+        if len(numbers) <= parts + 1:
+            break
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    numbers = range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
     return [(k * step, _number(k * step, decimals)) for k in numbers]
 
 

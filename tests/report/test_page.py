@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -105,10 +106,23 @@ def test_headings_and_pictures_are_for_everybody(tmp_path):
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;</title></style>"
 
 
-@pytest.mark.parametrize(("epochs", "written"), [(1, ["1", "2"]), (2, ["1", "2"]), (12, ["5", "10"])])
+@pytest.mark.parametrize(
+    ("epochs", "written"), [(1, ["1", "2"]), (2, ["1", "2"]), (12, ["2", "4", "6", "8", "10", "12"])]
+)
 def test_ticks_of_epochs_are_whole(epochs, written):
     ((_, drawn),) = curves.panels([("one", [[{"epoch": epoch, "loss": 0.5} for epoch in range(1, epochs + 1)]])])
     assert re.findall(r'text-anchor="middle">([^<]+)<', drawn) == [*written, "epoch"]
+
+
+@pytest.mark.parametrize("parts", [4, 5])
+def test_no_axis_has_a_single_tick_or_too_many(parts):
+    generator = np.random.default_rng(0)
+    for width in 10 ** generator.uniform(-4, 6, 5000):
+        low = generator.uniform(-2, 1) * width
+        values = [value for value, _ in curves.ticks(low, low + width, parts)]
+        assert 2 <= len(values) <= parts + 1
+        assert low - 1e-6 * width <= values[0]
+        assert values[-1] <= low + width * (1 + 1e-6)
 
 
 def test_hostile_names_stay_text(tmp_path):
