@@ -1,5 +1,6 @@
 """The documentation, taken at its word: its code runs, its tables are what the functions return, its links exist."""
 
+import json
 import math
 import os
 import re
@@ -539,6 +540,12 @@ BORROWED = [
             "98.52",
             "98.85",
             "98.33",
+            "86.57",
+            "87.37",
+            "82.43",
+            "87.75",
+            "87.76",
+            "88.34",
             "86.98",
             "85.81",
             "84.37",
@@ -570,6 +577,16 @@ BORROWED = [
 def test_a_borrowed_figure_is_that_of_its_source(page, figure, source):
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(page))
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(source))
+
+
+@pytest.mark.parametrize(
+    ("variant", "figure"),
+    [("normfeature-scale50", "85.2"), ("normface-scale20", "87.7"), ("am-margin0.3", "80.7"), ("softmax", "95.0")],
+)
+def test_training_accuracies_of_the_study_are_those_of_the_last_epoch(variant, figure):
+    history = text(f"docs/results/softmax_study/fashion_mnist/{variant}/seed-0/history.jsonl")
+    assert f"{100 * json.loads(history.splitlines()[-1])['accuracy']:.1f}" == figure
+    assert figure in words("docs/coming_from.md")
 
 
 def test_make_train_is_said_to_reach_what_the_five_minutes_show():
