@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lossbench.report.details import duration
-from lossbench.sweep import sections, state
+from lossbench.sweep import sections
 from lossbench.sweep.timing import epochs_done
 from lossbench.sweep.wording import counted
 
@@ -53,9 +53,9 @@ def summary(results) -> list[str]:
     for table in results.tables:
         for grid in [sections.summaries(table), *([sections.comparisons(table)] if table.comparisons else [])]:
             lines += [grid.title, *_columns([grid.heads, *grid.rows]), *grid.remarks, ""]
-    waiting = [row.planned.name for row in results.rows if row.state.kind not in (state.FINISHED, state.FAILED)]
+    waiting = sum(not row.state.has_ended for row in results.rows) + sum(results.awaited.values())
     if waiting:
-        lines.append(f"Not trained yet: {', '.join(waiting)}")
+        lines.append(f"Not trained yet: {counted(waiting, 'run')}; --dry-run lists them.")
     return lines
 
 

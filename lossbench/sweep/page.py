@@ -17,7 +17,7 @@ def page(results) -> str:
     if results.rows:
         blocks += [
             ("settings", "Settings", _plain(sections.settings(results), "Config and overrides of every variant")),
-            ("runs", "Runs", _plain(sections.runs(results), "Every run")),
+            ("runs", "Runs", _plain(sections.runs(results), "Every run that is begun")),
         ]
     return document(sweep.title or sweep.name, " ".join(sections.facts(results)), blocks)
 

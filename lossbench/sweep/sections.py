@@ -57,7 +57,7 @@ def _with_unit(text, unit):
 
 
 def runs(results) -> Grid:
-    """A row a run: its values and its time, or what became of it."""
+    """A row a run that is begun: its values and its time, or what became of it."""
     sweep = results.plan.sweep
     places, splits = comparison.wanted(sweep), {split for split, _ in sweep.places}
     heads = ["run"]
@@ -65,8 +65,9 @@ def runs(results) -> Grid:
         text = wording.metric(metric) + (f", {checkpoint}" if len(sweep.checkpoints) > 1 else "")
         text += f", {split}" if len(splits) > 1 else ""
         heads.append(_with_unit(text, wording.Unit(metric).of_means))
+    begun = [row for row in results.rows if row.state.kind != state.ABSENT]
     rows = []
-    for row in results.rows:
+    for row in begun:
         run = row.state.run
         if row.is_finished:
             values = [(state.value(run, *place), wording.Unit(place[2])) for place in places]
@@ -78,7 +79,9 @@ def runs(results) -> Grid:
                 f"{row.state.kind}: {row.state.reason}" if row.state.reason else row.state.kind
             ]
         rows.append((row.planned.name, *cells))
-    return Grid("Runs", (*heads, "training time"), tuple(rows))
+    absent = len(results.rows) - len(begun)
+    remarks = (f"{wording.counted(absent, 'run')} not begun.",) if absent else ()
+    return Grid("Runs", (*heads, "training time"), tuple(rows), remarks)
 
 
 def trials(search) -> Grid:

@@ -151,6 +151,20 @@ def _failed(table) -> list[str]:
     ]
 
 
+def _unlike(comparisons) -> list[str]:
+    """What pairs do not share, each reason once with all pairs that it holds for."""
+    pairs = {}
+    for each in comparisons:
+        if each.unpaired:
+            reason = f"not the same batches, since the configs differ in {', '.join(each.unpaired)}"
+            pairs.setdefault(reason, []).append(pair(each))
+        if each.mixed:
+            seeds = "seed" + "s" * (len(each.mixed) > 1)
+            reason = f"not the same precision of {seeds} {', '.join(map(str, each.mixed))}, since the processors differ"
+            pairs.setdefault(reason, []).append(pair(each))
+    return [f"{', '.join(named)}: {reason}." for reason, named in pairs.items()]
+
+
 def remarks(table) -> list[str]:
     """What a reader of a table has to know."""
     if not table.comparisons:
@@ -171,12 +185,4 @@ def remarks(table) -> list[str]:
         signs = f"all signs of up to {statistics.EXACT_UP_TO} differences, of more over 2^20 random ones"
         over = f"over {signs}" if is_sampled else "exact, over all signs of the differences"
         found.append(f"p: {over}, two-sided{adjusted}.")
-    found += [*_too_few_pairs(table.comparisons), *_failed(table)]
-    for each in table.comparisons:
-        if each.unpaired:
-            found.append(f"{pair(each)}: not the same batches, since the configs differ in {', '.join(each.unpaired)}.")
-        if each.mixed:
-            seeds = "seed" + "s" * (len(each.mixed) > 1)
-            listed = ", ".join(map(str, each.mixed))
-            found.append(f"{pair(each)}: not the same precision of {seeds} {listed}, since the processors differ.")
-    return found
+    return [*found, *_too_few_pairs(table.comparisons), *_failed(table), *_unlike(table.comparisons)]

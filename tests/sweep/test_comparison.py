@@ -135,8 +135,9 @@ def test_what_makes_other_batches_is_said(tmp_path):
     work = sweep.Work(plan, tmp_path / "out")
     sweep.write(work.results(), work.out)
     page = (work.out / "README.md").read_text()
-    assert "lgm − softmax: not the same batches, since the configs differ in data.batch_size." in page
-    assert page.count("not the same batches") == 2  # and with normface
+    reason = "not the same batches, since the configs differ in data.batch_size."
+    assert f"\nlgm − softmax, lgm − normface: {reason}\n" in page
+    assert page.count("not the same batches") == 1
 
 
 def test_a_drawing_tells_two_long_names_apart_beside_two_baselines(tmp_path):
@@ -423,7 +424,8 @@ def test_failed_runs_are_counted_and_one_seed_is_called_what_it_is(tmp_path):
     assert "| lgm | 0 | 1 | – |" in page
     assert "| normface | 0" not in page  # not trained yet
     assert "is no evidence of a difference" in page
-    assert "| lgm/seed-0 | – | failed: loss is nan |" in page
+    assert "| lgm/seed-0 | – | failed: loss is nan |\n\n1 run not begun.\n" in page
+    assert "normface/seed-0" not in page
 
 
 def test_a_run_of_another_config_is_refused_by_name(tmp_path):
@@ -486,7 +488,9 @@ def test_pairs_of_two_precisions_are_named(tmp_path):
     named = {(each.variant, each.baseline): each.mixed for each in results.tables[0].comparisons}
     assert named == {("lgm", "softmax"): (1, 2), ("lgm", "normface"): (1, 2), ("normface", "softmax"): ()}
     page = (tmp_path / "out" / "README.md").read_text()
-    assert page.count("not the same precision of seeds 1, 2, since the processors differ.") == 2
+    reason = "not the same precision of seeds 1, 2, since the processors differ."
+    assert f"\nlgm − softmax, lgm − normface: {reason}\n" in page
+    assert page.count("not the same precision") == 1
     assert "6 runs on" in page
     assert "3 runs on" in page
     assert page.splitlines()[-1].endswith(" trainer.precision=float32 --seed 0")
