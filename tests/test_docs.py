@@ -565,6 +565,8 @@ def test_the_table_of_the_study_holds_every_setting_with_its_accuracy():
         ("fashion_mnist/softmax", 10, "95.0"),
         ("mnist/normface-scale50", 3, "89.3"),
         ("mnist/normface-scale50", 4, "15.2"),
+        ("mnist/normface-scale5", 1, "66.5"),
+        ("mnist/normface-scale5", 3, "31.5"),
     ],
 )
 def test_training_accuracies_of_the_study_are_those_of_its_runs(run, epoch, figure):
