@@ -531,7 +531,10 @@ BORROWED = [
         ("docs/coming_from.md", figure, "docs/results/center_mnist/README.md")
         for figure in ("98.80 ± 0.12", "98.79 ± 0.13", "99.06 ± 0.07", "99.07 ± 0.08", "99.01 ± 0.07", "99.02 ± 0.05")
     ),
-    *(("docs/faq.md", figure, "docs/results/softmax_study/README.md") for figure in ("75.32", "98.62")),
+    *(
+        ("docs/faq.md", figure, "docs/results/softmax_study/README.md")
+        for figure in ("75.32", "98.62", "79.20", "86.11")
+    ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "99.10", "90.00")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
     *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
@@ -566,6 +569,8 @@ def test_the_table_of_the_study_holds_every_setting_with_its_accuracy():
         ("fashion_mnist/softmax", 10, "95.0"),
         ("mnist/normface-scale50", 3, "89.3"),
         ("mnist/normface-scale50", 4, "15.2"),
+        ("fashion_mnist/normface-scale50", 2, "59.2"),
+        ("fashion_mnist/normface-scale50", 4, "48.6"),
         ("mnist/normface-clipped-scale50", 4, "95.0"),
         ("mnist/normface-scale5", 1, "66.5"),
         ("mnist/normface-scale5", 3, "31.5"),
