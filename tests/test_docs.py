@@ -533,7 +533,7 @@ BORROWED = [
     ),
     *(
         ("docs/faq.md", figure, "docs/results/softmax_study/README.md")
-        for figure in ("75.32", "98.62", "79.20", "86.11")
+        for figure in ("75.32", "98.62", "79.20", "86.11", "96.76", "79.92")
     ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "99.10", "90.00")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
