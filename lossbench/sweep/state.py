@@ -14,7 +14,7 @@ from lossbench.runs import Run
 FINISHED, FAILED, BEGUN, ABSENT = "finished", "failed", "begun", "absent"
 STOPPED = "stopped"  # what became of a run that was saved and goes on later
 WAITING = "waiting"  # of one that was passed over, since something else is to end first
-_FAILURE = "failed.json"
+FAILURE = "failed.json"
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _found(run, checkpoint, split, metric):
 def failure(folder) -> str | None:
     """Return why a run failed, None where it did not."""
     with contextlib.suppress(OSError, ValueError):
-        return str(json.loads((Path(folder) / _FAILURE).read_text(encoding="utf-8"))["reason"])
+        return str(json.loads((Path(folder) / FAILURE).read_text(encoding="utf-8"))["reason"])
     return None
 
 
@@ -122,9 +122,9 @@ def note_failure(folder, reason: str) -> None:
     """Keep why a run failed."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_json(folder / _FAILURE, {"reason": reason})
+    atomic.write_json(folder / FAILURE, {"reason": reason})
 
 
 def forget_failure(folder) -> None:
     """Before a run is tried again."""
-    (Path(folder) / _FAILURE).unlink(missing_ok=True)
+    (Path(folder) / FAILURE).unlink(missing_ok=True)

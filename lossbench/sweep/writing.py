@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lossbench import atomic
 from lossbench.errors import UserError
-from lossbench.sweep import comparison, drawing, markdown, page, records
+from lossbench.sweep import comparison, drawing, markdown, page, records, state
 
-PUBLISHED = ("config.yaml", "metrics.json", "environment.json", "history.jsonl", "failed.json")
+PUBLISHED = ("config.yaml", "metrics.json", "environment.json", "history.jsonl", state.FAILURE)
 
 
 def write(results, out) -> list[Path]:
@@ -45,7 +45,7 @@ def publish(results, out, target) -> int:
     """Copy the small files from which tables are made, of every run and trial that has ended; returns their bytes.
 
     Checkpoints, plots, logs, and the plan that asks for plots stay behind. What the target holds of other runs is left
-    alone.
+    alone. Why a run failed may name its folder, which becomes the one that it has without ``--out``.
 
     Parameters
     ----------
@@ -67,7 +67,11 @@ def publish(results, out, target) -> int:
     for source in _small_files(results, out):
         copy = target / source.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, copy)
+        reason = state.failure(source.parent) if source.name == state.FAILURE else None
+        if reason is None:
+            shutil.copyfile(source, copy)
+        else:
+            state.note_failure(copy.parent, reason.replace(str(out.resolve()), f"sweeps/{results.plan.sweep.name}"))
         size += copy.stat().st_size
     return size
 

@@ -235,6 +235,14 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     assert reason in (out / "report.html").read_text()
     _, progress = run(path, "--out", out, "--only", "[bs]*", status=1)
     assert len(progress.splitlines()) == 1  # said again, not tried again
+    kept = tmp_path / "kept"
+    run(path, "--out", out, "--tables", "--publish", kept)
+    folder = f"sweeps/{path.stem}/bad/seed-0"
+    assert json.loads((kept / "bad" / "seed-0" / "failed.json").read_text())["reason"] == reason.replace(
+        str((out / "bad" / "seed-0").resolve()), folder
+    )
+    assert f"--run-dir {folder}-lower-rate" in (kept / "README.md").read_text()
+    assert not [each.name for each in kept.glob("*.*") if str(out) in each.read_text()]
     text = path.read_text().replace("optimizer.learning_rate: 1e9", "optimizer.learning_rate: 0.02")
     path.write_text(text)
     _, said = run(path, "--out", out, "--only", "[bs]*", "--retry-failed", status=2)
