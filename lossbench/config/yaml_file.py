@@ -5,6 +5,8 @@ Of PyYAML only the parser reads: no text can have an object built, or take more 
 
 from __future__ import annotations
 
+import copy
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,12 @@ _Dumper.add_representer(
 
 
 def parse(text: str) -> Any:
-    """The value that a YAML text describes; raises YamlError."""
+    """The value that a YAML text describes, one's own to change; raises YamlError."""
+    return copy.deepcopy(_parsed(text))
+
+
+@functools.lru_cache(maxsize=256)  # the runs of a sweep share their config's files, and reading one is slow
+def _parsed(text: str) -> Any:
     if len(text) > MOST_BYTES:
         raise YamlError(f"must have at most {MOST_BYTES:,} letters, got {len(text):,}")
     loader: Any = None

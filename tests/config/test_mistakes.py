@@ -267,6 +267,11 @@ def test_a_misspelled_key_is_refused_with_the_right_one_at_every_level(load, wri
     assert len(tried) > 150
 
 
+def test_what_was_read_may_be_changed_without_a_trace():
+    yaml_file.parse("head: {of: [1]}")["head"]["of"].append(2)
+    assert yaml_file.parse("head: {of: [1]}") == {"head": {"of": [1]}}
+
+
 def test_numbers_are_read_as_yaml_1_2_has_them():
     for text in ("1e-3", "1E-3", "1.0e-3", ".001", "+1e-3", "10e-4", "0.1e-2", "1.e-3"):
         assert yaml_file.parse(text) == 0.001
