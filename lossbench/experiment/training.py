@@ -216,18 +216,21 @@ class Training:
         self.trainer.require_finite_parameters(epoch)
         row = {}
         if len(self.model.dataset.validation):
-            row["validation_accuracy"] = self._accuracy("validation")
+            row["validation_accuracy"] = self._accuracy("validation", epoch)
         every = self.settings.evaluation.test_every_epochs
         if every and epoch % every == 0:
-            row["test_accuracy"] = self._accuracy("test")
+            row["test_accuracy"] = self._accuracy("test", epoch)
         description = self.model.description() if self.model.head.metric == "density" else {}
         if "log_variance" in description:
             row["log_variance_min"] = float(description["log_variance"].min())
             row["log_variance_max"] = float(description["log_variance"].max())
         return row
 
-    def _accuracy(self, split) -> float:
-        return measure(self.model, [split], ["softmax"])[split]["accuracy"]
+    def _accuracy(self, split, epoch) -> float:
+        value = measure(self.model, [split], ["softmax"])[split]["accuracy"]
+        if isinstance(value, dict):  # scores that overflow; the next loss would say so, after the checkpoint
+            raise self.trainer.broken(f"the scores of {split} images", epoch)
+        return value
 
     def _epoch_ended(self, row):
         self.history.append(row)

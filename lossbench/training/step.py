@@ -272,10 +272,14 @@ class Trainer:
         """Raise where the last update of an epoch broke a parameter, which no loss has seen yet."""
         for name, parameter in self.objective.named_parameters().items():
             if not np.isfinite(parameter.data(self.devices[0]).asnumpy()).all():
-                raise FloatingPointError(
-                    f"trainer: {name} must be finite, got nan or inf after the last step of epoch {epoch} "
-                    f"(learning_rate {self.learning_rate(self.step - 1):g}, head {self.objective.head.config_name})."
-                )
+                raise self.broken(name, epoch)
+
+    def broken(self, what: str, epoch: int) -> FloatingPointError:
+        """What to raise where the last update of an epoch left something that is not finite."""
+        return FloatingPointError(
+            f"trainer: {what} must be finite, got nan or inf after the last step of epoch {epoch} "
+            f"(learning_rate {self.learning_rate(self.step - 1):g}, head {self.objective.head.config_name})."
+        )
 
     def read_sums(self, epoch: int, epoch_step: int) -> tuple[float, float]:
         """The epoch's sums of loss and right answers; waits for the device.

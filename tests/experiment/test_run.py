@@ -327,6 +327,22 @@ def test_parameters_that_the_last_step_of_an_epoch_breaks_stop_the_run_without_a
     assert (folder / RUN / "history.jsonl").read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("split", "scored"),
+    [
+        ("validation", ["data.validation_fraction=0.1"]),
+        ("test", ["data.validation_fraction=0", "evaluation.test_every_epochs=1"]),
+    ],
+)
+def test_scores_that_overflow_after_an_epoch_stop_the_run_before_its_checkpoint(folder, split, scored):
+    optimizer = "optimizer={name: sgd, learning_rate: 1e25, weight_decay: 0}"
+    _, err = train(folder, WARMUP.format(0.95, 1e-30), optimizer, "anneal={}", *scored, status=1)
+    assert f"trainer: the scores of {split} images must be finite, got nan or inf after the last step of epoch 1" in err
+    assert "There is no checkpoint yet. Go on anew with a smaller learning rate: python" in err
+    assert "Traceback" not in err
+    assert (folder / RUN / "history.jsonl").read_text() == ""
+
+
 def test_evaluation_by_every_method_and_of_every_split(finished):
     out, _ = call("eval", "--run", RUN, "--json", "values.json", cwd=finished)
     values = json.loads((finished / "values.json").read_text())
