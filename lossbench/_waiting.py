@@ -86,14 +86,19 @@ def watch() -> None:
     chosen = os.environ.get("OMP_WAIT_POLICY") or os.environ.get("GOMP_SPINCOUNT")
     gomp = None if chosen or not os.path.exists("/proc/stat") else loaded_libgomp()
     if gomp is not None and gomp.omp_get_max_threads() > 1:
-        threading.Thread(target=_watch, args=(Crowd(gomp),), name="lossbench-waiting", daemon=True).start()
+        arguments = (Crowd(gomp), _looks())
+        threading.Thread(target=_watch, args=arguments, name="lossbench-waiting", daemon=True).start()
 
 
-def _watch(crowd):
-    before = look()
+def _looks():
     while True:
+        yield look()
         time.sleep(INTERVAL)
-        after = look()
+
+
+def _watch(crowd, looks):
+    before = next(looks)
+    for after in looks:
         others = used_by_others(before, after)
         if others > BUSY:
             crowd.hold()
