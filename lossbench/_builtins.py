@@ -14,7 +14,7 @@ from lossbench import _numpy, _operators
 PACKAGES = ("mxnet", "gluoncv")
 
 # MXNet imports them with itself, where they are installed, and few programs use what it does with them.
-LATER = ("cv2", "onnx", "requests", "scipy.stats")
+LATER = ("cv2", "onnx", "requests", "scipy.sparse", "scipy.stats")
 
 
 def install() -> None:
@@ -47,8 +47,10 @@ def _import(name, globals=None, locals=None, fromlist=(), level=0):
     if name == "sklearn.base" and "sklearn" not in sys.modules:
         raise ImportError("only a base of mxnet.model.FeedForward, which Gluon replaced")
     package, _, part = ".".join((name, *(fromlist or ()))).partition(".")
-    if level == 0 and _is_for_later(f"{package}.{part}" if part else package):
-        return types.SimpleNamespace(**{part: _Later(f"{package}.{part}")}) if part else _Later(package)
+    full = f"{package}.{part}" if part else package
+    if level == 0 and _is_for_later(full):
+        later = (_LaterSparse if full == "scipy.sparse" else _Later)(full)
+        return types.SimpleNamespace(**{part: later}) if part else later
     module = builtins.__import__(name, globals, locals, fromlist, level)
     return _numpy.view() if module is sys.modules.get("numpy") else module
 
@@ -69,3 +71,12 @@ class _Later(types.ModuleType):
 
     def __getattr__(self, name):
         return getattr(importlib.import_module(self.__name__), name)
+
+
+class _LaterSparse(_Later):
+    """scipy.sparse. MXNet asks whether the source of a new array is its ``csr.csr_matrix``: no, before that exists."""
+
+    @property
+    def csr(self):
+        module = sys.modules.get(self.__name__)
+        return types.SimpleNamespace(csr_matrix=module.csr_matrix if module else ())

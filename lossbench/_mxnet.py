@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import hashlib
 import importlib
 import operator
@@ -174,7 +175,7 @@ def _import_mxnet():
     if _installed("mxnet_cu*"):
         _hidden_gpus = _cuda.hide_gpus_without_code()
     try:
-        with warnings.catch_warnings(), _engine_unannounced():
+        with warnings.catch_warnings(), _engine_unannounced(), _nothing_collected():
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
             module.nd.waitall()  # starts the engine
@@ -182,6 +183,18 @@ def _import_mxnet():
         return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
+
+
+@contextlib.contextmanager
+def _nothing_collected():
+    """Do without the garbage collector, which goes through MXNet's thousands of functions again and again in vain."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -51,7 +51,17 @@ def test_mxnet_imports_after_lossbench_without_its_help():
     assert re.fullmatch(r"\[.*\] .*: MXNet start using engine: NaiveEngine", errors)
 
 
-HARDLY_USED = ("cv2", "distutils", "onnx", "pkg_resources", "requests", "scipy.stats", "setuptools", "sklearn")
+HARDLY_USED = (
+    "cv2",
+    "distutils",
+    "onnx",
+    "pkg_resources",
+    "requests",
+    "scipy.sparse",
+    "scipy.stats",
+    "setuptools",
+    "sklearn",
+)
 
 
 def test_modules_that_mxnet_hardly_uses_are_imported_when_they_are_used():
@@ -83,6 +93,25 @@ def test_what_mxnet_does_with_scipy_still_works():
     p, _, expected = mx.test_utils.chi_square_check(lambda n: drawn[:n], quarters, [0.25] * 4, nsamples=4_000)
     assert 0.01 < p < 1
     assert list(expected) == [1_000] * 4
+
+
+def test_sparse_matrices_of_scipy_are_known_whenever_scipy_sparse_is_imported():
+    code = """
+import sys
+from lossbench._mxnet import mx
+print(type(mx.nd.array([[0, 2]])).__name__, "scipy.sparse" in sys.modules)
+print(type(mx.nd.array([[0, 2]]).tostype("csr").asscipy()).__name__)
+import scipy.sparse
+print(type(mx.nd.array(scipy.sparse.csr_matrix([[0, 2]]))).__name__, type(mx.nd.array([[0, 2]])).__name__)
+print(mx.nd.sparse.csr_matrix(scipy.sparse.csr_matrix([[0, 2]])).asnumpy().tolist())
+"""
+    assert python(code) == (0, "NDArray False\ncsr_matrix\nCSRNDArray NDArray\n[[0, 2]]", "")
+    earlier = """
+import scipy.sparse
+from lossbench._mxnet import mx
+print(type(mx.nd.array(scipy.sparse.csr_matrix([[0, 2]]))).__name__)
+"""
+    assert python(earlier)[:2] == (0, "CSRNDArray")
 
 
 RUNNING = (

@@ -12,6 +12,9 @@ from lossbench.errors import UserError
 MAX_MEMORY_BYTES = 1_000_000_000
 METRICS = ("euclidean", "cosine")
 
+# Up to here all distances take less time than scikit-learn's import, one or two seconds.
+_FEW_PAIRS = 10_000_000
+
 # Candidates asked for beyond k, so that a few equal distances at the k-th rank need no second search.
 _SLACK = 8
 
@@ -46,9 +49,9 @@ def nearest(
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
     """Yield the k nearest reference rows of each query, nearest first; of equally near ones, the earlier row.
 
-    Scikit-learn proposes a few more than k through matrix products; their distances are then computed as float64
-    differences, so that equal rows are equally far. Where the proposal cannot be told from what it left out, all
-    distances of that query are computed.
+    A few more than k are proposed through matrix products, by scikit-learn where there are many rows; their distances
+    are then computed as float64 differences, so that equal rows are equally far. Where the proposal cannot be told from
+    what it left out, all distances of that query are computed.
 
     Parameters
     ----------
@@ -74,15 +77,14 @@ def nearest(
     >>> list(nearest(np.array([[0.0], [3.0], [3.0]]), np.array([[2.0]]), k=2))
     [(slice(0, 1, None), array([[1, 2]]), array([[1., 1.]]))]
     """
-    from sklearn.neighbors import NearestNeighbors
-
     proposed = min(len(reference), k + bool(exclude_self) + _SLACK)
-    search = NearestNeighbors(n_neighbors=proposed, algorithm="auto").fit(reference)
+    few = len(reference) * len(query) <= _FEW_PAIRS
+    propose = (_proposals_by_all if few else _proposals_by_sklearn)(reference, proposed)
     tolerance = _rounding(reference, query)
-    rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64))))
+    rows = max(1, int(max_memory_bytes // (proposed * (8 * reference.shape[1] * 3 + 64) + few * 24 * len(reference))))
     for part in parts(len(query), rows, progress):
         own = np.arange(part.start, part.stop)
-        candidate = np.sort(search.kneighbors(query[part], return_distance=False), axis=1)
+        candidate = np.sort(propose(query[part]), axis=1)
         squared = _squared_distance(reference[candidate], query[part, None])
         farthest = squared.max(axis=1)
         if exclude_self:
@@ -97,6 +99,19 @@ def nearest(
                 kept = np.flatnonzero(found[0] != own[row])[:k] if exclude_self else slice(k)
                 index[row], squared[row] = found[0][kept], found[1][kept]
         yield part, index, np.sqrt(squared)
+
+
+def _proposals_by_sklearn(reference, count):
+    from sklearn.neighbors import NearestNeighbors
+
+    search = NearestNeighbors(n_neighbors=count, algorithm="auto").fit(reference)
+    return lambda query: search.kneighbors(query, return_distance=False)
+
+
+def _proposals_by_all(reference, count):
+    reference = reference.astype(np.float64)
+    square = np.einsum("nd,nd->n", reference, reference)
+    return lambda query: _smallest(_partial_squared_distance(reference, square, query), count)
 
 
 def order(
@@ -122,9 +137,7 @@ def order(
     rows = max(1, int(max_memory_bytes // (8 * (3 * len(reference) + 4 * k))))
     for part in parts(len(query), rows, progress):
         own = np.arange(part.start, part.stop)
-        distance = query[part] @ reference.T  # less the query's own square, which orders nothing
-        distance *= -2
-        distance += square
+        distance = _partial_squared_distance(reference, square, query[part])
         if exclude_self:
             distance[np.arange(len(own)), own] = np.inf
         index = _smallest(distance, min(k + 1, len(reference)))
@@ -151,6 +164,14 @@ def parts(count: int, rows: int, progress: bool = False) -> Iterator[slice]:
             part = slice(start, min(start + rows, count))
             yield part
             bar.update(part.stop - part.start)
+
+
+def _partial_squared_distance(reference, square, query):
+    """Return squared distances by a matrix product, less the query's own square, which orders nothing."""
+    distance = query.astype(np.float64) @ reference.T
+    distance *= -2
+    distance += square
+    return distance
 
 
 def _smallest(values, count):

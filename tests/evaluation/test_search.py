@@ -14,6 +14,13 @@ def whole_nearest(*arguments, **options):
     return np.concatenate(index), np.concatenate(distance)
 
 
+@pytest.fixture(params=["few pairs", "many pairs"])
+def pairs(request, monkeypatch):
+    """Proposals as for few pairs of rows and as for many."""
+    monkeypatch.setattr(search, "_FEW_PAIRS", 0 if request.param == "many pairs" else search._FEW_PAIRS)
+
+
+@pytest.mark.usefixtures("pairs")
 @pytest.mark.parametrize("exclude_self", [False, True])
 @pytest.mark.parametrize(("k", "size"), [(1, 1), (4, 3), (39, 2), (5, 30)])
 def test_is_the_slow_order(rng, exclude_self, k, size):
@@ -27,6 +34,7 @@ def test_is_the_slow_order(rng, exclude_self, k, size):
         np.testing.assert_allclose(distance[row], [d for d, _ in ranked], rtol=1e-14)
 
 
+@pytest.mark.usefixtures("pairs")
 def test_equal_rows_are_taken_in_order():
     collapsed = np.zeros((200, 30), np.float32)
     index, distance = whole_nearest(collapsed, collapsed, 4, exclude_self=True)
@@ -34,6 +42,7 @@ def test_equal_rows_are_taken_in_order():
     assert (distance == 0).all()
 
 
+@pytest.mark.usefixtures("pairs")
 def test_a_row_among_many_equally_far_ones_leaves_out_itself():
     reference = np.concatenate([np.eye(20), np.zeros((1, 20)), -np.eye(20)])
     index, distance = whole_nearest(reference, reference, 4, exclude_self=True)
@@ -42,6 +51,7 @@ def test_a_row_among_many_equally_far_ones_leaves_out_itself():
     assert index[5].tolist() == [20, 0, 1, 2]
 
 
+@pytest.mark.usefixtures("pairs")
 @pytest.mark.parametrize("size", [2, 40])
 @pytest.mark.parametrize("exclude_self", [False, True])
 def test_memory_bound_changes_nothing(rng, size, exclude_self):
@@ -58,11 +68,12 @@ def test_memory_bound_changes_nothing(rng, size, exclude_self):
     "metric",
     [
         lambda x, y, bound: neighbors.knn(x, y, x, 10, True, max_memory_bytes=bound),
+        lambda x, y, bound: list(search.nearest(np.tile(x, (2, 1)), x, 10, max_memory_bytes=bound)),
         lambda x, y, bound: retrieval.retrieve(x, y, max_memory_bytes=bound),
         lambda x, y, bound: geometry.describe(x, 0 * y, max_memory_bytes=bound),
         lambda x, y, bound: verification.similarity(x, *np.repeat([np.arange(len(x))], 2, axis=0), "euclidean", bound),
     ],
-    ids=["knn", "retrieve", "geometry", "similarity"],
+    ids=["knn", "many pairs", "retrieve", "geometry", "similarity"],
 )
 def test_memory_stays_within_its_bound(rng, metric):
     """The copies of the embeddings themselves and one number a row come on top."""
@@ -76,6 +87,7 @@ def test_memory_stays_within_its_bound(rng, metric):
         assert peak < own + bound
 
 
+@pytest.mark.usefixtures("pairs")
 @pytest.mark.parametrize(("size", "offset"), [(2, 1e3), (64, 1e3), (64, 1e5)])
 def test_float32_rows_far_from_the_origin(rng, size, offset):
     """Distances that a float32 matrix product would lose: squared norms of 1e12 beside squared distances of 1."""
@@ -88,6 +100,7 @@ def test_float32_rows_far_from_the_origin(rng, size, offset):
         np.testing.assert_allclose(distance[row], np.sort(exact)[:12], rtol=1e-12)
 
 
+@pytest.mark.usefixtures("pairs")
 def test_proposals_that_leave_out_a_nearer_neighbor_are_noticed(rng):
     """Where the matrix products' rounding exceeds the differences, every query goes through all distances."""
     train = 1e9 + rng.integers(0, 5, (200, 20)).astype(np.float64)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.decomposition import PCA
 
 from lossbench import plots
 
@@ -13,6 +14,16 @@ def test_the_plane_is_that_of_the_largest_variance(rng):
     np.testing.assert_allclose(np.abs(projection(embedding)), np.abs(expected), atol=1e-8)
     share = values[::-1] / values.sum()
     assert projection.axis_labels[0] == f"principal component 1 ({100 * share[0]:.0f} % of the variance)"
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (50, 16), (300, 400), (100, 2_100)])
+def test_the_plane_is_scikit_learns(rng, shape):
+    """In the same direction, too."""
+    embedding = rng.standard_normal(shape) * np.r_[9, 5, np.ones(shape[1] - 2)]
+    projection, pca = plots.Projection(embedding), PCA(2, random_state=0).fit(embedding)
+    np.testing.assert_allclose(projection(embedding), pca.transform(embedding), atol=1e-8)
+    shares = [f"({100 * share:.0f} % of the variance)" for share in pca.explained_variance_ratio_]
+    assert [label.partition("(")[1] + label.partition("(")[2] for label in projection.axis_labels] == shares
 
 
 def test_equal_embeddings_and_errors():

@@ -9,6 +9,8 @@ from lossbench.plots.checks import CannotDraw
 # t-SNE of more rows takes minutes.
 MAX_TSNE_ROWS = 3_000
 
+MAX_COVARIANCE = 2_048  # of more dimensions, the matrix takes longer than a random search for the plane
+
 
 class Projection:
     """The plane of largest variance of some embeddings, principal component analysis.
@@ -38,16 +40,13 @@ class Projection:
             raise CannotDraw(f"Projection: `embedding` must be (N, D) with N, D >= 2, got {embedding.shape}.")
         if not np.isfinite(embedding).all():
             raise CannotDraw("Projection: `embedding` must be finite, got NaN or infinity.")
-        from sklearn.decomposition import PCA
-
-        self._pca = PCA(2, svd_solver="covariance_eigh" if embedding.shape[1] <= 2048 else "randomized", random_state=0)
-        self._pca.fit(embedding)
-        share = 100 * np.nan_to_num(self._pca.explained_variance_ratio_)
+        self._mean, self._axes, share = _plane(embedding)
+        share = 100 * np.nan_to_num(share)
         self.axis_labels = tuple(f"principal component {i + 1} ({share[i]:.0f} % of the variance)" for i in range(2))
 
     def __call__(self, embedding):
         """Return embeddings, or prototypes, of D dimensions in the plane: (N, 2) float64."""
-        return self._pca.transform(np.asarray(embedding, np.float64))
+        return (np.asarray(embedding, np.float64) - self._mean) @ self._axes.T
 
     def of_density(self, description: dict) -> dict:
         """Return what `scatter` needs of a Gaussian density over D dimensions: its projection, a density, too.
@@ -64,9 +63,24 @@ class Projection:
         """
         means = np.asarray(description["prototypes"], np.float64)
         log_variance = np.asarray(description.get("log_variance", 0.0), np.float64)
-        variance, axes = np.broadcast_to(np.exp(log_variance), means.shape), self._pca.components_
+        variance, axes = np.broadcast_to(np.exp(log_variance), means.shape), self._axes
         covariance = np.einsum("id,cd,jd->cij", axes, variance, axes, optimize=True)
         return {"prototypes": self(means), "metric": "density", "covariance": covariance}
+
+
+def _plane(embedding):
+    """Return the mean (D,), the two axes of largest variance (2, D) and their shares of it (2,)."""
+    if embedding.shape[1] > MAX_COVARIANCE:
+        from sklearn.decomposition import PCA
+
+        pca = PCA(2, svd_solver="randomized", random_state=0).fit(embedding)
+        return pca.mean_, pca.components_, pca.explained_variance_ratio_
+    # Importing scikit-learn, which has this too, takes longer than a short training.
+    variance, axes = np.linalg.eigh(np.cov(embedding.T))
+    variance, axes = variance.clip(0), axes[:, :-3:-1].T
+    largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1)
+    with np.errstate(invalid="ignore"):  # equal rows
+        return embedding.mean(axis=0), axes * np.sign(largest), variance[:-3:-1] / variance.sum()
 
 
 def tsne(embedding, beside=None, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
