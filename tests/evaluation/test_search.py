@@ -2,6 +2,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import sklearn.neighbors  # noqa: F401  (its own memory is not the search's)
 
 from lossbench.evaluation import geometry, neighbors, retrieval, search, verification
 from tests.evaluation.reference import slow_distances
@@ -68,12 +69,13 @@ def test_memory_bound_changes_nothing(rng, size, exclude_self):
     "metric",
     [
         lambda x, y, bound: neighbors.knn(x, y, x, 10, True, max_memory_bytes=bound),
+        lambda x, y, bound: list(search.nearest(x[:, :2], x[:, :2], 1, max_memory_bytes=bound)),
         lambda x, y, bound: list(search.nearest(np.tile(x, (2, 1)), x, 10, max_memory_bytes=bound)),
         lambda x, y, bound: retrieval.retrieve(x, y, max_memory_bytes=bound),
         lambda x, y, bound: geometry.describe(x, 0 * y, max_memory_bytes=bound),
         lambda x, y, bound: verification.similarity(x, *np.repeat([np.arange(len(x))], 2, axis=0), "euclidean", bound),
     ],
-    ids=["knn", "many pairs", "retrieve", "geometry", "similarity"],
+    ids=["knn", "few pairs", "many pairs", "retrieve", "geometry", "similarity"],
 )
 def test_memory_stays_within_its_bound(rng, metric):
     """The copies of the embeddings themselves and one number a row come on top."""
