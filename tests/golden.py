@@ -46,7 +46,8 @@ def _run(run_dir, overrides):
     config, *overrides = overrides
     command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--config", str(ROOT / "configs" / f"{config}.yaml")]
     environment = {**os.environ, "OMP_NUM_THREADS": "2", "PYTHONPATH": str(ROOT)}
-    subprocess.run([*command, *overrides, "--run-dir", str(run_dir)], check=True, env=environment, capture_output=True)
+    command += [*overrides, "evaluation.pictures=[]", "--run-dir", str(run_dir)]
+    subprocess.run(command, check=True, env=environment, capture_output=True)
     from lossbench import params
 
     digest = hashlib.sha256()

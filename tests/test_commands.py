@@ -38,7 +38,8 @@ def lossbench(*arguments, cwd, **environment):
 def runs(tmp_path_factory):
     """A folder with two short runs of one config and a third of another."""
     folder = tmp_path_factory.mktemp("commands")
-    quick = ["trainer.epochs=1", "trainer.progress=none", "data.batch_size=256", "evaluation.methods=[softmax]"]
+    quick = ["trainer.epochs=1", "trainer.progress=none", "data.batch_size=256"]
+    quick += ["evaluation.methods=[softmax]", "evaluation.pictures=[]"]
     for name, seed in (("softmax_digits", 0), ("softmax_digits", 1), ("lgm_digits", 0)):
         status, _, errors = lossbench("train", name, *quick, "--seed", seed, cwd=folder)
         assert status == 0, errors
@@ -119,7 +120,7 @@ def test_a_second_config_is_no_override(tmp_path):
 
 
 def test_threads_are_those_that_were_asked_for(tmp_path):
-    arguments = ["softmax_digits", "trainer.epochs=1", "trainer.progress=none", "--threads", "3", "--run-dir", "run"]
+    arguments = ["softmax_digits", "trainer.epochs=1", "evaluation.pictures=[]", "--threads", "3", "--run-dir", "run"]
     assert lossbench("train", *arguments, cwd=tmp_path)[0] == 0
     assert json.loads((tmp_path / "run" / "environment.json").read_text())["threads"] == 3
     for wrong in ("0", "two", "-1", "1.5"):

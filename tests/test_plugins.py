@@ -35,7 +35,7 @@ backbone: {name: net, width: 8}
 head: {name: mine, use_bias: true}
 optimizer: {name: nag, learning_rate: 0.01}
 trainer: {epochs: 1, progress: none}
-evaluation: {methods: [softmax], embeddings_every_epochs: null}
+evaluation: {methods: [softmax], pictures: [], embeddings_every_epochs: null}
 """
 
 

@@ -12,6 +12,7 @@ from lossbench.config.data import FolderData, OwnData
 from lossbench.config.optimization import StepSchedule
 from lossbench.config.section import Section, rule
 from lossbench.errors import did_you_mean
+from lossbench.plots.pictures import KINDS
 
 _SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # normal numbers
 _RANGE = "1.2e-38 to 3.4e38 in size"
@@ -30,6 +31,7 @@ def check(config: Any) -> None:
     _holdout_classes(config)
     _class_weights(config)
     _mixtures(config)
+    _pictures(config)
 
 
 def _float32(value: Any, *path: Any) -> None:
@@ -178,3 +180,15 @@ def _mixtures(config: Any) -> None:
             reason = "head.parallel"
         if reason:
             raise rule(f"must be 0 with {reason}, got {value:g}", "data", "augment", key)
+
+
+def _pictures(config: Any) -> None:
+    chosen, size = config.evaluation.pictures, config.backbone.embedding_size
+    if chosen and "test" not in config.evaluation.splits:
+        text = f"must be [] or null where evaluation.splits leaves out the test images, got {list(chosen)}"
+        raise rule(f"{text}. Pictures show these", "evaluation", "pictures")
+    for kind in chosen or ():
+        needed = KINDS[kind].size
+        if size is not None and needed not in (None, size):
+            text = f"must suit an embedding of {size} numbers, got {kind}. That one needs {needed}"
+            raise rule(text, "evaluation", "pictures")

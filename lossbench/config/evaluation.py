@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from lossbench.config.resuming import EXTENDS, NEUTRAL, REMEASURES
 from lossbench.config.section import Items, Section, rule
 from lossbench.evaluation import METHODS
+from lossbench.plots.pictures import KINDS
 
 
 class EvaluationSection(Section):
@@ -22,6 +23,11 @@ class EvaluationSection(Section):
     splits: Items[Literal["validation", "test", "holdout"]] = Field(
         ("validation", "test", "holdout"),
         description="whose images are measured at the end of training, of those that there are",
+        json_schema_extra=EXTENDS,
+    )
+    pictures: Items[Literal[tuple(KINDS)]] | None = Field(  # type: ignore[valid-type]
+        None,
+        description="drawn at the end of training, where test images are measured; null: the cheap kinds; []: none",
         json_schema_extra=EXTENDS,
     )
     k: int = Field(10, ge=1, description="neighbors that vote in knn, >= 1", json_schema_extra=REMEASURES)
@@ -52,11 +58,12 @@ class EvaluationSection(Section):
         json_schema_extra=EXTENDS,
     )
 
-    @field_validator("methods", "splits")
+    @field_validator("methods", "splits", "pictures")
     @classmethod
-    def _unique(cls, named: tuple, info: ValidationInfo) -> tuple:
-        if not named or len(set(named)) < len(named):
-            raise rule(f"must be different {info.field_name}, at least one, got {list(named)}. Name each once")
+    def _unique(cls, named: tuple | None, info: ValidationInfo) -> tuple | None:
+        least = "" if info.field_name == "pictures" else ", at least one"
+        if named is not None and (len(set(named)) < len(named) or (least and not named)):
+            raise rule(f"must be different {info.field_name}{least}, got {list(named)}. Name each once")
         return named
 
     def measures(self, metric: str) -> bool:

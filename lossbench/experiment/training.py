@@ -263,8 +263,10 @@ class Training:
         """What is measured at the end, by split, and which pictures are drawn: see `Run.write_plan`."""
         methods = self.settings.evaluation.methods
         measured = {split: [METHODS[name].key for name in suiting(methods, split)] for split in self._splits()}
-        drawn = pictures.after_training(self.model.backbone.embedding_size) if "test" in measured else []
-        return measured, drawn
+        chosen = self.settings.evaluation.pictures
+        if chosen is None:
+            chosen = pictures.after_training(self.model.backbone.embedding_size)
+        return measured, chosen if "test" in measured else ()
 
     def _splits(self):
         return [split for split in self.settings.evaluation.splits if len(getattr(self.model.dataset, split))]

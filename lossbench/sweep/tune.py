@@ -16,6 +16,7 @@ from lossbench.sweep.plan import Arm, Plan, Planned
 FOLDER = "trials"
 NO_TEST = {
     "evaluation.splits": ["validation"],
+    "evaluation.pictures": None,
     "evaluation.test_every_epochs": None,
     "evaluation.embeddings_every_epochs": None,
 }

@@ -16,7 +16,7 @@ head: {name: lgm}
 optimizer: {name: nag, learning_rate: 0.01}
 schedule: {name: one_cycle}
 trainer: {epochs: 3, progress: none, precision: bfloat16}
-evaluation: {methods: [softmax], embeddings_every_epochs: null}
+evaluation: {methods: [softmax], pictures: [], embeddings_every_epochs: null}
 """
 
 has_instructions = pytest.mark.skipif(not _cores.has_bfloat16(), reason="this processor has no bfloat16 instructions")

@@ -17,7 +17,7 @@ backbone: {name: convnet, embedding_size: 4}
 head: {name: softmax}
 optimizer: {name: adam, learning_rate: 1e-3}
 trainer: {epochs: 1, progress: none}
-evaluation: {methods: [softmax]}
+evaluation: {methods: [softmax], pictures: []}
 """
 
 

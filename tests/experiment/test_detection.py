@@ -11,7 +11,6 @@ from lossbench.cli import main
 from lossbench.evaluation import Context, Options, detection, likelihood
 from lossbench.experiment import Subject
 from lossbench.experiment.subject import Pixels
-from lossbench.plots import pictures
 
 CONFIG = """\
 data: {source: digits, batch_size: 64, validation_fraction: 0.1, holdout_classes: [9]}
@@ -20,7 +19,7 @@ head: {name: lgm}
 regularizers: [{name: center}]
 optimizer: {name: nag, learning_rate: 0.02, weight_decay: 1e-3}
 trainer: {epochs: 3, progress: none}
-evaluation: {methods: [softmax], embeddings_every_epochs: null}
+evaluation: {methods: [softmax], pictures: [], embeddings_every_epochs: null}
 """
 
 
@@ -38,9 +37,7 @@ def folder(tmp_path_factory):
     """A folder with a trained run and noise in the place of MNIST."""
     folder = tmp_path_factory.mktemp("detection")
     (folder / "tiny.yaml").write_text(CONFIG)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pictures, "after_training", lambda embedding_size: ())
-        experiment.run(config.load(folder / "tiny.yaml"), folder / "run", device="cpu")
+    experiment.run(config.load(folder / "tiny.yaml"), folder / "run", device="cpu")
     write_idx(folder / "mnist", np.random.default_rng(0))
     return folder
 

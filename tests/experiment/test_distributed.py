@@ -28,7 +28,7 @@ optimizer: {name: nag, learning_rate: 0.02, weight_decay: 1e-3, clip_global_norm
 schedule: {name: one_cycle}
 anneal: {head.margin: {kind: linear, start: 0.03, end: 0.3, epochs: 1}}
 trainer: {epochs: 3, accumulate_steps: 2, checkpoint_every_steps: 1}
-evaluation: {methods: [softmax, centers]}
+evaluation: {methods: [softmax, centers], pictures: []}
 """
 RUN = pathlib.Path("runs/tiny/seed-0")
 SCRIPT = [sys.executable, "-m", "mpi4py", str(ROOT / "scripts" / "train.py"), "--config", "tiny.yaml", "--distributed"]

@@ -23,7 +23,7 @@ backbone: {name: convnet, embedding_size: 4}
 head: {name: normface, scale: 10}
 optimizer: {name: adam, learning_rate: 2e-3}
 trainer: {epochs: 2, progress: none}
-evaluation: {methods: [softmax, verification], pairs: 400, embeddings_every_epochs: null}
+evaluation: {methods: [softmax, verification], pictures: [], pairs: 400, embeddings_every_epochs: null}
 """
 
 

@@ -153,6 +153,19 @@ def test_what_the_config_asks_for_in_addition_is_done_on_resume(finished):
     assert resume(finished, "evaluation.methods=[softmax, knn, confusion, geometry, class_means]").finished_before
 
 
+def test_pictures_are_those_that_the_config_names(tmp_path):
+    (tmp_path / "tiny.yaml").write_text(CONFIG)
+    none, some = "evaluation.pictures=[]", "evaluation.pictures=[angles, confusion]"
+    experiment.run(config.load(tmp_path / "tiny.yaml", ["trainer.epochs=1", none]), tmp_path / "run", device="cpu")
+    assert Run(tmp_path / "run").is_finished
+    assert not (tmp_path / "run/plots").exists()
+    assert resume(tmp_path, none).finished_before
+    assert not resume(tmp_path, some).finished_before
+    drawn = sorted(file.name for file in (tmp_path / "run/plots").iterdir())
+    assert drawn == ["angles.png", "confusion-test.png"]
+    assert resume(tmp_path, some).finished_before
+
+
 def test_values_of_another_k_are_measured_anew(finished):
     before = Run(finished / "run").metrics["last"]["test"]["accuracy_knn"]
     resume(finished, "evaluation.k=1000")

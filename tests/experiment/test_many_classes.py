@@ -16,7 +16,7 @@ backbone: {name: lenet, embedding_size: 8}
 head: {name: adaface, scale: 16, sub_centers: 2, sample: 0.4}
 optimizer: {name: nag, learning_rate: 0.02, weight_decay: 1e-3, clip_global_norm: 2}
 trainer: {epochs: 3}
-evaluation: {methods: [softmax, centers]}
+evaluation: {methods: [softmax, centers], pictures: []}
 """
 
 

@@ -18,7 +18,7 @@ backbone: {name: lenet, embedding_size: 3}
 head: {name: softmax}
 optimizer: {name: nag, learning_rate: 0.01}
 trainer: {epochs: 2, progress: none}
-evaluation: {methods: [softmax]}
+evaluation: {methods: [softmax], pictures: []}
 """
 
 

@@ -18,7 +18,7 @@ backbone: {name: lenet, embedding_size: 2}
 head: {name: softmax}
 optimizer: {name: nag, learning_rate: 0.01, weight_decay: 1e-3}
 trainer: {epochs: 1, progress: none}
-evaluation: {methods: [softmax], embeddings_every_epochs: null}
+evaluation: {methods: [softmax], pictures: [], embeddings_every_epochs: null}
 """
 
 

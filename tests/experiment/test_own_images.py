@@ -19,7 +19,7 @@ backbone: {name: lenet, embedding_size: 2}
 head: {name: softmax}
 optimizer: {name: adam, learning_rate: 0.001}
 trainer: {epochs: 5, progress: none}
-evaluation: {methods: [softmax]}
+evaluation: {methods: [softmax], pictures: []}
 """
 
 

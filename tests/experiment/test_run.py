@@ -27,6 +27,7 @@ optimizer: {name: nag, learning_rate: 0.02, weight_decay: 1e-3}
 schedule: {name: one_cycle}
 anneal: {head.margin: {kind: linear, start: 0.03, end: 0.3, epochs: 1}}
 trainer: {epochs: 3}
+evaluation: {pictures: []}
 """
 
 

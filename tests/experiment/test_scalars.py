@@ -20,7 +20,7 @@ optimizer: {name: nag, learning_rate: 0.01}
 schedule: {name: cosine}
 anneal: {head.margin: {kind: linear, start: 0, end: 0.3, epochs: 1}}
 trainer: {epochs: 2, progress: none, tensorboard: true}
-evaluation: {methods: [softmax, knn], embeddings_every_epochs: null}
+evaluation: {methods: [softmax, knn], pictures: [], embeddings_every_epochs: null}
 """
 
 

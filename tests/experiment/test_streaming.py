@@ -27,7 +27,7 @@ head: {name: arcface, scale: 16}
 regularizers: [{name: ring, radius: auto}]
 optimizer: {name: nag, learning_rate: 0.001}
 trainer: {epochs: 3, progress: none}
-evaluation: {methods: [softmax, knn]}
+evaluation: {methods: [softmax, knn], pictures: []}
 """
 
 

@@ -26,7 +26,7 @@ backbone: {name: lenet, embedding_size: 4}
 head: {name: lgm, variance: isotropic}
 optimizer: {name: adam, learning_rate: 0.001}
 trainer: {epochs: 1, progress: none}
-evaluation: {methods: [softmax], embeddings_every_epochs: null}
+evaluation: {methods: [softmax], pictures: [], embeddings_every_epochs: null}
 """
 SAID = (
     r"Worst difference from the run: \d\.\de-\d\d, where the largest value is \S+ \((\d\.\de-\d\d) of it\), on (.+)\.\n"

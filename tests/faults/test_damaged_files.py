@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 
 from lossbench import cli, config, experiment
-from lossbench.plots import pictures
 from tests.faults import amount, damage
 from tests.faults.trainings import CONFIG, ENVIRONMENT
 
@@ -26,6 +25,7 @@ SECONDS = 120
 MEMORY = 700 << 20
 NEWEST = "checkpoints/step-00000016"
 TRAIN = ["train", "--config", "tiny.yaml", "--run-dir", "run", "--resume", "--device", "cpu", "trainer.progress=lines"]
+TRAIN += ["evaluation.pictures=[training]"]  # as quick a one as there is
 COMMANDS = {
     "resume": TRAIN,
     "extend": [*TRAIN, "trainer.epochs=5"],
@@ -153,7 +153,6 @@ def attempt(name, command, capsys):
 def test_no_damage_is_more_than_a_line(trained, tmp_path, capsys, monkeypatch, name):
     """Two of the commands that read the file see each damage."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(pictures, "after_training", lambda embedding_size: ("training",))  # as quick ones as there are
     for number in range(200 if amount.ALL else 2):
         folder = tmp_path / str(number)
         shutil.copytree(trained, folder, copy_function=os.link, symlinks=True)

@@ -5,7 +5,6 @@ import pytest
 
 from lossbench import checkpoint, config, experiment, heads, testing
 from lossbench._mxnet import mx
-from lossbench.plots import pictures
 from lossbench.training.communication import ALONE
 from lossbench.training.parts import Parts
 from lossbench.training.step import Objective
@@ -20,7 +19,7 @@ backbone: {{name: lenet, embedding_size: 2}}
 head: {{name: {name}}}
 optimizer: {{name: nag, learning_rate: 0.01}}
 trainer: {{epochs: {epochs}, progress: none}}
-evaluation: {{methods: [softmax], embeddings_every_epochs: null}}
+evaluation: {{methods: [softmax], pictures: [], embeddings_every_epochs: null}}
 """
 
 pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
@@ -65,9 +64,7 @@ def test_states_of_two_devices_are_the_mean_weighed_by_the_parts(name, rng):
 
 
 @pytest.mark.parametrize("name", STATEFUL)
-def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "after_training", lambda embedding_size: ())
-
+def test_a_resumed_training_equals_an_undisturbed_one_bit_for_bit(name, tmp_path):
     def train(folder, epochs, **options):
         path = tmp_path / "tiny.yaml"
         path.write_text(CONFIG.format(name=name, epochs=epochs))

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow  # real trainings in processes of their own
 ROOT = Path(__file__).parents[2]
 # Two jobs have a thread each where one job has two, and sums of other parts have other last bits.
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-QUICK = "trainer.epochs: 1, evaluation.methods: [softmax]"
+QUICK = "trainer.epochs: 1, evaluation.methods: [softmax], evaluation.pictures: []"
 
 
 def command(*arguments, script="sweep"):
@@ -181,7 +181,7 @@ def test_only_some_runs_and_two_at_a_time(trained, tmp_path):
 
 ONE = [("[0, 1, 2]", "[0]")]
 RAMP = ("      anneal.head.margin: {kind: linear, start: 0, end: 0.2, epochs: 0.6}\n", "")
-LONG = "trainer.epochs: 8, evaluation.methods: [softmax], trainer.checkpoint_every_steps: 5"
+LONG = "trainer.epochs: 8, evaluation.methods: [softmax], evaluation.pictures: [], trainer.checkpoint_every_steps: 5"
 
 
 @pytest.mark.parametrize(

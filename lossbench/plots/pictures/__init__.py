@@ -31,7 +31,7 @@ KINDS = {picture.name: picture for picture in _PICTURES}
 
 
 def after_training(embedding_size: int) -> tuple:
-    """Return the kinds that a training draws at its end."""
+    """Return the kinds that a training draws at its end, where its config names none."""
     return tuple(
         name for name, picture in KINDS.items() if picture.after_training and picture.size in (None, embedding_size)
     )
