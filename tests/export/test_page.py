@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     Image.fromarray(np.stack([wide] * 3, axis=2)).save(folder / "wide.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        call("train", "lgm_digits", "trainer.epochs=2", "trainer.progress=none", "--run-dir", "run")
+        call("train", "lgm_digits", "trainer.epochs=2", "evaluation.pictures=[]", "--run-dir", "run")
         for words in re.findall(r"^    lossbench export --run \S+ *(.*?) *#", PAGE, re.MULTILINE):
             call("export", "--run", "run", *words.split())
         call("embed", "--run", "run", "--out", "test.npz")

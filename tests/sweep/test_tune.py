@@ -25,7 +25,7 @@ needs_optuna = pytest.mark.skipif(
 SWEEP = f"""\
 seeds: [0, 1]
 baselines: [softmax]
-overrides: {{trainer.epochs: 1, evaluation.methods: [softmax], evaluation.pictures: []}}
+overrides: {{trainer.epochs: 1, evaluation.methods: [softmax], evaluation.pictures: [training]}}
 variants:
   softmax: {{config: {ROOT}/configs/softmax_digits.yaml}}
   center:
