@@ -11,12 +11,14 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lossbench import _cores, config
 from lossbench.evaluation import METHODS
 from lossbench.heads import bounds
 from lossbench.plots import pictures
+from lossbench.sweep import statistics
 from lossbench.training import schedules
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -566,6 +568,43 @@ BORROWED = [
 def test_a_borrowed_figure_is_that_of_its_source(page, figure, source):
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(page))
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(source))
+
+
+def test_what_a_margin_is_worth_with_wrong_labels_is_that_of_the_sweeps():
+    tables = {
+        table["data_set"]: table
+        for name in ("noise_margin", "noise_margin_shares")
+        for table in json.loads(text(f"docs/results/{name}/results.json"))["tables"]
+    }
+    shares = {"clean": ("none", 0), "tenth": ("a tenth", 1), "noise": ("a fifth", 2), "two_fifths": ("two fifths", 4)}
+    page, gains = " ".join(text("docs/which_loss.md").split()), {}
+    for name, (share, _) in shares.items():
+        means = {each["variant"]: f"{100 * each['mean']:.2f}" for each in tables[name]["variants"]}
+        pairs = {(each["variant"], each["baseline"]): each for each in tables[name]["comparisons"]}
+        row = [share, *(means[loss] for loss in ("softmax", "normface", "arcface"))]
+        for baseline in ("normface", "softmax"):
+            pair = pairs["arcface", baseline]
+            gains[baseline, name] = [100 * pair["differences"][seed] for seed in sorted(pair["differences"])]
+            low, high = (signed(100 * bound) for bound in pair["t_interval"])
+            p = f", p {pair['p_holm']:.2g}" if pair["p_holm"] < 0.05 else ""
+            row.append(f"{signed(100 * pair['mean'])} ({low} to {high}){p}")
+        assert f"| {' | '.join(row)} |" in page
+    tenths = [count for _, count in shares.values()]
+    slopes = {
+        loss: np.polyfit(tenths, [gains[loss, name] for name in shares], 1)[0] for loss in ("normface", "softmax")
+    }
+    both = np.subtract(gains["normface", "two_fifths"], gains["normface", "tenth"])
+    for values, sentence in (
+        (slopes["normface"], "{:.2f} points for each tenth of them ({:.2f} to {:.2f}, exact p {:.1g};"),
+        (both, "{:.2f} points more than a tenth ({:.2f} to {:.2f}, exact p {:.2g})"),
+        (slopes["softmax"], "({:.2f} for each tenth, {:.2f} to +{:.2f})"),
+    ):
+        interval, p = statistics.t_interval(values), statistics.sign_flip_p(values)
+        assert sentence.format(np.mean(values), interval.low, interval.high, p).replace("-", "\N{MINUS SIGN}") in page
+
+
+def signed(value):
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def test_the_table_of_the_study_holds_every_setting_with_its_accuracy():
