@@ -557,6 +557,11 @@ BORROWED = [
         ("docs/results/README.md", figure, "docs/results/softmax_study/README.md")
         for figure in ("90.13 ± 12.83", "98.67 ± 0.08", "98.62 ± 0.12", "89.01 ± 0.49")
     ),
+    *(
+        (page, figure, "docs/results/noise_margin_large/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md")
+        for figure in ("1.56", "1.19", "1.92", "0.031", "85.58", "87.14")
+    ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "99.10", "90.00")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
     *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
