@@ -562,6 +562,11 @@ BORROWED = [
         for page in ("docs/which_loss.md", "docs/results/README.md")
         for figure in ("1.56", "1.19", "1.92", "0.031", "85.58", "87.14")
     ),
+    *(
+        (page, figure, "docs/results/noise_margin_mnist/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md")
+        for figure in ("2.05", "1.65", "2.46", "93.83", "95.89")
+    ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "99.10", "90.00")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
     *(("docs/faq.md", figure, "docs/performance.md") for figure in ("1069", "804")),
