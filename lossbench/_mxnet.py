@@ -22,7 +22,7 @@ import warnings
 from pathlib import Path
 
 from lossbench import _builtins, _cuda, _waiting
-from lossbench._cores import thread_count
+from lossbench._cores import grant_amx, thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
 # From Python 3.13 on, no NumPy satisfies MXNet's metadata, and lossbench gives MXNet what it lacks (see `_numpy`).
@@ -46,10 +46,13 @@ CUDA_LIBRARIES = (
 )
 
 
+ISA = "DNNL_MAX_CPU_ISA"
+
 # Read before `prepare` sets it.
 _chosen_threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
 
 
+has_amx = False  # whether oneDNN multiplies bfloat16 in AMX's tiles
 _hidden_gpus = ""  # what `_cuda` says of GPUs that were kept from MXNet
 
 
@@ -174,15 +177,36 @@ def _import_mxnet():
     global _hidden_gpus
     if _installed("mxnet_cu*"):
         _hidden_gpus = _cuda.hide_gpus_without_code()
+    was_imported = "mxnet" in sys.modules
     try:
         with warnings.catch_warnings(), _engine_unannounced(), _nothing_collected():
             warnings.simplefilter("ignore")
             module = importlib.import_module("mxnet")
+            if not was_imported:
+                _use_amx(module)
             module.nd.waitall()  # starts the engine
         _waiting.watch()
         return module
     except Exception as error:
         raise MXNetUnavailable(_explain(error)) from error
+
+
+def _use_amx(mxnet) -> None:
+    """Let oneDNN use AMX where the processor has it, unless the user chose its instructions (``DNNL_MAX_CPU_ISA``).
+
+    MXNet's oneDNN is older than Linux's way to ask for AMX, and leaves it alone unless told. It reads the variable
+    once, before its first operator. A process started from here must not inherit it: it would die, if it did not ask.
+    """
+    global has_amx
+    if ISA in os.environ or not grant_amx():
+        return
+    os.environ[ISA] = "AVX512_CORE_AMX"
+    try:
+        one = mxnet.nd.ones((1, 1, 1, 1))
+        mxnet.nd.Convolution(one, one, kernel=(1, 1), num_filter=1, no_bias=True).wait_to_read()
+    finally:
+        del os.environ[ISA]
+    has_amx = True
 
 
 @contextlib.contextmanager

@@ -84,3 +84,21 @@ def test_a_limit_on_oneDNN_tells_of_bfloat16(tmp_path, monkeypatch, limit, has):
     (tmp_path / "cpuinfo").write_text("flags\t\t: avx512_bf16\n")
     monkeypatch.setenv("DNNL_MAX_CPU_ISA", limit)
     assert _cores.has_bfloat16(tmp_path / "cpuinfo") == has
+
+
+@pytest.mark.parametrize(
+    ("vendor", "amx", "faster"),
+    [("GenuineIntel", True, True), ("GenuineIntel", False, False), ("AuthenticAMD", False, True)],
+)
+def test_without_amx_bfloat16_is_slower_on_intels_processors(tmp_path, vendor, amx, faster):
+    (tmp_path / "cpuinfo").write_text(f"vendor_id\t: {vendor}\nflags\t\t: avx512_bf16\n")
+    assert _cores.is_bfloat16_faster(amx, tmp_path / "cpuinfo") == faster
+
+
+@pytest.mark.parametrize("lacking", ["avx512_bf16", "amx_tile", "amx_bf16", "amx_int8"])
+def test_amx_is_not_asked_for_where_a_part_of_it_is_lacking(tmp_path, monkeypatch, lacking):
+    monkeypatch.setattr(_cores.ctypes, "CDLL", None)
+    flags = {"avx512_bf16", "amx_tile", "amx_bf16", "amx_int8"} - {lacking}
+    (tmp_path / "cpuinfo").write_text(f"flags\t\t: {' '.join(sorted(flags))}\n")
+    assert not _cores.grant_amx(tmp_path / "cpuinfo")
+    assert not _cores.grant_amx(tmp_path / "absent")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from lossbench import _gluon
+from lossbench import _gluon, _mxnet
 from lossbench._gluon import BFLOAT16
 from lossbench._mxnet import mx
 from lossbench.backbones.layers import GlobalMean, PReLU, WideNorm
@@ -12,8 +12,10 @@ from lossbench.errors import UserError
 
 nn = mx.gluon.nn
 
-# A convolution that reads fewer channels, such as those of an image, has no fast bfloat16 kernel.
+# A convolution that reads fewer channels, such as those of an image, has no fast bfloat16 kernel; nor has AMX one for
+# the gradients of 16, and the layout that another takes does not go with batch normalization and ReLU in one kernel.
 FEWEST_CHANNELS = 16
+FEWEST_CHANNELS_OF_AMX = 32
 
 
 def narrow(block) -> None:
@@ -64,7 +66,8 @@ def _stays_wide(layer) -> bool:
     """Whether it is a convolution that is slow in bfloat16, or grouped, which oneDNN cannot arrange its weights for."""
     if not isinstance(layer, nn.Conv2D):
         return False
-    return _gluon.layer_options(layer)["num_group"] > 1 or layer.weight.shape[1] < FEWEST_CHANNELS
+    fewest = FEWEST_CHANNELS_OF_AMX if _mxnet.has_amx else FEWEST_CHANNELS
+    return _gluon.layer_options(layer)["num_group"] > 1 or layer.weight.shape[1] < fewest
 
 
 def _narrow_all(forward, F, x, **parameters):

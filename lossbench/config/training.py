@@ -20,7 +20,7 @@ class TrainerSection(Section):
     precision: Literal["float32", "bfloat16", "fastest"] = Field(
         "float32",
         description="of the backbone's convolutions in training; bfloat16: faster, on a CPU with such instructions; "
-        "fastest: bfloat16 where there are such, else float32",
+        "fastest: bfloat16 where it is faster, else float32",
     )
     class_weights: Items[float] | None = Field(None, description="factor on the loss per class, >= 0; null: all 1")
     accumulate_steps: int = Field(1, ge=1, description="batches whose gradients are summed into one update, >= 1")

@@ -157,7 +157,8 @@ class Model:
                 "trainer.precision: must be float32 on this device, got bfloat16, for which it has no instructions "
                 "(avx512_bf16 or amx_bf16 of a CPU). Take float32, or fastest."
             )
-        if has_bfloat16 and precision != "float32":
+        is_faster = has_bfloat16 and _cores.is_bfloat16_faster(_mxnet.has_amx)
+        if precision == "bfloat16" or (precision == "fastest" and is_faster):
             backbones.bfloat16.narrow(self.backbone)
             self.precision = "bfloat16"
 

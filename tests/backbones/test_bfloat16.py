@@ -1,5 +1,8 @@
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -54,7 +57,7 @@ def test_a_step_is_that_of_float32_but_for_the_precision(network, seed):
     plain, narrow = (computed(network, flag, np.random.default_rng(seed)) for flag in (False, True))
     assert {"float32" in kind for kind in plain[2]} == {True}
     wide = [k for k, kind in enumerate(narrow[2]) if "float32" in kind]
-    assert wide == [0]  # the one that reads the image
+    assert wide == ([0, 1, 2, 3, 5] if network == "resnet" and _mxnet.has_amx else [0])  # those that read few channels
     assert narrow[0].dtype == np.float32
     assert has_lower_half(narrow[0])  # the mean or linear layer at the end is not of bfloat16
     size = np.linalg.norm(plain[0])
@@ -68,10 +71,10 @@ def test_a_step_is_that_of_float32_but_for_the_precision(network, seed):
 @has_instructions
 def test_a_network_that_ends_in_bfloat16_gives_float32():
     net = mx.gluon.nn.HybridSequential()
-    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=16))
+    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=32))
     net.initialize()
     bfloat16.narrow(net)
-    embedding = net(mx.nd.ones((2, 16, 5, 5)))
+    embedding = net(mx.nd.ones((2, 32, 5, 5)))
     assert embedding.dtype == np.float32
     assert not has_lower_half(embedding.asnumpy())
 
@@ -80,7 +83,7 @@ def test_a_network_that_ends_in_bfloat16_gives_float32():
 def test_grouped_convolutions_train_beside_others(rng):
     net = mx.gluon.nn.HybridSequential()
     net.add(
-        mx.gluon.nn.Conv2D(32, 1, in_channels=16),
+        mx.gluon.nn.Conv2D(32, 1, in_channels=64),
         mx.gluon.nn.Conv2D(32, 3, padding=1, groups=32, in_channels=32),
         mx.gluon.nn.BatchNorm(in_channels=32),
         mx.gluon.nn.Conv2D(32, 1, in_channels=32),
@@ -89,7 +92,7 @@ def test_grouped_convolutions_train_beside_others(rng):
     bfloat16.narrow(net)
     net.hybridize(static_alloc=True, static_shape=True)
     with mx.autograd.record():
-        loss = net(mx.nd.array(rng.normal(size=(2, 16, 8, 8)))).square().sum()
+        loss = net(mx.nd.array(rng.normal(size=(2, 64, 8, 8)))).square().sum()
     loss.backward()
     assert all(np.abs(layer.weight.grad().asnumpy()).max() > 0 for layer in (net[0], net[1], net[3]))
 
@@ -104,7 +107,7 @@ class Gated(mx.gluon.nn.HybridSequential):
 
 def test_what_takes_no_bfloat16_is_named():
     net = Gated()
-    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=16), mx.gluon.nn.Dense(16, in_units=16 * 36))
+    net.add(mx.gluon.nn.Conv2D(16, 3, in_channels=32), mx.gluon.nn.Dense(16, in_units=16 * 36))
     net.initialize()
     with pytest.raises(ValueError, match=r"`block` must be made of operators that take bfloat16, got Gated \(.*mul"):
         bfloat16.narrow(net)
@@ -129,10 +132,79 @@ def test_a_training_learns_repeats_and_is_scored_in_float32(settings, tmp_path):
     assert has_lower_half(scores[0])
 
 
+@has_instructions
+@pytest.mark.parametrize("kernel", [1, 3, 5])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize(("channels", "wider"), [(16, 32), (32, 20), (48, 96), (100, 64), (128, 128)])
+def test_convolutions_of_any_size_have_the_gradients_of_float32(channels, wider, kernel, stride):
+    """oneDNN chooses among its kernels, those of AMX too, by the numbers of channels."""
+    nn, gradients = mx.gluon.nn, []
+    image = mx.nd.random.normal(shape=(8, 3, 12, 12))
+    for narrow in (False, True):
+        mx.random.seed(1)
+        net = nn.HybridSequential()
+        for inputs, outputs, size, step in (
+            (3, channels, 3, 1),
+            (channels, wider, kernel, stride),
+            (wider, wider, 3, 1),
+        ):
+            net.add(nn.Conv2D(outputs, size, step, size // 2, use_bias=False, in_channels=inputs))
+            net.add(nn.BatchNorm(in_channels=outputs), nn.Activation("relu"))
+        net.add(nn.GlobalAvgPool2D(), nn.Flatten())
+        net.initialize(mx.init.Xavier())
+        if narrow:
+            bfloat16.narrow(net)
+        net.hybridize(static_alloc=True, static_shape=True)
+        with mx.autograd.record():
+            loss = net(image).square().sum()
+        loss.backward()
+        parameters = net._collect_params_with_prefix().values()
+        gradients.append(np.concatenate([p.grad().asnumpy().ravel() for p in parameters if p.grad_req != "null"]))
+    expected, found = gradients
+    assert 1e-5 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.2
+
+
+def test_amx_computes_where_the_processor_has_it():
+    """In a process of its own, whose oneDNN says what it computes with."""
+    code = """if True:
+        import os
+        from lossbench import _cores, _mxnet
+        from lossbench._mxnet import mx
+        assert "DNNL_MAX_CPU_ISA" not in os.environ  # nor in what is started from here
+        print("has AMX:", _cores.grant_amx() == _mxnet.has_amx and _mxnet.has_amx)
+        from lossbench.backbones import CifarResNet, bfloat16, fuse
+        net = CifarResNet(8)
+        net.initialize()
+        fuse(net)
+        bfloat16.narrow(net)
+        with mx.autograd.record():
+            loss = net(mx.nd.ones((4, 3, 32, 32))).sum()
+        loss.backward()
+        mx.nd.waitall()"""
+    environment = {name: value for name, value in os.environ.items() if name != "DNNL_MAX_CPU_ISA"}
+    said = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "DNNL_VERBOSE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    kernels = set(re.findall(r"convolution,\S*amx_bf16,(forward|backward)_", said))
+    assert kernels == ({"forward", "backward"} if "has AMX: True" in said else set())
+
+
+@has_instructions
+def test_a_user_may_forbid_amx():
+    code = "from lossbench import _mxnet; _mxnet.mx; print(_mxnet.has_amx)"
+    environment = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX512_CORE_BF16"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("able", [pytest.param(True, marks=has_instructions), False])
-def test_fastest_takes_what_the_processor_has_and_says_which(settings, tmp_path, monkeypatch, able):
-    monkeypatch.setattr(_cores, "has_bfloat16", lambda: able)
+def test_fastest_takes_what_the_processor_is_faster_in_and_says_which(settings, tmp_path, monkeypatch, able):
+    monkeypatch.setattr(_cores, "is_bfloat16_faster", lambda amx: able)
     quick = ["trainer.epochs=1", "trainer.precision=fastest"]
     experiment.run(settings(*quick), tmp_path / "run")
     chosen = json.loads((tmp_path / "run" / "environment.json").read_text())["precision"]
