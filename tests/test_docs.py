@@ -542,20 +542,20 @@ BORROWED = [
     *(
         ("docs/faq.md", figure, "docs/coming_from.md")
         for figure in (
-            "75.32, 97.79",
-            "97.27",
-            "98.62, 98.64",
-            "98.76",
-            "79.20, 85.15",
-            "18.46",
-            "86.11, 87.53",
-            "19.78",
+            "97.79, 97.27",
+            "97.30",
+            "98.62, 98.64, 98.76",
+            "98.77",
+            "79.20, 85.15, 18.46",
+            "19.69",
+            "86.11, 87.53, 19.78",
+            "85.65",
             "86.76",
         )
     ),
     *(
         ("docs/results/README.md", figure, "docs/results/softmax_study/README.md")
-        for figure in ("90.13 ± 12.83", "98.67 ± 0.08", "98.62 ± 0.12", "89.01 ± 0.49")
+        for figure in ("91.92 ± 11.07", "98.70 ± 0.08", "98.70 ± 0.20", "88.72 ± 0.69")
     ),
     *(
         (page, figure, "docs/results/noise_margin_large/README.md")
