@@ -46,7 +46,7 @@ CUDA_LIBRARIES = (
 )
 
 
-ISA = "DNNL_MAX_CPU_ISA"
+ISA, AMX = "DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX"
 
 # Read before `prepare` sets it.
 _chosen_threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
@@ -192,20 +192,22 @@ def _import_mxnet():
 
 
 def _use_amx(mxnet) -> None:
-    """Let oneDNN use AMX where the processor has it, unless the user chose its instructions (``DNNL_MAX_CPU_ISA``).
+    """Let oneDNN use AMX where the processor has it, unless the user chose other instructions (``DNNL_MAX_CPU_ISA``).
 
     MXNet's oneDNN is older than Linux's way to ask for AMX, and leaves it alone unless told. It reads the variable
     once, before its first operator. A process started from here must not inherit it: it would die, if it did not ask.
     """
     global has_amx
-    if ISA in os.environ or not grant_amx():
+    chosen = os.environ.get(ISA)
+    if chosen not in (None, AMX) or not grant_amx():
         return
-    os.environ[ISA] = "AVX512_CORE_AMX"
+    os.environ[ISA] = AMX
     try:
         one = mxnet.nd.ones((1, 1, 1, 1))
         mxnet.nd.Convolution(one, one, kernel=(1, 1), num_filter=1, no_bias=True).wait_to_read()
     finally:
-        del os.environ[ISA]
+        if chosen is None:
+            del os.environ[ISA]
     has_amx = True
 
 

@@ -193,12 +193,12 @@ def test_amx_computes_where_the_processor_has_it():
     assert kernels == ({"forward", "backward"} if "has AMX: True" in said else set())
 
 
-@has_instructions
-def test_a_user_may_forbid_amx():
-    code = "from lossbench import _mxnet; _mxnet.mx; print(_mxnet.has_amx)"
-    environment = {**os.environ, "DNNL_MAX_CPU_ISA": "AVX512_CORE_BF16"}
+@pytest.mark.parametrize(("chosen", "amx"), [("AVX512_CORE_BF16", False), ("AVX512_CORE_AMX", _cores.grant_amx())])
+def test_a_user_chooses_the_instructions(chosen, amx):
+    code = "import os; from lossbench import _mxnet; _mxnet.mx; print(_mxnet.has_amx, os.environ['DNNL_MAX_CPU_ISA'])"
+    environment = {**os.environ, "DNNL_MAX_CPU_ISA": chosen}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n"
+    assert done.stdout == f"{amx} {chosen}\n"
 
 
 @pytest.mark.slow
