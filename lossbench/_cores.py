@@ -11,7 +11,9 @@ from pathlib import Path
 
 PROCESSORS = Path("/proc/cpuinfo")
 
-# Values of oneDNN's DNNL_MAX_CPU_ISA that leave bfloat16's instructions out.
+ISA = "DNNL_MAX_CPU_ISA"  # oneDNN's variable for the instructions that it may use
+
+# Values of it that leave bfloat16's instructions out.
 ISA_WITHOUT_BFLOAT16 = frozenset(
     ["SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX512_MIC", "AVX512_MIC_4OPS", "AVX512_CORE", "AVX512_CORE_VNNI"]
 )
@@ -26,7 +28,7 @@ def thread_count() -> int:
 
 def has_bfloat16(processors: Path = PROCESSORS) -> bool:
     """Return whether oneDNN may use instructions for bfloat16: they are there, and ``DNNL_MAX_CPU_ISA`` allows it."""
-    if os.environ.get("DNNL_MAX_CPU_ISA", "").upper() in ISA_WITHOUT_BFLOAT16:
+    if os.environ.get(ISA, "").upper() in ISA_WITHOUT_BFLOAT16:
         return False
     return re.search(r"\b(avx512_bf16|amx_bf16)\b", _text(processors)) is not None
 

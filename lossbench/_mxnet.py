@@ -22,7 +22,7 @@ import warnings
 from pathlib import Path
 
 from lossbench import _builtins, _cuda, _waiting
-from lossbench._cores import grant_amx, thread_count
+from lossbench._cores import ISA, grant_amx, thread_count
 from lossbench.errors import MXNetUnavailable, UserError
 
 # From Python 3.13 on, no NumPy satisfies MXNet's metadata, and lossbench gives MXNet what it lacks (see `_numpy`).
@@ -46,7 +46,7 @@ CUDA_LIBRARIES = (
 )
 
 
-ISA, AMX = "DNNL_MAX_CPU_ISA", "AVX512_CORE_AMX"
+AMX = "AVX512_CORE_AMX"  # a value of ISA
 
 # Read before `prepare` sets it.
 _chosen_threads = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MXNET_OMP_MAX_THREADS")
@@ -199,14 +199,14 @@ def _use_amx(mxnet) -> None:
     """
     global has_amx
     chosen = os.environ.get(ISA)
-    if chosen not in (None, AMX) or not grant_amx():
+    if (chosen or AMX).upper() != AMX or not grant_amx():
         return
     os.environ[ISA] = AMX
     try:
         one = mxnet.nd.ones((1, 1, 1, 1))
         mxnet.nd.Convolution(one, one, kernel=(1, 1), num_filter=1, no_bias=True).wait_to_read()
     finally:
-        if chosen is None:
+        if not chosen:
             del os.environ[ISA]
     has_amx = True
 

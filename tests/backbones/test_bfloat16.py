@@ -164,6 +164,7 @@ def test_convolutions_of_any_size_have_the_gradients_of_float32(channels, wider,
     assert 1e-5 < np.linalg.norm(found - expected) / np.linalg.norm(expected) < 0.2
 
 
+@has_instructions
 def test_amx_computes_where_the_processor_has_it():
     """In a process of its own, whose oneDNN says what it computes with."""
     code = """if True:
