@@ -25,6 +25,7 @@ examples:
   mpiexec -n 2 python -m mpi4py scripts/train.py --config configs/lgm_cifar10.yaml --distributed
 """
 QUICK = ("data.limit=1000", "trainer.max_steps=50")
+QUICK_CLIP = "optimizer.clip_global_norm=5"  # of so few steps a warm-up has two or three, and L-GM ended in NaN
 
 
 @console.guarded
@@ -37,7 +38,10 @@ def main(arguments, prog):
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
     parser.add_argument(
-        "--quick", action="store_true", help=f"a first try: {' '.join(QUICK)}, in runs/<config name>/quick-<seed>"
+        "--quick",
+        action="store_true",
+        help=f"a first try: {' '.join(QUICK)}, and {QUICK_CLIP} if the config does not clip; "
+        "in runs/<config name>/quick-<seed>",
     )
     parser.add_argument(
         "--show", action="store_true", help="print the resolved config and parameter groups; do not train"
@@ -89,6 +93,8 @@ def _train(options, communicator=None):
     if options.data_root is not None:
         overrides.append(f"data.root={json.dumps(options.data_root)}")
     settings = config.load(options.config, overrides)
+    if options.quick and settings.optimizer.clip_global_norm is None and settings.head.parallel is None:
+        settings = config.load(options.config, [QUICK_CLIP, *overrides])
     if options.show:
         return _show(settings, options.device) if is_first else console.DONE
     run_dir = options.run_dir or f"runs/{settings.name}/{'quick' if options.quick else 'seed'}-{settings.seed}"

@@ -213,6 +213,23 @@ def test_a_first_try(trained, tmp_path):
     call("train", "--config", "own.yaml", "--quick", "trainer.max_steps=6", "data.limit=8", cwd=tmp_path)  # finished
 
 
+@pytest.mark.parametrize(
+    ("given", "clip"),
+    [
+        ([], "5.0"),
+        (["optimizer.clip_global_norm=2"], "2.0"),
+        (["optimizer.clip_global_norm=null"], "null"),
+        (["head={name: am_softmax, scale: 10}", "head.parallel=classes"], "null"),  # it refuses to clip
+    ],
+)
+def test_a_first_try_clips_gradients_where_nothing_else_is_said(trained, given, clip):
+    shown = re.compile(r"^  clip_global_norm: (.+)$", re.MULTILINE)
+    out, _ = call("train", "--config", "own.yaml", *given, "--quick", "--show", cwd=trained)
+    assert shown.findall(out) == [clip]
+    out, _ = call("train", "--config", "own.yaml", *given, "--show", cwd=trained)
+    assert shown.findall(out) == [clip if given else "null"]
+
+
 def test_the_data_are_shown_before_they_are_trained_on(trained, tmp_path):
     (tmp_path / "own.yaml").write_text(CONFIG.replace("root: images", f"root: {trained / 'images'}"))
     call("train", "--config", "own.yaml", "--run-dir", "run", "trainer.epochs=1", cwd=tmp_path)
