@@ -230,6 +230,13 @@ def test_a_first_try_clips_gradients_where_nothing_else_is_said(trained, given, 
     assert shown.findall(out) == [clip if given else "null"]
 
 
+def test_a_first_try_clips_as_the_config_does(trained, tmp_path):
+    text = f"base: {trained / 'own.yaml'}\noptimizer: {{clip_global_norm: 2}}\n"
+    (tmp_path / "clipped.yaml").write_text(text)
+    out, _ = call("train", "--config", "clipped.yaml", "--quick", "--show", cwd=tmp_path)
+    assert "\n  clip_global_norm: 2.0\n" in out
+
+
 def test_the_data_are_shown_before_they_are_trained_on(trained, tmp_path):
     (tmp_path / "own.yaml").write_text(CONFIG.replace("root: images", f"root: {trained / 'images'}"))
     call("train", "--config", "own.yaml", "--run-dir", "run", "trainer.epochs=1", cwd=tmp_path)
