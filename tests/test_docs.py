@@ -569,7 +569,7 @@ BORROWED = [
     *(
         (page, figure, "docs/results/noise_margin_mnist/README.md")
         for page in ("docs/which_loss.md", "docs/results/README.md")
-        for figure in ("2.05", "1.65", "2.46", "93.83", "95.89")
+        for figure in ("0.31", "2.05", "1.65", "2.46", "7.39", "6.65", "8.12", "93.25", "5.91", "5.19", "6.62")
     ),
     *(("docs/coming_from.md", figure, "docs/losses.md") for figure in ("98.65", "99.10", "90.00")),
     *(("README.md", figure, "docs/performance.md") for figure in ("1069", "1728", "301", "804")),
@@ -584,15 +584,15 @@ def test_a_borrowed_figure_is_that_of_its_source(page, figure, source):
     assert re.search(rf"(?<![\d.]){re.escape(figure)}(?!\d)", words(source))
 
 
-def test_what_a_margin_is_worth_with_wrong_labels_is_that_of_the_sweeps():
+def margin_gains(sweeps, shares, page):
+    """ArcFace's differences by baseline and data set, in points; each share's row must stand in the page."""
     tables = {
         table["data_set"]: table
-        for name in ("noise_margin", "noise_margin_shares")
+        for name in sweeps
         for table in json.loads(text(f"docs/results/{name}/results.json"))["tables"]
     }
-    shares = {"clean": ("none", 0), "tenth": ("a tenth", 1), "noise": ("a fifth", 2), "two_fifths": ("two fifths", 4)}
-    page, gains = " ".join(text("docs/which_loss.md").split()), {}
-    for name, (share, _) in shares.items():
+    gains = {}
+    for name, share in shares.items():
         means = {each["variant"]: f"{100 * each['mean']:.2f}" for each in tables[name]["variants"]}
         pairs = {(each["variant"], each["baseline"]): each for each in tables[name]["comparisons"]}
         row = [share, *(means[loss] for loss in ("softmax", "normface", "arcface"))]
@@ -603,18 +603,51 @@ def test_what_a_margin_is_worth_with_wrong_labels_is_that_of_the_sweeps():
             p = f", p {pair['p_holm']:.2g}" if pair["p_holm"] < 0.05 else ""
             row.append(f"{signed(100 * pair['mean'])} ({low} to {high}){p}")
         assert f"| {' | '.join(row)} |" in page
-    tenths = [count for _, count in shares.values()]
-    slopes = {
-        loss: np.polyfit(tenths, [gains[loss, name] for name in shares], 1)[0] for loss in ("normface", "softmax")
-    }
+    return gains
+
+
+def assert_said(page, values, sentence):
+    interval, p = statistics.t_interval(values), statistics.sign_flip_p(values)
+    assert sentence.format(np.mean(values), interval.low, interval.high, p).replace("-", "\N{MINUS SIGN}") in page
+
+
+def test_what_a_margin_is_worth_with_wrong_labels_is_that_of_the_sweeps():
+    page = " ".join(text("docs/which_loss.md").split())
+    shares = {"clean": "none", "tenth": "a tenth", "noise": "a fifth", "two_fifths": "two fifths"}
+    gains = margin_gains(("noise_margin", "noise_margin_shares"), shares, page)
+    normface, softmax = (
+        np.polyfit([0, 1, 2, 4], [gains[loss, name] for name in shares], 1)[0] for loss in ("normface", "softmax")
+    )
+    assert_said(page, normface, "{:.2f} points for each tenth of them ({:.2f} to {:.2f}, exact p {:.1g};")
+    assert_said(page, softmax, "({:.2f} for each tenth, {:.2f} to +{:.2f})")
     both = np.subtract(gains["normface", "two_fifths"], gains["normface", "tenth"])
-    for values, sentence in (
-        (slopes["normface"], "{:.2f} points for each tenth of them ({:.2f} to {:.2f}, exact p {:.1g};"),
-        (both, "{:.2f} points more than a tenth ({:.2f} to {:.2f}, exact p {:.2g})"),
-        (slopes["softmax"], "({:.2f} for each tenth, {:.2f} to +{:.2f})"),
-    ):
-        interval, p = statistics.t_interval(values), statistics.sign_flip_p(values)
-        assert sentence.format(np.mean(values), interval.low, interval.high, p).replace("-", "\N{MINUS SIGN}") in page
+    assert_said(page, both, "{:.2f} points more than a tenth ({:.2f} to {:.2f}, exact p {:.2g})")
+
+
+def test_what_a_margin_is_worth_on_mnist_is_that_of_the_sweep():
+    page = " ".join(text("docs/which_loss.md").split())
+    gains = margin_gains(
+        ("noise_margin_mnist",), {"clean": "none", "noise": "a fifth", "two_fifths": "two fifths"}, page
+    )
+    fifth = np.subtract(gains["normface", "noise"], gains["normface", "clean"])
+    assert_said(
+        page, fifth, "{:.2f} points more with a fifth of them wrong than with none ({:.2f} to {:.2f}, exact p {:.1g})"
+    )
+    two = np.subtract(gains["normface", "two_fifths"], gains["normface", "noise"])
+    assert_said(page, two, "{:.2f} points more with two fifths than with a fifth ({:.2f} to {:.2f}, exact p {:.1g})")
+
+
+@pytest.mark.parametrize("sweep", ["noise_margin_mnist", "noise_margin_shares"])
+def test_how_many_training_labels_a_loss_agrees_with_is_that_of_the_runs(sweep):
+    page = " ".join(text("docs/which_loss.md").split())
+    agreed = {}
+    for loss in ("softmax", "normface", "arcface"):
+        runs = sorted((ROOT / "docs/results" / sweep / "two_fifths" / loss).glob("*/history.jsonl"))
+        assert len(runs) == 8
+        agreed[loss] = [100 * json.loads(run.read_text().splitlines()[-1])["accuracy"] for run in runs]
+        assert f"{np.mean(agreed[loss]):.2f} %" in page
+    more = np.subtract(agreed["normface"], agreed["arcface"])
+    assert_said(page, more, "{:.2f} points more, {:.2f} to {:.2f}, exact p {:.1g}")
 
 
 def signed(value):
