@@ -16,6 +16,7 @@ from lossbench.config.mistakes import mistakes
 from lossbench.config.section import Items, Plain, Section, rule
 from lossbench.config.tuning import Tuning
 from lossbench.errors import did_you_mean
+from lossbench.evaluation import METHODS
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 Overrides = dict[str, Any]
@@ -23,6 +24,10 @@ Overrides = dict[str, Any]
 
 _SPLITS = ("test", "validation", "holdout")
 RESERVED = ("trials", "logs")  # folders of a sweep that hold no variant
+
+
+def _is_of_training(metric: str) -> bool:
+    return any(each.asks_about_training and each.key == metric.partition(".")[0] for each in METHODS.values())
 
 
 def _folder_names(named: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +90,15 @@ class Sweep(Section):
             raise rule(f"must be different, at least one, got {list(values)}. Name each once")
         return values
 
+    @field_validator("metrics")
+    @classmethod
+    def _asked_of_training(cls, metrics: tuple) -> tuple:
+        for metric in metrics:
+            split, _, rest = metric.partition(".")
+            if split in _SPLITS and _is_of_training(rest):
+                raise rule(f"must not take from {split} what is of training images, got {metric}. Write {rest}")
+        return metrics
+
     @field_validator("variants")
     @classmethod
     def _some(cls, variants: dict[str, Variant]) -> dict[str, Variant]:
@@ -100,6 +114,8 @@ class Sweep(Section):
             raise rule(f"must have names of their own, but a grid makes {', '.join(twice)} too. Rename one", "variants")
         _require_known("baselines", self.baselines, names)
         if self.tune:
+            if _is_of_training(self.tune.metric):
+                raise rule(f"must be of validation images, got {self.tune.metric}. Take accuracy", "tune.metric")
             _require_known("tune.ranges", self.tune.ranges, self.variants)
             if self.tune.seed in self.seeds:
                 raise rule(
@@ -120,7 +136,7 @@ class Sweep(Section):
         """(split, metric) of every figure that is compared."""
         named = [metric.partition(".") for metric in self.metrics]
         return [
-            (first, rest) if first in _SPLITS else (self.split, metric)
+            (first, rest) if first in _SPLITS else ("train" if _is_of_training(metric) else self.split, metric)
             for metric, (first, _, rest) in zip(self.metrics, named)
         ]
 

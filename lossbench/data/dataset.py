@@ -23,6 +23,8 @@ class Split:
     labels : ndarray of int32, (N,)
     names : ndarray of str, (N,), optional
         What an image is called where its source has it in a file of its own.
+    true_labels : ndarray of int32, (N,), optional
+        What the labels were before ``data.label_noise`` made some of them wrong.
 
     Examples
     --------
@@ -34,6 +36,7 @@ class Split:
     images: np.ndarray
     labels: np.ndarray
     names: np.ndarray | None = None
+    true_labels: np.ndarray | None = None
 
     def __post_init__(self):
         images, labels = self.images, self.labels
@@ -69,7 +72,8 @@ class Split:
     def take(self, ids):
         """The images of these positions in this order: copied, or streamed still."""
         images = self.images.take(ids) if self.is_streamed else self.images[ids]
-        return Split(images, self.labels[ids], None if self.names is None else self.names[ids])
+        names, true_labels = (None if each is None else each[ids] for each in (self.names, self.true_labels))
+        return Split(images, self.labels[ids], names, true_labels)
 
 
 @dataclass(frozen=True)

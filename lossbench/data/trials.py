@@ -57,4 +57,5 @@ def mislabeled(dataset, fraction, seed):
     labels = train.labels.copy()
     labels[wrong] = (labels[wrong] + rng.integers(1, dataset.num_classes, count)) % dataset.num_classes
     note = f"data.label_noise {fraction:g}: {count:,} of {len(train):,} training labels are those of another class"
-    return dataset.replace(train=Split(train.images, labels, train.names), notes=[*dataset.notes, note])
+    train = Split(train.images, labels, train.names, train.labels)
+    return dataset.replace(train=train, notes=[*dataset.notes, note])

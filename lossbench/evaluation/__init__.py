@@ -7,7 +7,7 @@ from lossbench.evaluation.checks import Unavailable
 from lossbench.evaluation.context import Context, Options
 from lossbench.evaluation.decisions import evaluate, predict
 from lossbench.evaluation.method import Method, Value
-from lossbench.evaluation.methods import METHODS, measure, natural_split, suiting
+from lossbench.evaluation.methods import METHODS, at_the_end, measure, natural_split, suiting
 
 __all__ = [
     "METHODS",
@@ -16,6 +16,7 @@ __all__ = [
     "Options",
     "Unavailable",
     "Value",
+    "at_the_end",
     "evaluate",
     "measure",
     "natural_split",

@@ -63,6 +63,8 @@ class Method:
         Whether the classes must be those that were trained.
     asks_for_held_out_classes : bool
         Whether it is the better question where classes were held out from the training, if there are any.
+    asks_about_training : bool
+        Whether it is a question about training images, and no other split can be asked.
     """
 
     name: str
@@ -72,9 +74,16 @@ class Method:
     key: str = ""
     needs_trained_classes: bool = True
     asks_for_held_out_classes: bool = False
+    asks_about_training: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "key", self.key or self.name)
+
+    def suits(self, split: str) -> bool:
+        """Return whether a split can be asked."""
+        if self.asks_about_training:
+            return split == "train"
+        return split != "holdout" or not self.needs_trained_classes
 
     def value(self, key: str):
         """Return the `Value` with that key, None where the method declares none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lossbench.evaluation import checks, closed_set, detection, open_set
 from lossbench.evaluation.context import Context, Options
+from lossbench.evaluation.memorization import MEMORIZATION
 
 _METHODS = (
     closed_set.SOFTMAX,
@@ -12,6 +13,7 @@ _METHODS = (
     closed_set.CLASS_MEANS,
     closed_set.CONFUSION,
     closed_set.CALIBRATION,
+    MEMORIZATION,
     open_set.VERIFICATION,
     open_set.RETRIEVAL,
     open_set.CLUSTERING,
@@ -25,13 +27,25 @@ METHODS = {method.name: method for method in _METHODS}
 
 def suiting(methods, split: str) -> list:
     """Return those of the names of methods that a split can be asked for."""
-    return [name for name in methods if split != "holdout" or not METHODS[name].needs_trained_classes]
+    return [name for name in methods if METHODS[name].suits(split)]
+
+
+def at_the_end(methods, splits) -> dict[str, list]:
+    """Return split -> names of the methods that it is asked for at the end of a training.
+
+    The training images are asked, whatever the splits, where a method is about them.
+    """
+    about_training = [name for name in methods if METHODS[name].asks_about_training]
+    asked = {split: suiting(methods, split) for split in splits}
+    return {**asked, "train": about_training} if about_training else asked
 
 
 def natural_split(methods, has_holdout: bool) -> str:
-    """Return the split that the named methods are about: held-out classes where only such questions are asked."""
-    asked = all(METHODS[name].asks_for_held_out_classes for name in methods if name in METHODS)
-    return "holdout" if has_holdout and asked and set(methods) <= set(METHODS) else "test"
+    """Return the split that the named methods are about, where all are about one: held-out classes, or training."""
+    asked = [METHODS[name] for name in methods] if set(methods) <= set(METHODS) else []
+    if asked and all(method.asks_about_training for method in asked):
+        return "train"
+    return "holdout" if asked and has_holdout and all(method.asks_for_held_out_classes for method in asked) else "test"
 
 
 def measure(

@@ -10,7 +10,7 @@ import numpy as np
 
 from lossbench import atomic, checkpoint, data
 from lossbench.errors import RunFailed, UserError
-from lossbench.evaluation import METHODS, suiting
+from lossbench.evaluation import METHODS, at_the_end
 from lossbench.experiment import distributed, origin
 from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
@@ -261,8 +261,8 @@ class Training:
 
     def plan(self) -> tuple[dict, list]:
         """What is measured at the end, by split, and which pictures are drawn: see `Run.write_plan`."""
-        methods = self.settings.evaluation.methods
-        measured = {split: [METHODS[name].key for name in suiting(methods, split)] for split in self._splits()}
+        asked = at_the_end(self.settings.evaluation.methods, self._splits())
+        measured = {split: [METHODS[name].key for name in methods] for split, methods in asked.items()}
         chosen = self.settings.evaluation.pictures
         if chosen is None:
             chosen = pictures.after_training(self.model.backbone.embedding_size)

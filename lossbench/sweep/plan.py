@@ -134,7 +134,7 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
             f"config {where}: data.holdout_classes must name classes where metrics of holdout are compared, got none. "
             "Write data.holdout_classes: [8, 9] below overrides, or take the metrics of test."
         )
-    for split in sorted(splits - set(settings.evaluation.splits)):
+    for split in sorted(splits - {*settings.evaluation.splits, "train"}):
         raise UserError(
             f"config {where}: evaluation.splits must have {split}, which is compared, got "
             f"{', '.join(settings.evaluation.splits)}. Add it."

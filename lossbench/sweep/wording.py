@@ -7,7 +7,12 @@ import math
 from lossbench.report import names
 from lossbench.sweep import statistics
 
-SPLITS = {"test": "test images", "validation": "validation images", "holdout": "classes never trained on"}
+SPLITS = {
+    "test": "test images",
+    "validation": "validation images",
+    "holdout": "classes never trained on",
+    "train": "training images",
+}
 CHECKPOINTS = {"last": "after the last epoch", "best": "at the epoch that was best on validation images"}
 MINUS = "−"
 

@@ -45,6 +45,9 @@ def test_wrong_labels(small):
     assert wrong.sum() == 180
     for part in ("validation", "test"):
         assert np.array_equal(getattr(noisy, part).labels, getattr(full, part).labels)
+    assert np.array_equal(noisy.train.true_labels, full.train.labels)
+    assert np.array_equal(noisy.train.take([3, 1]).true_labels, full.train.labels[[3, 1]])
+    assert full.train.true_labels is full.train.take([0]).true_labels is None
     assert np.array_equal(noisy.train.labels, again.train.labels)
     assert not np.array_equal(wrong, other.train.labels != load(small, 1).train.labels)
     assert noisy.notes == ["data.label_noise 0.2: 180 of 900 training labels are those of another class"]

@@ -138,6 +138,18 @@ MISTAKES = [
         f"{{anneal.head.margin: {RAMP}}}",
         "tune, lgm: head.margin must be a value that stays, got one that anneal.head.margin moves. Search a key of",
     ),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "metrics: [validation.memorization.fitted]\noverrides: {trainer",
+        "metrics: must not take from validation what is of training images, got validation.memorization.fitted. Write",
+    ),
+    (
+        TUNED,
+        "trials: 3",
+        "trials: 3, metric: memorization.corrected",
+        "tune.metric: must be of validation images, got memorization.corrected. Take accuracy",
+    ),
     (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
     (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),
     (

@@ -249,6 +249,28 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     assert "differs in optimizer.learning_rate" in said
 
 
+def test_what_a_sweep_asks_besides_is_measured_of_its_finished_runs(tmp_path):
+    asked, out = f"data.label_noise: 0.3, {QUICK}", tmp_path / "out"
+    run(digits(tmp_path, [("[0, 1, 2]", "[0, 1]")], asked), "--out", out, "--only", "[as]*")
+    histories = {path: path.read_bytes() for path in out.glob("*/*/history.jsonl")}
+    assert len(histories) == 4
+    asked = asked.replace("[softmax]", "[softmax, memorization]")
+    more = ("baselines:", "metrics: [accuracy, memorization.memorized]\nbaselines:")
+    path = digits(tmp_path, [("[0, 1, 2]", "[0, 1]"), more], asked)
+    run(path, "--out", out, "--only", "[as]*")
+    assert {path: path.read_bytes() for path in out.glob("*/*/history.jsonl")} == histories
+    _, table = json.loads((out / "results.json").read_text())["tables"]
+    assert (table["split"], table["metric"]) == ("train", "memorization.memorized")
+    compared = [variant for variant in table["variants"] if variant["n"]]
+    assert {variant["variant"] for variant in compared} == {"softmax", "arcface"}
+    for variant in compared:
+        for seed, value in variant["values"].items():
+            metrics = Run(out / variant["variant"] / f"seed-{seed}").metrics["last"]
+            assert value == metrics["train"]["memorization"]["memorized"]
+            assert "memorization" not in metrics["test"]
+    assert "Memorization, wrong labels memorized on training images" in (out / "README.md").read_text()
+
+
 def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
     """With a worker free all the while; where the other failed, or is not trained, it is no start."""
     out = tmp_path / "out"
