@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from lossbench import console
+from lossbench.errors import UserError
 
 DESCRIPTION = """\
 Train every variant of a sweep file with every seed and on every data set, and compare them seed by seed.
@@ -50,11 +51,18 @@ def main(arguments, prog):
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
+    if options.publish and options.dry_run:
+        parser.error("--publish does not go with --dry-run")
 
     from lossbench import sweep
 
     plan = sweep.load(options.sweep)
-    work = sweep.Work(plan, options.out or f"sweeps/{plan.sweep.name}", options.only or ["*"], options.retry_failed)
+    work = sweep.Work(plan, options.out or plan.home, options.only or ["*"], options.retry_failed)
+    sweep.require_own(work.out)
+    if options.publish:
+        sweep.require_target(work.out, options.publish)
+    if options.tables and not work.out.is_dir():
+        raise UserError(f"sweep: --tables must find the sweep's folder, got {work.out}, which is not there.")
     passed_over = []
     try:
         if options.dry_run:
@@ -67,7 +75,7 @@ def main(arguments, prog):
         return 128 + interrupted.signal
     status = _finish(sweep, work, options)
     for reason in passed_over:
-        console.note(f"Passed over: {reason}")
+        console.note(reason)
     return console.FAILED if passed_over else status
 
 

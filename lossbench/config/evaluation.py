@@ -67,7 +67,5 @@ class EvaluationSection(Section):
         return named
 
     def measures(self, metric: str) -> bool:
-        """Whether the methods give the value with that dotted key in `metrics.json`."""
-        key, *rest = metric.split(".")
-        chosen = [METHODS[name] for name in self.methods if METHODS[name].key == key]
-        return any(not rest or method.value(rest[-1]) is not None for method in chosen)
+        """Whether the methods give the number with that dotted key in `metrics.json`."""
+        return any(METHODS[name].number(metric) for name in self.methods)

@@ -23,7 +23,7 @@ Overrides = dict[str, Any]
 
 
 _SPLITS = ("test", "validation", "holdout")
-RESERVED = ("trials", "logs")  # folders of a sweep that hold no variant
+RESERVED = ("trials", "logs", "README.md", "runs.csv", "results.json", "report.html")  # of a sweep's folder, no variant
 
 
 def _is_of_training(metric: str) -> bool:
@@ -33,21 +33,30 @@ def _is_of_training(metric: str) -> bool:
 def _folder_names(named: dict[str, Any]) -> dict[str, Any]:
     for name in named:
         if name in RESERVED:
-            raise rule(f"must have other names than {', '.join(RESERVED)}, got {name!r}. A sweep has such folders")
+            raise rule(f"must have other names than {', '.join(RESERVED)}, got {name!r}. A sweep's folder has these")
         if not _NAME.fullmatch(name):
             raise rule(f"must have names of letters, digits, `_`, `-` and `.`, got {name!r}. They name folders")
     return named
 
 
+def _without_seed(overrides: dict[str, Any]) -> dict[str, Any]:
+    if "seed" in overrides:
+        raise rule("must not be set here. Write `seeds:`, which every variant is trained with", "seed")
+    return overrides
+
+
 Named = AfterValidator(_folder_names)
+Settings = Annotated[Overrides, AfterValidator(_without_seed)]
 
 
 class Variant(Section):
     """One side of a comparison."""
 
     config: str = Field(description="a config file, relative to this one; `{data}` in it is the data set's name")
-    overrides: Overrides = Field({}, description="dotted keys and values in place of the config's")
-    grid: dict[str, Items[Plain]] = Field({}, description="dotted keys and lists: a variant for every combination")
+    overrides: Settings = Field({}, description="dotted keys and values in place of the config's")
+    grid: Annotated[dict[str, Items[Plain]], AfterValidator(_without_seed)] = Field(
+        {}, description="dotted keys and lists: a variant for every combination"
+    )
 
     @field_validator("grid")
     @classmethod
@@ -65,10 +74,10 @@ class Sweep(Section):
     title: str | None = Field(None, description="heading of its page; null: the name")
     seeds: Items[Annotated[int, Field(ge=0, lt=2**31)]] = Field(description="one run a variant for each, in [0, 2^31)")
     variants: Annotated[dict[str, Variant], Named] = Field(description="what is compared, by name")
-    data_sets: Annotated[dict[str, Overrides], Named] = Field(
+    data_sets: Annotated[dict[str, Settings], Named] = Field(
         {}, description="overrides by the name of a data set; every variant is trained on each"
     )
-    overrides: Overrides = Field({}, description="dotted keys and values for every variant, such as trainer.epochs")
+    overrides: Settings = Field({}, description="dotted keys and values for every variant, such as trainer.epochs")
     baselines: Items[str] = Field((), description="variants that every other one is compared with")
     metrics: Items[str] = Field(
         ("accuracy",),
@@ -108,6 +117,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _agree(self) -> Sweep:
+        bases = {name: base for name, base, _ in self.expanded()}
         names = [name for name, _, _ in self.expanded()]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -116,13 +126,15 @@ class Sweep(Section):
         if self.tune:
             if _is_of_training(self.tune.metric):
                 raise rule(f"must be of validation images, got {self.tune.metric}. Take accuracy", "tune.metric")
+            if any(value.better == 0 for method in METHODS.values() if (value := method.number(self.tune.metric))):
+                raise rule(f"must be better high or better low, got {self.tune.metric}. Take accuracy", "tune.metric")
             _require_known("tune.ranges", self.tune.ranges, self.variants)
             if self.tune.seed in self.seeds:
                 raise rule(
                     f"must not be among seeds, got {self.tune.seed}. What is chosen is trained on fresh ones",
                     "tune.seed",
                 )
-            untuned = [name for name in self.baselines if name in self.variants and not self.tune.of(name)]
+            untuned = [name for name in self.baselines if not self.tune.of(bases[name])]
             if untuned and any(map(self.tune.of, self.variants)):
                 raise rule(
                     f"must name every baseline, got none for {', '.join(untuned)}. A tuned variant is compared with a "
@@ -147,7 +159,7 @@ class Sweep(Section):
             for values in product(*variant.grid.values()):
                 chosen = dict(zip(variant.grid, values))
                 own = "".join(f"-{_short(key, variant.grid)}{_text(value)}" for key, value in chosen.items())
-                overrides = {**variant.overrides, **chosen}
+                overrides = {**{k: v for k, v in variant.overrides.items() if k not in chosen}, **chosen}
                 found.append((name + own, name, variant.model_copy(update={"overrides": overrides, "grid": {}})))
         return found
 

@@ -118,7 +118,10 @@ class Tuning(Section):
 
     trials: int = Field(ge=1, description="settings tried, the same number for every variant that is tuned, >= 1")
     seed: int = Field(ge=0, lt=2**31, description="of the search and its trainings, in [0, 2^31); not one of seeds")
-    metric: str = Field("accuracy", description="key of metrics.json, of validation images, that is made large")
+    metric: str = Field(
+        "accuracy",
+        description="key of metrics.json, of validation images, that is to be good: high, or low where lower is better",
+    )
     shared: dict[str, Range] = Field({}, description="ranges by dotted key, for every variant")
     ranges: dict[str, dict[str, Range]] = Field({}, description="by variant: further ranges by dotted key")
 

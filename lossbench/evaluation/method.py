@@ -95,3 +95,20 @@ class Method:
         (1, None)
         """
         return next((value for value in self.values if fnmatch.fnmatchcase(key, value.name)), None)
+
+    def number(self, metric: str):
+        """Return the `Value` with that dotted key in `metrics.json`, None where the method gives no such number.
+
+        Examples
+        --------
+        >>> method = Method("retrieval", "", None, (Value("recall_at_*", "recall at *", 1),))
+        >>> method.number("retrieval.cosine.recall_at_8").better, method.number("retrieval")
+        (1, None)
+        """
+        key, *rest = metric.split(".")
+        if key != self.key:
+            return None
+        alone = self.value(key)  # of a method that returns one number
+        if alone or not rest:
+            return None if rest else alone
+        return self.value(rest[-1])

@@ -38,6 +38,7 @@ def run(
     communicator=ALONE,
     hint="",
     load=data.load,
+    origin=None,
 ) -> Result:
     """Train what a config describes, in a run folder, then evaluate it on the test set.
 
@@ -59,6 +60,8 @@ def run(
         Said where the estimated time exceeds an hour.
     load : callable
         What loads the data: `data.load`, or a `SharedData` that several runs of a process have in common.
+    origin : path, optional
+        Where that lies which the config calls `init_from`. Default: where the config says.
 
     Returns
     -------
@@ -123,7 +126,7 @@ def run(
         if communicator.size > 1:
             progress.say(f"{communicator.size} ranks on {', '.join(dict.fromkeys(hosts))}; a batch is split over them.")
         if not resumed:
-            training.start_fresh()
+            training.start_fresh(origin or settings.origin)
         with contextlib.closing(scalars):
             with noticed() as interruption:
                 training.fit(interruption)

@@ -92,9 +92,10 @@ class Training:
     def is_complete(self) -> bool:
         return self.position.epoch > self.settings.trainer.epochs or self.position.stopped_early
 
-    def start_fresh(self):
-        if self.settings.origin:
-            origin.take_over(self.model, self.settings.origin, self.progress.say)
+    def start_fresh(self, source=None):
+        """Begin from the parameters that lie at `source`, where there is one."""
+        if source:
+            origin.take_over(self.model, source, self.progress.say)
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = self.batches.whole(1, 0)

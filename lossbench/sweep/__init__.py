@@ -15,6 +15,18 @@ from lossbench.sweep.overview import overview, summary
 from lossbench.sweep.plan import load
 from lossbench.sweep.runner import Interrupted
 from lossbench.sweep.training import Work, pace, train
-from lossbench.sweep.writing import publish, write
+from lossbench.sweep.writing import publish, require_own, require_target, write
 
-__all__ = ["Interrupted", "Work", "load", "overview", "pace", "publish", "summary", "train", "write"]
+__all__ = [
+    "Interrupted",
+    "Work",
+    "load",
+    "overview",
+    "pace",
+    "publish",
+    "require_own",
+    "require_target",
+    "summary",
+    "train",
+    "write",
+]

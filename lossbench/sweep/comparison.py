@@ -36,6 +36,8 @@ class Side:
     """Seed -> value, of the finished runs that have one."""
     failed: int
     """How many runs failed."""
+    unavailable: dict = dataclasses.field(default_factory=dict)
+    """Seed -> why a finished run has no value."""
 
     @property
     def summary(self) -> statistics.Summary | None:
@@ -60,6 +62,8 @@ class Comparison:
     """Keys of the data section that differ, so that a seed does not give both sides the same batches."""
     mixed: tuple = ()
     """Seeds of which one run was computed in float32 and the other in bfloat16, though the configs ask for the same."""
+    other_data: tuple = ()
+    """Seeds whose two runs read other contents of a file, though the configs ask for the same data."""
 
     @property
     def summary(self) -> statistics.Summary:
@@ -143,7 +147,9 @@ def collect(plan: Plan, out, searches=()) -> Results:
 
 def _table(plan, rows, data_set, place) -> Table:
     runs = {
-        arm.variant: {row.planned.seed: row.state.run for row in rows if row.planned.arm == arm and row.is_finished}
+        arm.variant: {
+            row.planned.seed: row.state.run for row in rows if row.planned.arm == arm and row.state.is_trained
+        }
         for arm in plan.arms
         if arm.data_set == data_set
     }
@@ -151,8 +157,15 @@ def _table(plan, rows, data_set, place) -> Table:
     sides = {}
     for name, found in runs.items():
         values = {seed: state.value(run, *place) for seed, run in found.items()}
-        failed = sum(row.state.kind == state.FAILED for row in rows if row.planned.arm == arms[name])
-        sides[name] = Side(arms[name], {seed: value for seed, value in values.items() if value is not None}, failed)
+        values = {seed: value for seed, value in values.items() if value is not None}
+        reasons = {seed: state.unavailable(run, *place) for seed, run in found.items() if seed not in values}
+        reasons = {seed: reason for seed, reason in reasons.items() if reason is not None}
+        failed = sum(
+            row.state.kind == state.FAILED and row.planned.seed not in values
+            for row in rows
+            if row.planned.arm == arms[name]
+        )
+        sides[name] = Side(arms[name], values, failed, reasons)
     pairs = [
         (name, baseline)
         for baseline in plan.sweep.baselines
@@ -184,9 +197,14 @@ def _comparison(side, base, runs, place) -> Comparison:
     computed_in = {seed: {found[seed].precision for found in runs} - {None} for seed in seeds}
     mixed = tuple(seed for seed, precisions in computed_in.items() if len(precisions) > 1)
     asks_alike = side.arm.settings.trainer.precision == base.arm.settings.trainer.precision
+    unpaired = _unpaired(side, base)
+    read = {seed: [found[seed].checksums for found in runs] for seed in seeds}
+    other_data = tuple(
+        seed for seed, (ours, theirs) in read.items() if any(ours[n] != theirs[n] for n in ours.keys() & theirs.keys())
+    )
     return Comparison(
         side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None,
-        _unpaired(side, base), mixed if asks_alike else (),
+        unpaired, mixed if asks_alike else (), () if unpaired else other_data,
     )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
     The trials of a search have one row, and so have the runs with the setting that it will choose.
     """
     rows, times = [["run", "state", "epochs", "training time left"]], []
+    searched, lasts = 0.0, 0.0  # the longest search, whose trials run one after the other; the longest run
     to_train = planned_in_all = 0
     for search in work.searching():
         arm, epochs = search.arm.folder.as_posix(), search.arm.settings.trainer.epochs
@@ -24,6 +25,7 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
         for count, what, kind in ((search.trials_left, "trial", "search"), (runs, "run", "after the search")):
             times += [each] * count
             rows.append([f"{arm}: {counted(count, what)}", kind, str(epochs), _about([each] * count)])
+        searched, lasts = max(searched, search.trials_left * (each or 0)), max(lasts, (each or 0) * bool(runs))
         to_train, planned_in_all = to_train + runs, planned_in_all + runs
     due = {planned.folder for planned, _ in work.due()}
     for planned, found in work.states():
@@ -33,8 +35,9 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
         shown = f"{done} of {epochs}" if 0 < done < epochs else str(epochs)
         rows.append([planned.name, found.kind, shown, _about(left)])
         times, planned_in_all = times + left, planned_in_all + 1
+        lasts = max(lasts, *(seconds or 0 for seconds in left), 0)
     known, unknown = [seconds for seconds in times if seconds is not None], times.count(None)
-    parts = [f"about {duration(sum(known) / jobs)}"] if known or not unknown else []
+    parts = [f"about {duration(max(sum(known) / jobs, searched + lasts))}"] if known or not unknown else []
     parts += [f"{unknown} of unknown time"] if unknown else []
     trials = sum(search.trials_left for search in work.searching())
     runs = f"{to_train + len(due)} of {planned_in_all} runs to train"

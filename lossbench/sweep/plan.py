@@ -90,6 +90,11 @@ class Plan:
         return dataclasses.replace(self, arms=tuple(arms))
 
     @property
+    def home(self) -> Path:
+        """The sweep's folder where none is given: what `init_from` calls it wherever it lies."""
+        return Path("sweeps") / self.sweep.name
+
+    @property
     def data_sets(self) -> list:
         """Names, or None alone."""
         return list(self.sweep.data_sets) or [None]
@@ -110,7 +115,22 @@ def load(path) -> Plan:
         for data_set in list(sweep.data_sets) or [None]
         for name, base, variant in sweep.expanded()
     ]
+    _require_different(path, sweep, arms)
     return Plan(path, sweep, tuple(arms))
+
+
+def _require_different(path, sweep, arms) -> None:
+    """Two names for one training would be compared with one another."""
+    known = {}
+    for arm in arms:
+        ranges = sweep.tune.of(arm.base) if sweep.tune else {}
+        same = arm.settings.model_copy(update={"name": "", "seed": 0})
+        other = known.setdefault((arm.data_set, config.dump(same), repr(ranges)), arm)
+        if other is not arm:
+            raise UserError(
+                f"config {path}: variants {other.variant} and {arm.variant} must differ, got the same settings. "
+                "Remove one, or see whether an override of one is lost."
+            )
 
 
 def _arm(path, sweep, name, base, variant, data_set) -> Arm:
@@ -168,14 +188,14 @@ def _as_in_anneal(key: str, settings: config.Config) -> str:
 
 
 def _overrides(*layers) -> tuple:
-    """As the command line takes them, one layer after the other; of a key's values the last, and sections merged."""
+    """As the command line takes them, one layer after the other; of a key's values the last, and sections merged.
+
+    A value stands where its own layer does: what an earlier layer says of a whole section must not come after it.
+    """
     found: list[tuple] = []
     for layer in layers:
         for key, value in layer.items():
-            same = [place for place, (other, _) in enumerate(found) if other == key]
-            if same and not isinstance(value, dict):
-                found[same[0]] = key, value
-                found = [pair for place, pair in enumerate(found) if place not in same[1:]]
-            else:
-                found.append((key, value))
+            if not isinstance(value, dict):
+                found = [pair for pair in found if pair[0] != key]
+            found.append((key, value))
     return tuple(config.as_override(key, value) for key, value in found)

@@ -25,12 +25,12 @@ def rows(results) -> list[dict]:
             "seed": planned.seed,
             "state": row.state.kind,
             "reason": row.state.reason,
-            **(values if row.is_finished else dict.fromkeys(values)),
+            **(values if row.state.is_trained else dict.fromkeys(values)),
             "epochs": planned.settings.trainer.epochs,
-            "training_seconds": timing.training_seconds(run) if row.is_finished else None,
+            "training_seconds": timing.training_seconds(run) if row.state.is_trained else None,
             **{key: recorded.get(key) for key in keys},
-            **_environment(run.environment if row.is_finished else {}),
-            "precision": run.precision if row.is_finished else None,
+            **_environment(run.environment if row.state.is_trained else {}),
+            "precision": run.precision if row.state.is_trained else None,
         })  # fmt: skip
     return found
 
@@ -87,7 +87,8 @@ def _table(table) -> dict:
         "data_set": table.data_set, "checkpoint": table.checkpoint, "split": table.split, "metric": table.metric,
         "variants": [
             {"variant": side.arm.variant, **(vars(side.summary) if side.summary else {"n": 0}),
-             "values": {str(seed): value for seed, value in side.values.items()}}
+             "values": {str(seed): value for seed, value in side.values.items()},
+             "unavailable": {str(seed): reason for seed, reason in side.unavailable.items()}}
             for side in table.sides
         ],
         "comparisons": [_comparison(each) for each in table.comparisons],
@@ -106,6 +107,7 @@ def _comparison(each) -> dict:
         "p_holm": each.adjusted,
         "unpaired": list(each.unpaired),
         "mixed_precision_seeds": list(each.mixed),
+        "other_data_seeds": list(each.other_data),
     }
 
 

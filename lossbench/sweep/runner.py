@@ -50,10 +50,12 @@ class Runner:
     device : str
     task : str
         What is done with a run: `worker.TRAIN`, or `worker.TIME`, which times an epoch of it by some steps.
+    home : path, optional
+        What `init_from` calls the sweep's folder.
     """
 
-    def __init__(self, out, jobs: int = 1, device: str = "auto", task: str = worker.TRAIN):
-        self.out, self.jobs, self.device, self.task = Path(out), jobs, device, task
+    def __init__(self, out, jobs: int = 1, device: str = "auto", task: str = worker.TRAIN, home=None):
+        self.out, self.jobs, self.device, self.task, self.home = Path(out), jobs, device, task, home
         self.busy = {}
         """Worker -> the run under way in it."""
         self._workers = []
@@ -117,9 +119,13 @@ class Runner:
 
     def origin(self, planned) -> Path | None:
         """The run of this sweep that a run starts from, by `init_from`."""
-        named = planned.settings.origin
-        origin = named and Path(named).resolve()
-        return origin if origin and origin.is_relative_to(self.out.resolve()) else None
+        if planned.settings.origin is None:
+            return None
+        named = Path(planned.settings.origin)
+        if self.home and named.is_relative_to(self.home):
+            named = self.out / named.relative_to(self.home)
+        origin = named.resolve()
+        return origin if origin.is_relative_to(self.out.resolve()) else None
 
     def processes(self) -> list[int]:
         """Process ids of the workers."""

@@ -69,16 +69,15 @@ def runs(results) -> Grid:
     rows = []
     for row in begun:
         run = row.state.run
-        if row.is_finished:
+        if row.state.is_trained:
             values = [(state.value(run, *place), wording.Unit(place[2])) for place in places]
             seconds = timing.training_seconds(run)
             cells = ["–" if value is None else unit.value(value) for value, unit in values]
-            cells.append("–" if seconds is None else duration(seconds))
+            time = "–" if seconds is None else duration(seconds)
         else:
-            cells = ["–"] * len(places) + [
-                f"{row.state.kind}: {row.state.reason}" if row.state.reason else row.state.kind
-            ]
-        rows.append((row.planned.name, *cells))
+            cells, time = ["–"] * len(places), row.state.kind
+        reason = f": {row.state.reason}" if row.state.reason else ""
+        rows.append((row.planned.name, *cells, time if row.is_finished else row.state.kind + reason))
     absent = len(results.rows) - len(begun)
     remarks = (f"{wording.counted(absent, 'run')} not begun.",) if absent else ()
     return Grid("Runs", (*heads, "training time"), tuple(rows), remarks)

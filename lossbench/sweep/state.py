@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class State:
     run: Run
     reason: str = ""
     """Why it failed, or what is to be measured anew."""
+    is_trained: bool = False
+    """Whether what was measured of it counts: its training is over, and by the config as it is."""
 
     @property
     def has_ended(self) -> bool:
@@ -49,13 +52,16 @@ def look(planned, out, wanted) -> State:
     """
     run = Run(Path(out) / planned.folder)
     changed = _changed(run, planned) if run.config_file.exists() else []
-    if run.config_file.exists() and not changed and run.is_finished and not _lacking(run, wanted):
-        return State(FINISHED, run)
+    is_trained = run.config_file.exists() and not changed and run.is_finished
+    lacking = lacks(run, wanted)
+    if is_trained and not lacking:
+        return State(FINISHED, run, is_trained=True)
     reason = failure(run.path)
     if reason is not None:
-        return State(FAILED, run, reason)
+        return State(FAILED, run, reason, is_trained)
     anew = f"to be measured anew by its {' and '.join(changed)}" if changed and run.is_finished else ""
-    return State(BEGUN if run.config_file.exists() else ABSENT, run, anew)
+    anew = f"{', '.join(lacking)} to be measured" if is_trained else anew
+    return State(BEGUN if run.config_file.exists() else ABSENT, run, anew, is_trained)
 
 
 def _changed(run, planned) -> list[str]:
@@ -82,16 +88,15 @@ def _changed(run, planned) -> list[str]:
     return [key for key in differing if config.on_resume(key) == "remeasures"]
 
 
-def _lacking(run, wanted) -> list:
-    """What is neither there nor said to be unavailable."""
-    return [each for each in wanted if value(run, *each) is None and unavailable(run, *each) is None]
+def lacks(run, wanted) -> list[str]:
+    """Return the metrics that are neither there nor said to be unavailable."""
+    return [each[-1] for each in wanted if value(run, *each) is None and unavailable(run, *each) is None]
 
 
 def value(run, checkpoint: str, split: str, metric: str) -> float | None:
     """Return one number of a run's metrics; `metric` may be nested, such as `retrieval.cosine.map_at_r`."""
     found = _found(run, checkpoint, split, metric)
-    is_number = isinstance(found, (int, float)) and not isinstance(found, bool)
-    return float(found) if is_number else None
+    return float(found) if _is_number(found) and math.isfinite(found) else None
 
 
 def unavailable(run, checkpoint: str, split: str, metric: str) -> str | None:
@@ -101,7 +106,11 @@ def unavailable(run, checkpoint: str, split: str, metric: str) -> str | None:
         place = place.get(key) if isinstance(place, dict) else None
         if isinstance(place, dict) and "unavailable" in place:
             return str(place["unavailable"])
-    return None
+    return f"It is {place}." if _is_number(place) and not math.isfinite(place) else None
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _found(run, checkpoint, split, metric):

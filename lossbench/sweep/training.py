@@ -11,7 +11,7 @@ from lossbench.errors import UserError
 from lossbench.sweep import comparison, state, tune
 from lossbench.sweep.plan import Plan, Planned
 from lossbench.sweep.progress import Progress
-from lossbench.sweep.runner import Runner
+from lossbench.sweep.runner import Ended, Runner
 from lossbench.sweep.timing import Timing, epochs_left
 
 
@@ -40,14 +40,13 @@ class Work:
         if self.out.exists() and not self.out.is_dir():
             raise UserError(f"sweep: {self.out} must be a folder, got a file. Give the sweep another one with --out.")
         self.searches = tune.searches(self.plan, self.out)
-        if not any(self._is_meant(planned) for planned in self.plan.runs()):
-            names = ", ".join(dict.fromkeys(arm.folder.as_posix() for arm in self.plan.arms))
-            only = " and ".join(map(repr, self.only))
-            raise UserError(f"sweep: --only must match a run, got {only}. Runs are those of {names}.")
+        for pattern in self.only:
+            if not any(_is_named(planned, pattern) for planned in self.plan.runs()):
+                names = ", ".join(dict.fromkeys(arm.folder.as_posix() for arm in self.plan.arms))
+                raise UserError(f"sweep: --only must match a run, got {pattern!r}. Runs are those of {names}.")
 
     def _is_meant(self, planned) -> bool:
-        names = planned.name, planned.arm.folder.as_posix()
-        return any(fnmatch.fnmatchcase(name, pattern) for pattern in self.only for name in names)
+        return any(_is_named(planned, pattern) for pattern in self.only)
 
     def chosen_plan(self) -> Plan:
         """The plan with what the searches chose; arms whose search is not done or found nothing are not in it."""
@@ -96,9 +95,24 @@ class Work:
         return [(planned, state.look(planned, self.out, asked)) for planned in plan.runs() if self._is_meant(planned)]
 
     def due(self) -> list[tuple[Planned, state.State]]:
-        """Those that are to be trained."""
+        """Those that are to be trained, or measured.
+
+        Raises
+        ------
+        UserError
+            Of a training that is over something is to be measured, and no checkpoint is there.
+        """
         done = (state.FINISHED,) if self.retry else (state.FINISHED, state.FAILED)
-        return [(planned, found) for planned, found in self.states() if found.kind not in done]
+        due = [(planned, found) for planned, found in self.states() if found.kind not in done]
+        bare = [found for _, found in due if found.run.is_finished and not found.run.steps()]
+        if bare:
+            more = f", nor have {len(bare) - 1} more" if len(bare) > 1 else ""
+            raise UserError(
+                f"sweep: {bare[0].run.path} must have a checkpoint ({bare[0].reason}), but has none{more}. Undo the "
+                "change of the file, give the sweep another folder with --out, or remove these runs to have them "
+                "trained again."
+            )
+        return due
 
     def results(self) -> comparison.Results:
         """What there is of the whole sweep, whatever `only` says."""
@@ -120,7 +134,8 @@ def pace(work: Work, *, jobs: int = 1, device: str = "auto") -> tuple[Timing, li
 def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> list[str]:
     """Do what is due: first the trials of searches, then the runs.
 
-    Returns why runs were passed over: another process trains in them, or what they start from is not finished.
+    Returns a sentence for each run that was passed over, since another process trains in it or what it starts from is
+    not finished, or that ended without a value.
 
     Raises
     ------
@@ -130,7 +145,7 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> li
     passed_over = []
     if work.retry:
         work.forget_failed_trials()
-    with Runner(work.out, jobs, device) as runner:
+    with Runner(work.out, jobs, device, home=work.plan.home) as runner:
         searching = work.searching()
         if searching:
             passed_over += _search(runner, searching, stream)
@@ -140,8 +155,12 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> li
         with Progress(runner, wanted, len(due), sum(epochs.values()), stream) as progress:
             runs = _in_order(runner, [planned for planned, _ in due])
             for ended in runner.run(_announced(progress, runs, epochs)):
-                passed_over += _settle(runner, progress, wanted, ended)
+                passed_over += _settle(runner, progress, wanted, ended, of_search=False)
     return passed_over
+
+
+def _is_named(planned, pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (planned.name, planned.arm.folder.as_posix()))
 
 
 def _announced(progress, runs, counted):
@@ -151,14 +170,22 @@ def _announced(progress, runs, counted):
         yield planned
 
 
-def _settle(runner, progress, wanted, ended) -> list[str]:
-    """Show what became of a run, and note one that ended without its values; why it was passed over, if it was."""
+def _settle(runner, progress, wanted, ended, of_search) -> list[str]:
+    """Show what became of a run; why it was passed over, or what it lacks, if it is so.
+
+    A trial without a value has failed and counts. A run is trained all the same, and what it has is in the tables.
+    """
+    lacking = []
     if ended is not None and ended.status == state.FINISHED:
         found = state.look(ended.planned, runner.out, wanted)
         if not found.has_ended:
-            ended = runner.failed(ended.planned, f"It ended without {', '.join(metric for *_, metric in wanted)}.")
+            reason = f"It ended without {', '.join(state.lacks(found.run, wanted))}."
+            lacking = [] if of_search else [f"{ended.planned.name}: {reason}"]
+            ended = runner.failed(ended.planned, reason) if of_search else Ended(ended.planned, state.FAILED, reason)
     progress.look(ended)
-    return [f"{ended.planned.name}: {ended.reason}"] if ended is not None and ended.status == state.WAITING else []
+    if ended is not None and ended.status == state.WAITING:
+        return [f"Passed over: {ended.planned.name}: {ended.reason}"]
+    return lacking
 
 
 def _in_order(runner, waiting):
@@ -190,7 +217,7 @@ def _search(runner, searching, stream) -> list[str]:
     wanted = searching[0].wanted
     with Progress(runner, wanted, sum(left.values()), epochs, stream) as progress:
         for ended in runner.run(_announced(progress, trials(), {})):
-            passed_over += _settle(runner, progress, wanted, ended)
+            passed_over += _settle(runner, progress, wanted, ended, of_search=True)
             if ended is not None:
                 owner[ended.planned.folder].ended(ended.status)
     return passed_over

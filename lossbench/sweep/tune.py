@@ -10,10 +10,12 @@ from scipy.stats import qmc
 
 from lossbench import atomic
 from lossbench.errors import UserError
+from lossbench.report import names
 from lossbench.sweep import state
 from lossbench.sweep.plan import Arm, Plan, Planned
 
 FOLDER = "trials"
+ASKED = "search.json"
 NO_TEST = {
     "evaluation.splits": ["validation"],
     "evaluation.pictures": None,
@@ -46,6 +48,11 @@ class Search:
 
     Which setting comes next depends on the seed of the search, the number of the trial and the trials before, and on
     nothing else: a search that was interrupted goes on as if it had not been.
+
+    Raises
+    ------
+    UserError
+        It was begun with other ranges, another seed or another metric.
     """
 
     def __init__(self, arm: Arm, plan: Plan, out):
@@ -54,6 +61,7 @@ class Search:
         self._ranges = self._tuning.of(arm.base)
         self._under_way = self._is_given_up = False
         self._finished: dict[int, Trial] = {}
+        self._require_as_begun()
 
     @property
     def wanted(self) -> list:
@@ -88,17 +96,19 @@ class Search:
             return None
         if self._tuning.trials > SPREAD:
             _optuna()  # that it is missing is said before the first trial, not after the tenth
-        before = self.trials()
-        number = next((trial.number for trial in before if not trial.has_ended), len(before))
-        is_new = number == len(before)
-        chosen = suggest(self._ranges, before, self._tuning.seed, number) if is_new else before[number].parameters
-        planned = self._planned(number, chosen)
-        if is_new:
+        tried = {trial.number: trial for trial in self.trials()}
+        number = next(n for n in range(self._tuning.trials) if n not in tried or not tried[n].has_ended)
+        if number in tried:
+            chosen = tried[number].parameters
+        else:
+            before = [trial for trial in tried.values() if trial.number < number]
+            chosen = suggest(self._ranges, before, self._tuning.seed, number, self.better)
             folder = self.out / self._folder(number)
             folder.mkdir(parents=True, exist_ok=True)
+            atomic.write_json(folder.parent / ASKED, self._asked)
             atomic.write_json(folder / "parameters.json", chosen)
         self._under_way = True
-        return planned
+        return self._planned(number, chosen)
 
     def ended(self, status: str) -> None:
         """The run that `next` gave has ended: one that was passed over is in the way of the others."""
@@ -120,21 +130,47 @@ class Search:
         return self._tuning.metric
 
     @property
+    def better(self) -> int:
+        """1 where a higher value is better, -1 where a lower one is."""
+        return names.value(self.metric.split(".")).better
+
+    @property
     def best(self) -> Trial:
-        """The trial with the highest value; of equal ones the first."""
+        """The trial with the best value; of equal ones the first."""
         values = [trial for trial in self.trials() if trial.value is not None]
-        return max(values, key=lambda trial: (trial.value, -trial.number))
+        return max(values, key=lambda trial: (self.better * trial.value, -trial.number))
 
     def chosen(self) -> Arm:
         """The arm with the setting of the best trial."""
         return self.arm.changed(self.best.parameters)
 
+    @property
+    def asked_file(self) -> Path:
+        return self.out / self._folder(0).parent / ASKED
+
+    @property
+    def _asked(self) -> dict:
+        """What decides which settings are tried and which is chosen, as JSON has it."""
+        ranges = {key: section.model_dump(mode="json") for key, section in self._ranges.items()}
+        return {"seed": self._tuning.seed, "metric": self.metric, "ranges": ranges}
+
+    def _require_as_begun(self) -> None:
+        begun = _read_json(self.asked_file)
+        changed = [
+            key for key, value in self._asked.items() if begun and json.dumps(begun.get(key)) != json.dumps(value)
+        ]
+        if changed:
+            raise UserError(
+                f"sweep: tune.{' and tune.'.join(changed)} must stay as they are once trials were made, but those in "
+                f"{self.asked_file.parent} were made otherwise ({ASKED}). Undo the change, or give the sweep another "
+                "folder with --out."
+            )
+
     def _folder(self, number) -> Path:
         return Path(self.arm.data_set or "") / FOLDER / self.arm.variant / f"trial-{number:03d}"
 
     def _parameters(self, number) -> dict | None:
-        path = self.out / self._folder(number) / "parameters.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        return _read_json(self.out / self._folder(number) / "parameters.json")
 
     def _planned(self, number, parameters) -> Planned:
         arm = self.arm.changed({**parameters, **NO_TEST})
@@ -146,8 +182,9 @@ class Search:
         parameters = self._parameters(number)
         if parameters is None:
             return None
-        for key, section in self._ranges.items():
-            if key not in parameters or not section.holds(parameters[key]):
+        for key in dict.fromkeys([*self._ranges, *parameters]):
+            section = self._ranges.get(key)
+            if section is None or key not in parameters or not section.holds(parameters[key]):
                 raise UserError(
                     f"sweep: {self.out / self._folder(number)} must be a trial within the ranges of the file, got "
                     f"{key} {parameters.get(key, 'as the config has it')}. Ranges stay as they are once trials were "
@@ -161,7 +198,7 @@ class Search:
         return trial
 
 
-def suggest(ranges, before, seed: int, number: int) -> dict:
+def suggest(ranges, before, seed: int, number: int, better: int = 1) -> dict:
     """Return the setting to try next.
 
     The first ten are points of a scrambled Halton sequence, which leave no part of a range out for long; those of the
@@ -172,9 +209,11 @@ def suggest(ranges, before, seed: int, number: int) -> dict:
     ----------
     ranges : dict of str to config.tuning.RangeSection
     before : sequence of Trial
-        Those that failed say nothing and are passed over.
+        One that failed counts as the worst of them.
     seed, number : int
         Of the search and of the trial.
+    better : int
+        1 where a higher value is better, -1 where a lower one is.
     """
     if number < SPREAD:
         shares = qmc.Halton(len(ranges), seed=seed).random(number + 1)[number]
@@ -183,12 +222,24 @@ def suggest(ranges, before, seed: int, number: int) -> dict:
     distributions = {key: _distribution(optuna, section) for key, section in ranges.items()}
     sampler = optuna.samplers.TPESampler(seed=(seed * 1_000_003 + number) % 2**32)
     study = optuna.create_study(direction="maximize", sampler=sampler)
+    worst = min((better * trial.value for trial in before if trial.value is not None), default=0.0)
     for trial in before:
-        if trial.value is not None:
-            study.add_trial(
-                optuna.trial.create_trial(params=trial.parameters, distributions=distributions, value=trial.value)
-            )
+        value = worst if trial.value is None else better * trial.value
+        study.add_trial(optuna.trial.create_trial(params=trial.parameters, distributions=distributions, value=value))
     return study.ask(distributions).params
+
+
+def _read_json(path) -> dict | None:
+    """What a file of a search holds; None where there is none."""
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"sweep: {path} must be JSON ({error}). Remove the folder that it lies in.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"sweep: {path} must hold a mapping. Remove the folder that it lies in.")
+    return found
 
 
 def _optuna():

@@ -145,15 +145,25 @@ def _too_few_pairs(comparisons) -> list[str]:
     return found
 
 
-def _failed(table) -> list[str]:
-    """Which sides of a comparison lack runs because they failed."""
+def _lacking(table) -> list[str]:
+    """Which sides lack values because runs failed, or are finished without one."""
     compared = {name for each in table.comparisons for name in (each.variant, each.baseline)}
-    return [
-        f"{side.failed} of {side.failed + len(side.values)} runs of {side.arm.variant} failed: what is said of it "
-        "holds for those that did not."
-        for side in table.sides
-        if side.failed and side.arm.variant in compared
-    ]
+    found = []
+    for side in table.sides:
+        runs = side.failed + len(side.unavailable) + len(side.values)
+        if side.failed and side.arm.variant in compared:
+            found.append(
+                f"{side.failed} of {runs} runs of {side.arm.variant} failed: what is said of it holds for those that "
+                "did not."
+            )
+        for reason in dict.fromkeys(side.unavailable.values()):
+            seeds = [str(seed) for seed, other in side.unavailable.items() if other == reason]
+            others = ", and what is said of it holds for the others" * bool(side.values)
+            found.append(
+                f"{len(seeds)} of {runs} runs of {side.arm.variant} ha{'s' if len(seeds) == 1 else 've'} no value (seed"
+                f"{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {reason.rstrip('.')}){others}."
+            )
+    return found
 
 
 def _unlike(comparisons) -> list[str]:
@@ -166,6 +176,11 @@ def _unlike(comparisons) -> list[str]:
         if each.mixed:
             seeds = "seed" + "s" * (len(each.mixed) > 1)
             reason = f"not the same precision of {seeds} {', '.join(map(str, each.mixed))}, since the processors differ"
+            pairs.setdefault(reason, []).append(pair(each))
+        if each.other_data:
+            seeds = "seed" + "s" * (len(each.other_data) > 1)
+            named = ", ".join(map(str, each.other_data))
+            reason = f"not the same data of {seeds} {named}, since files of the same name had other contents"
             pairs.setdefault(reason, []).append(pair(each))
     return [f"{', '.join(named)}: {reason}." for reason, named in pairs.items()]
 
@@ -190,4 +205,4 @@ def remarks(table) -> list[str]:
         signs = f"all signs of up to {statistics.EXACT_UP_TO} differences, of more over 2^20 random ones"
         over = f"over {signs}" if is_sampled else "exact, over all signs of the differences"
         found.append(f"p: {over}, two-sided{adjusted}.")
-    return [*found, *_too_few_pairs(table.comparisons), *_failed(table), *_unlike(table.comparisons)]
+    return [*found, *_too_few_pairs(table.comparisons), *_lacking(table), *_unlike(table.comparisons)]

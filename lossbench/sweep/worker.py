@@ -75,7 +75,14 @@ def _train(job) -> bool:
 
     if job["origin"] and not Run(job["origin"]).is_finished:
         raise errors.NotNow(f"sweep: a run that others start from must be finished, got {job['origin']}.")
-    result = experiment.run(_settings(job), Path(job["folder"]), resume=True, device=job["device"], load=_shared_data())
+    result = experiment.run(
+        _settings(job),
+        Path(job["folder"]),
+        resume=True,
+        device=job["device"],
+        load=_shared_data(),
+        origin=job["origin"],
+    )
     return result.signal is not None
 
 

@@ -27,13 +27,16 @@ def write(results, out) -> list[Path]:
         The folder has a `README.md` that no sweep wrote.
     """
     out = Path(out)
-    _require_own(out)
+    require_own(out)
     out.mkdir(parents=True, exist_ok=True)
     pictures = {}
     for number, table in enumerate(results.tables):
         if table.comparisons:
             pictures[number] = f"differences-{number + 1}.svg"
             atomic.write_atomically(out / pictures[number], drawing.differences(table) + "\n")
+    for former in out.glob("differences-*.svg"):
+        if former.name not in pictures.values():
+            former.unlink()
     atomic.write_atomically(out / "README.md", markdown.page(results, pictures))
     atomic.write_atomically(out / "runs.csv", records.as_csv(results))
     atomic.write_json(out / "results.json", records.as_json(results))
@@ -60,10 +63,11 @@ def publish(results, out, target) -> int:
         The target holds a run of another config, is the sweep's own folder, or has a `README.md` that no sweep wrote.
     """
     out, target, size = Path(out), Path(target), 0
-    if target.resolve() == out.resolve():
-        raise UserError(f"sweep: --publish must name another folder than the sweep's own, got {target}.")
-    _require_own(target)
+    require_target(out, target)
     comparison.collect(results.plan, target)  # refuses runs of another config
+    for row in results.rows:
+        if row.is_finished:
+            state.forget_failure(target / row.planned.folder)
     for source in _small_files(results, out):
         copy = target / source.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -71,13 +75,24 @@ def publish(results, out, target) -> int:
         if reason is None:
             shutil.copyfile(source, copy)
         else:
-            state.note_failure(copy.parent, reason.replace(str(out.resolve()), f"sweeps/{results.plan.sweep.name}"))
+            state.note_failure(copy.parent, reason.replace(str(out.resolve()), results.plan.home.as_posix()))
         size += copy.stat().st_size
     return size
 
 
-def _require_own(out) -> None:
-    page = out / "README.md"
+def require_target(out, target) -> None:
+    """`UserError` where the sweep in `out` cannot be published to `target`."""
+    target = Path(target)
+    if target.resolve() == Path(out).resolve():
+        raise UserError(f"sweep: --publish must name another folder than the sweep's own, got {target}.")
+    if target.exists() and not target.is_dir():
+        raise UserError(f"sweep: --publish must name a folder, got the file {target}.")
+    require_own(target)
+
+
+def require_own(out) -> None:
+    """`UserError` where the folder has a `README.md` that no sweep wrote."""
+    page = Path(out) / "README.md"
     if page.is_file() and markdown.MADE_BY not in page.read_text(encoding="utf-8", errors="replace"):
         raise UserError(f"sweep: {page} must be a sweep's page, and was written by none. Give another folder.")
 
@@ -86,6 +101,8 @@ def _small_files(results, out):
     arrays = [f"evaluation/{'-'.join(place)}.npz" for place in comparison.wanted(results.plan.sweep)]
     runs = [row.state.run.path for row in results.rows if row.state.has_ended]
     for search in results.searches:
+        if search.asked_file.is_file():
+            yield search.asked_file
         for trial in search.trials():
             if trial.has_ended:
                 runs.append(trial.state.run.path)

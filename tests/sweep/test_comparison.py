@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from lossbench import sweep
+from lossbench.cli import sweep as command
 from lossbench.errors import UserError
 from lossbench.sweep import statistics, wording
 from lossbench.sweep.comparison import Comparison
@@ -142,7 +143,10 @@ def test_what_makes_other_batches_is_said(tmp_path):
 
 def test_a_drawing_tells_two_long_names_apart_beside_two_baselines(tmp_path):
     text = SWEEP.format(seeds="[0, 1]")
-    text += "".join(f"  large-margin-softmax-margin{margin}: {{config: lgm.yaml}}\n" for margin in (1, 2, 3))
+    text += "".join(
+        f"  large-margin-softmax-margin{margin}: {{config: lgm.yaml, overrides: {{head.margin: {margin}}}}}\n"
+        for margin in (1, 2, 3)
+    )
     text = text.replace("[softmax, normface]", "[softmax, large-margin-softmax-margin2]")
     plan = made.plan(tmp_path, text)
     for number, planned in enumerate(plan.runs()):
@@ -443,10 +447,102 @@ def test_a_run_of_another_config_is_refused_by_name(tmp_path):
 def test_a_run_that_lacks_a_metric_is_measured(tmp_path):
     plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
     for planned in plan.runs():
-        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        folder = made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        (folder / "checkpoints" / "step-00000010").mkdir(parents=True)
     grown = "metrics: [accuracy, retrieval.cosine.map_at_r]\noverrides: {evaluation.methods: [softmax, retrieval]}\n"
     work = sweep.Work(made.plan(tmp_path, SWEEP.format(seeds="[0]") + grown), tmp_path / "out")
     assert [planned.name for planned, _ in work.due()] == ["softmax/seed-0", "lgm/seed-0", "normface/seed-0"]
+    (table,) = work.results().tables  # what was measured stays in the tables meanwhile
+    assert [len(side.values) for side in table.sides] == [1, 1, 1]
+    shutil.rmtree(folder / "checkpoints")
+    with pytest.raises(
+        UserError, match=r"normface/seed-0 must have a checkpoint \(retrieval.cosine.map_at_r to be meas"
+    ):
+        work.due()
+
+
+def test_runs_without_a_value_are_named_with_the_reason(tmp_path):
+    """Whether the run says so, or its value is no number that can be compared."""
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1, 2]"))
+    for planned in plan.runs():
+        lacks = {"lgm/seed-1": {"unavailable": "it has diverged."}, "lgm/seed-2": float("nan")}.get(planned.name)
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5 if lacks is None else lacks}})
+    work = sweep.Work(plan, tmp_path / "out")
+    assert work.due() == []
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "1 of 3 runs of lgm has no value (seed 1: it has diverged), and what is said of it holds for the" in page
+    (table,) = json.loads((work.out / "results.json").read_text())["tables"]
+    (lgm,) = [each for each in table["variants"] if each["variant"] == "lgm"]
+    assert lgm["values"] == {"0": 0.5}
+    assert list(lgm["unavailable"]) == ["1", "2"]
+
+
+def test_pairs_that_read_other_files_are_named(tmp_path):
+    """A file under another name, such as a packed one, may hold the same."""
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1, 2]"))
+    for planned in plan.runs():
+        found = {"lgm/seed-1": {"train": "b"}, "lgm/seed-2": {"train.gz": "c"}}.get(planned.name, {"train": "a"})
+        environment = {"data": {"checksums": found, "former_checksums": [], "notes": []}}
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}}, environment=environment)
+    work = sweep.Work(plan, tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    said = (
+        "lgm − softmax, lgm − normface: not the same data of seed 1, since files of the same name had other contents."
+    )
+    assert said in (work.out / "README.md").read_text()
+
+
+def test_publishing_leaves_nothing_of_a_failure_that_is_over_and_no_drawing_of_a_table_that_is_gone(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(2))
+    failed = tmp_path / "kept" / "lgm" / "seed-0" / "failed.json"
+    failed.parent.mkdir(parents=True)
+    failed.write_text('{"reason": "a former try"}')
+    sweep.publish(work.results(), work.out, tmp_path / "kept")
+    assert not failed.exists()
+    (work.out / "differences-7.svg").write_text("<svg/>")
+    sweep.write(work.results(), work.out)
+    assert [path.name for path in work.out.glob("*.svg")] == ["differences-1.svg"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--publish", "foreign"], "foreign/README.md must be a sweep's page, and was written by none."),
+        (["--out", "foreign"], "foreign/README.md must be a sweep's page, and was written by none."),
+        (["--publish", "file"], "sweep: --publish must name a folder, got the file file."),
+        (["--out", "nowhere", "--tables"], "sweep: --tables must find the sweep's folder, got nowhere, which is not"),
+        (["--only", "lgm", "--only", "sofmax"], "sweep: --only must match a run, got 'sofmax'. Runs are those of"),
+        (["--dry-run", "--publish", "kept"], "--publish does not go with --dry-run"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_said_before_anything_is_trained(
+    tmp_path, monkeypatch, capsys, arguments, said
+):
+    made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "README.md").write_text("my own\n")
+    (tmp_path / "file").write_text("")
+    monkeypatch.chdir(tmp_path)
+    try:
+        status = command.main(["sweep.yaml", *arguments], "sweep.py")
+    except SystemExit as end:
+        status = end.code
+    assert status == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "sweeps").exists()
+    assert (tmp_path / "foreign" / "README.md").read_text() == "my own\n"
+
+
+def test_the_estimate_is_no_shorter_than_the_longest_run(tmp_path):
+    """Two are to be trained, of ten seconds an epoch: eight jobs take as long as two."""
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]"))
+    softmax, *others = plan.runs()
+    made.finish(tmp_path / "out", softmax, {"test": {"accuracy": 0.5}})
+    work = sweep.Work(plan, tmp_path / "out")
+    timing, _ = sweep.pace(work)
+    for jobs, seconds in ((1, 40), (2, 20), (8, 20)):
+        assert sweep.overview(work, jobs, timing)[-1] == ["2 of 3 runs to train", "", "", f"about {seconds} s"]
 
 
 def test_what_moves_no_number_may_differ(tmp_path):

@@ -71,6 +71,28 @@ def test_a_section_named_twice_is_merged_and_a_key_named_twice_has_the_last_valu
     assert (lgm.trainer.epochs, lgm.trainer.keep_checkpoints, lgm.data.batch_size) == (5, 4, 64)
 
 
+def test_a_value_counts_where_its_own_layer_stands(tmp_path):
+    """A section of an earlier layer does not come after it, nor does one of the variant after the grid's value."""
+    text = GOOD.replace("{trainer.epochs: 5}", "{trainer.epochs: 5, head.use_bias: true}")
+    text = text.replace("{head.margin: 0.1}", "{trainer.epochs: 20}") + "data_sets: {one: {trainer: {epochs: 10}}}\n"
+    lgm = made.plan(tmp_path, text.replace(", head.use_bias: true", "")).arms[1].settings
+    assert lgm.trainer.epochs == 20
+    scales = "  a: {config: softmax.yaml, overrides: {head: {name: normface, scale: 8}}, grid: {head.scale: [4, 32]}}\n"
+    plan = made.plan(tmp_path, GOOD.replace("{trainer.epochs: 5}", "{trainer.epochs: 5, head.scale: 16}").replace(
+        "  softmax: {config: softmax.yaml}\n  lgm: {config: lgm.yaml, overrides: {head.margin: 0.1}}\n", scales
+    ).replace("[softmax]", "[a-scale4]"))  # fmt: skip
+    assert [arm.settings.head.scale for arm in plan.arms] == [4, 32]
+
+
+def test_two_names_for_one_training_are_refused(tmp_path):
+    text = GOOD + "  a: {config: lgm.yaml, grid: {head.margin: [1, 1.0]}}\n"
+    with pytest.raises(UserError, match=r"variants a-margin1 and a-margin1\.0 must differ, got the same settings\."):
+        made.plan(tmp_path, text)
+    tuned = "tune: {trials: 3, seed: 9, ranges: {softmax: {optimizer.learning_rate: LOG}, b: {data.batch_size: INT}}}\n"
+    tuned = tuned.replace("LOG", LOG).replace("INT", "{kind: integer, low: 16, high: 64}")
+    assert made.plan(tmp_path, GOOD + "  b: {config: softmax.yaml}\n" + tuned)  # searched over other ranges
+
+
 def test_data_sets_change_configs_by_name_and_by_overrides(tmp_path):
     text = GOOD.replace("config: lgm", "config: '{data}'").replace("'{data}'.yaml", "'{data}.yaml'")
     text = text.replace(", overrides: {head.margin: 0.1}", "")
@@ -93,8 +115,18 @@ MISTAKES = [
     (GOOD, "[0, 1]", "[-1]", "seeds.0: must be >= 0, got -1"),
     (GOOD, "config: softmax", "confg: softmax", "variants.softmax.confg: unknown key; did you mean `config`?"),
     (GOOD, "baselines: [softmax]", "baselines: [sotfmax]", "baselines: must name variants, got 'sotfmax'; did you"),
-    (GOOD, "  lgm:", "  trials:", "variants: must have other names than trials, logs, got 'trials'"),
+    (GOOD, "  lgm:", "  trials:", "variants: must have other names than trials, logs, README.md"),
     (GOOD, "  lgm:", "  a/b:", "variants: must have names of letters, digits, `_`, `-` and `.`, got 'a/b'"),
+    (GOOD, "  lgm:", "  README.md:", "variants: must have other names than trials, logs, README.md"),
+    (GOOD, "{head.margin: 0.1}", "{seed: 5}", "variants.lgm.overrides.seed: must not be set here. Write `seeds:`"),
+    (GOOD, "{trainer.epochs: 5}", "{seed: 5}", "overrides.seed: must not be set here. Write `seeds:`, which every"),
+    (GOOD, "baselines", "metrics: [accuracy.accuracy]\nbaselines", "evaluation.methods must give accuracy.accuracy,"),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "metrics: [retrieval]\noverrides: {evaluation.methods: [softmax, retrieval], trainer",
+        "evaluation.methods must give retrieval, which is compared",
+    ),
     (GOOD, "lgm.yaml", "'{data}.yaml'", "variants.lgm.config: must not hold {data} without data_sets"),
     (GOOD, "head.margin", "head.margn", "sweep.yaml: variants.lgm: head.margn: unknown key; did you mean `margin`?"),
     (GOOD, "lgm.yaml", "lgn.yaml", "file must exist. Did you mean"),
@@ -149,6 +181,20 @@ MISTAKES = [
         "trials: 3",
         "trials: 3, metric: memorization.corrected",
         "tune.metric: must be of validation images, got memorization.corrected. Take accuracy",
+    ),
+    (
+        TUNED,
+        "trials: 3",
+        "trials: 3, metric: verification.cosine.threshold",
+        "tune.metric: must be better high or better low, got verification.cosine.threshold. Take accuracy",
+    ),
+    (
+        TUNED.replace("config: softmax.yaml}", "config: softmax.yaml, grid: {data.batch_size: [8, 16]}}").replace(
+            "[softmax]", "[softmax-batch_size8]"
+        ),
+        "ranges: {softmax",
+        "ranges: {lgm",
+        "tune.ranges: must name every baseline, got none for softmax-batch_size8.",
     ),
     (TUNED, "seed: 9", "seed: 1", "tune.seed: must not be among seeds, got 1. What is chosen is trained on fresh"),
     (TUNED, "ranges: {softmax", "ranges: {lgm", "tune.ranges: must name every baseline, got none for softmax."),

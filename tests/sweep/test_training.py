@@ -243,7 +243,7 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     )
     assert f"--run-dir {folder}-lower-rate" in (kept / "README.md").read_text()
     assert not [each.name for each in kept.glob("*.*") if str(out) in each.read_text()]
-    text = path.read_text().replace("optimizer.learning_rate: 1e9", "optimizer.learning_rate: 0.02")
+    text = path.read_text().replace("optimizer.learning_rate: 1e9", "optimizer.learning_rate: 0.015")
     path.write_text(text)
     _, said = run(path, "--out", out, "--only", "[bs]*", "--retry-failed", status=2)
     assert "differs in optimizer.learning_rate" in said
@@ -272,12 +272,16 @@ def test_what_a_sweep_asks_besides_is_measured_of_its_finished_runs(tmp_path):
 
 
 def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
-    """With a worker free all the while; where the other failed, or is not trained, it is no start."""
+    """With a worker free all the while; where the other failed, or is not trained, it is no start.
+
+    It may be named as if the sweep lay in its own folder.
+    """
     out = tmp_path / "out"
     start = f'overrides: {{init_from: "{out}/NAME/seed-{{seed}}", freeze: [^head]}}}}'
+    home = start.replace(str(out), "sweeps/digits")
     more = [
         f"  a: {{config: {ROOT}/configs/softmax_digits.yaml, overrides: {{trainer.epochs: 4}}}}",
-        f"  b: {{config: {ROOT}/configs/softmax_digits.yaml, {start.replace('NAME', 'a')}",
+        f"  b: {{config: {ROOT}/configs/softmax_digits.yaml, {home.replace('NAME', 'a')}",
         f"  c: {{config: {ROOT}/configs/softmax_digits.yaml, overrides: {{optimizer.learning_rate: 1e9}}}}",
         f"  d: {{config: {ROOT}/configs/softmax_digits.yaml, {start.replace('NAME', 'c')}",
     ]

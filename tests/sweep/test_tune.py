@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,21 @@ def test_the_search_comes_to_what_is_good():
     assert sum(late) < sum(early)
 
 
+@needs_optuna
+@pytest.mark.parametrize("better", [1, -1])
+def test_what_failed_before_does_not_keep_a_search_from_learning(better):
+    """The eleventh trial follows what the first ten found, though two of them failed."""
+    margins = {"head.margin": RANGES["head.margin"]}
+    for aim, other in ((0.1, 0.4), (0.4, 0.1)):
+        before = []
+        for number in range(10):
+            found = tune.suggest(margins, before, 0, number, better)
+            value = None if number in (2, 5) else -better * abs(found["head.margin"] - aim)
+            before.append(tune.Trial(number, found, value, None))
+        margin = tune.suggest(margins, before, 0, 10, better)["head.margin"]
+        assert abs(margin - aim) < abs(margin - other)
+
+
 def test_a_tuned_sweep_by_the_command(tmp_path):
     (tmp_path / "tuned.yaml").write_text(SWEEP)
     command = [sys.executable, ROOT / "scripts" / "sweep.py", tmp_path / "tuned.yaml", "--out", tmp_path / "out"]
@@ -181,6 +197,68 @@ def test_an_unfinished_search_goes_on_where_it_was(tmp_path):
     assert planned.name == "trials/softmax/trial-001/seed-7"
     assert planned.settings.optimizer.learning_rate == 0.02
     assert search.next() is None  # while one is under way
+
+
+def test_a_trial_whose_folder_was_removed_is_tried_again_and_the_others_stay(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED.replace("trials: 3", "trials: 4")), tmp_path / "out")
+    tried(work.searches[0], work.out, [0.5, 0.7, 0.6])
+    shutil.rmtree(work.out / work.searches[0]._folder(1))
+    (search, _) = sweep.Work(work.plan, work.out).searches
+    kept = {n: (work.out / search._folder(n) / "parameters.json").read_bytes() for n in (0, 2)}
+    assert search.trials_left == 2
+    names = []
+    for value in (0.4, 0.3):
+        planned = search.next()
+        names.append(planned.name)
+        made.finish(work.out, planned, {"validation": {"accuracy": value}})
+        search.ended("finished")
+    assert names == ["trials/softmax/trial-001/seed-7", "trials/softmax/trial-003/seed-7"]
+    assert search.is_done
+    assert search.next() is None
+    assert {n: (work.out / search._folder(n) / "parameters.json").read_bytes() for n in kept} == kept
+
+
+def test_where_lower_is_better_the_lowest_is_chosen(tmp_path):
+    metric = "calibration.expected_calibration_error"
+    text = TUNED.replace("trials: 3", f"trials: 3, metric: {metric}")
+    text += "overrides: {evaluation.methods: [softmax, calibration]}\n"
+    work = sweep.Work(made.plan(tmp_path, text), tmp_path / "out")
+    search = work.searches[0]
+    for number, value in enumerate((0.3, 0.01, 0.2)):
+        parameters = {"optimizer.learning_rate": 0.01 * (number + 1)}
+        planned = search._planned(number, parameters)
+        measured = {"accuracy": value, "calibration": {"expected_calibration_error": value}}
+        made.finish(work.out, planned, {"validation": measured})
+        (work.out / planned.folder.parent / "parameters.json").write_text(json.dumps(parameters))
+    assert search.best.number == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("high: 1", "high: 2", r"tune\.ranges must stay as they are once trials were made"),
+        ("seed: 7", "seed: 8", r"tune\.seed must stay"),
+        ("trials: 3", "trials: 3, metric: accuracy_knn", r"tune\.metric must stay"),
+    ],
+)
+def test_a_search_that_was_begun_otherwise_is_refused(tmp_path, old, new, said):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    assert work.searches[0].next() is not None
+    more = sweep.Work(made.plan(tmp_path, TUNED.replace("trials: 3", "trials: 5")), work.out)
+    assert more.searches[0].trials_left == 5
+    assert old in TUNED
+    with pytest.raises(UserError, match=said):
+        sweep.Work(made.plan(tmp_path, TUNED.replace(old, new)), work.out)
+
+
+def test_a_setting_that_cannot_be_read_is_said(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    assert work.searches[0].next() is not None
+    (work.out / "trials" / "softmax" / "trial-000" / "parameters.json").write_text('{"optim')
+    with pytest.raises(
+        UserError, match=r"trial-000/parameters\.json must be JSON .* Remove the folder that it lies in"
+    ):
+        sweep.Work(work.plan, work.out).searching()
 
 
 def test_what_a_search_takes_follows_from_its_trials_and_what_comes_after_it_is_counted(tmp_path):
