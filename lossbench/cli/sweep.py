@@ -63,20 +63,20 @@ def main(arguments, prog):
         sweep.require_target(work.out, options.publish)
     if options.tables and not work.out.is_dir():
         raise UserError(f"sweep: --tables must find the sweep's folder, got {work.out}, which is not there.")
-    passed_over = []
+    notes = []
     try:
         if options.dry_run:
             return _list(sweep, work, options)
         if not options.tables:
-            passed_over = sweep.train(work, jobs=options.jobs, device=options.device)
+            notes = sweep.train(work, jobs=options.jobs, device=options.device)
     except sweep.Interrupted as interrupted:
         if not options.dry_run:
             print("Interrupted; what was under way is saved. Go on with the same command.", file=sys.stderr)
         return 128 + interrupted.signal
     status = _finish(sweep, work, options)
-    for reason in passed_over:
-        console.note(reason)
-    return console.FAILED if passed_over else status
+    for note in notes:
+        console.note(note)
+    return console.FAILED if notes else status
 
 
 def _list(sweep, work, options):

@@ -114,7 +114,10 @@ def _read_base(above: list[Path], named: Any) -> tuple[Path, dict[str, Any]]:
 
 
 def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]:
-    """Keys and values; those that choose a model first, since they drop the former model's keys."""
+    """Keys and values, in order; but of those after a whole section, the ones that choose a model come first.
+
+    They drop the former model's keys.
+    """
     if isinstance(overrides, str):
         raise TypeError(
             f"load: overrides must be a list of key=value, got the text {overrides!r}. Write [{overrides!r}]"
@@ -134,7 +137,12 @@ def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]
             parsed.append((keys, yaml_file.parse(text)))
         except yaml_file.YamlError as error:
             raise ConfigError(f"{where}: {key}: must be a YAML value, got {text!r:.80}; {error}") from None
-    return sorted(parsed, key=lambda pair: not _chooses_a_model(pair[0]))
+    sections = [(place, keys) for place, (keys, value) in enumerate(parsed) if isinstance(value, dict)]
+    ranks = []
+    for place, (keys, value) in enumerate(parsed):
+        below = sum(before <= place and keys[: len(section)] == section for before, section in sections)
+        ranks.append((below, not isinstance(value, dict), not _chooses_a_model(keys)))
+    return [parsed[place] for place in sorted(range(len(parsed)), key=ranks.__getitem__)]
 
 
 def _chooses_a_model(keys: list[str]) -> bool:

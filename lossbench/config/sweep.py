@@ -129,6 +129,9 @@ class Sweep(Section):
             if any(value.better == 0 for method in METHODS.values() if (value := method.number(self.tune.metric))):
                 raise rule(f"must be better high or better low, got {self.tune.metric}. Take accuracy", "tune.metric")
             _require_known("tune.ranges", self.tune.ranges, self.variants)
+            for place, ranges in (("shared", self.tune.shared), *self.tune.ranges.items()):
+                if "seed" in ranges:
+                    raise rule(f"must not be searched, got it in {place}. It is no setting", "tune", "seed")
             if self.tune.seed in self.seeds:
                 raise rule(
                     f"must not be among seeds, got {self.tune.seed}. What is chosen is trained on fresh ones",

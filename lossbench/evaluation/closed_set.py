@@ -47,14 +47,13 @@ def confusion(context) -> dict:
 def calibrated(context) -> dict:
     """Expected calibration error of softmax, knn and centers, and what it consists of, bin by bin."""
     context.require_known("calibration")
-    ways = {"softmax": _softmax, "knn": _votes, "centers": _centers}
     label = context.outputs()["label"]
 
     def one(decide):
         predicted, confidence = decide(context)
         return calibration.reliability(confidence, predicted == label)
 
-    return {method: checks.attempt(one, decide) for method, decide in ways.items()}
+    return {name: checks.attempt(one, decide) for name, decide in _CALIBRATED.items()}
 
 
 def _softmax(context):
@@ -95,10 +94,12 @@ CENTERS = _accuracy(
 CLASS_MEANS = _accuracy(
     "class_means", "class means", "accuracy by the nearest mean of the training embeddings of a class"
 )
+_CALIBRATED = {"softmax": _softmax, "knn": _votes, "centers": _centers}
 CONFUSION = Method("confusion", "confusion matrix and accuracy of every class, by softmax, knn and centers", confusion)
 CALIBRATION = Method(
     "calibration",
     "expected calibration error, 15 equal bins",
     calibrated,
     (Value("expected_calibration_error", "expected calibration error", -1),),
+    within=tuple(_CALIBRATED),
 )

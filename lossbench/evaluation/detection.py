@@ -144,6 +144,7 @@ DETECTION = Method(
     "(L-GM), largest probability, closeness to class means and learned centers",
     foreign_detected,
     _TOLD_APART,
+    within=None,
 )
 ADVERSARIAL = Method(
     "adversarial",
@@ -157,4 +158,5 @@ ADVERSARIAL = Method(
         Value("success_rate", "success rate", -1),
         *_TOLD_APART,
     ),
+    within=None,
 )

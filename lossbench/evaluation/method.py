@@ -65,6 +65,9 @@ class Method:
         Whether it is the better question where classes were held out from the training, if there are any.
     asks_about_training : bool
         Whether it is a question about training images, and no other split can be asked.
+    within : tuple of str, optional
+        Keys of its result of which each holds the numbers, such as `cosine`. Empty: it holds them itself. None: they
+        lie in places that the data or the model decide.
     """
 
     name: str
@@ -75,6 +78,7 @@ class Method:
     needs_trained_classes: bool = True
     asks_for_held_out_classes: bool = False
     asks_about_training: bool = False
+    within: tuple | None = ()
 
     def __post_init__(self):
         object.__setattr__(self, "key", self.key or self.name)
@@ -101,14 +105,13 @@ class Method:
 
         Examples
         --------
-        >>> method = Method("retrieval", "", None, (Value("recall_at_*", "recall at *", 1),))
-        >>> method.number("retrieval.cosine.recall_at_8").better, method.number("retrieval")
+        >>> method = Method("retrieval", "", None, (Value("recall_at_*", "recall at *", 1),), within=("cosine",))
+        >>> method.number("retrieval.cosine.recall_at_8").better, method.number("retrieval.recall_at_8")
         (1, None)
         """
         key, *rest = metric.split(".")
-        if key != self.key:
+        is_alone = self.value(self.key) is not None  # a method that returns one number
+        if key != self.key or is_alone == bool(rest):
             return None
-        alone = self.value(key)  # of a method that returns one number
-        if alone or not rest:
-            return None if rest else alone
-        return self.value(rest[-1])
+        places = [[]] if not self.within else [[place] for place in self.within]
+        return self.value(metric.rpartition(".")[2]) if self.within is None or rest[:-1] in places else None

@@ -93,6 +93,7 @@ VERIFICATION = Method(
     ),
     needs_trained_classes=False,
     asks_for_held_out_classes=True,
+    within=search.METRICS,
 )
 RETRIEVAL = Method(
     "retrieval",
@@ -107,6 +108,7 @@ RETRIEVAL = Method(
     ),
     needs_trained_classes=False,
     asks_for_held_out_classes=True,
+    within=search.METRICS,
 )
 CLUSTERING = Method(
     "clustering",
@@ -115,6 +117,7 @@ CLUSTERING = Method(
     (Value("normalized_mutual_information", "NMI", 1), Value("adjusted_mutual_information", "AMI", 1)),
     needs_trained_classes=False,
     asks_for_held_out_classes=True,
+    within=search.METRICS,
 )
 _ANGLES = ("intra_class_angle", "inter_class_angle", "nearest_class_angle", "prototype_angle")
 _LENGTHS = (
@@ -134,4 +137,5 @@ GEOMETRY = Method(
         *(Value(name, name.replace("_", " "), unit="") for name in _LENGTHS),
     ),
     needs_trained_classes=False,
+    within=None,
 )

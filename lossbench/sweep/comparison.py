@@ -91,6 +91,11 @@ class Table:
         """Whether any that belongs to it has ended."""
         return any(side.values or side.failed for side in self.sides)
 
+    @property
+    def reasons(self) -> dict:
+        """Why finished runs have no value, in no order."""
+        return dict.fromkeys(reason for side in self.sides for reason in side.unavailable.values())
+
 
 @dataclass(frozen=True)
 class Results:
@@ -99,8 +104,10 @@ class Results:
     plan: Plan
     rows: tuple
     tables: tuple
-    """Those of which something is trained."""
+    """Those of which something is trained and has a value."""
     searches: tuple = ()
+    without: tuple = ()
+    """Tables of which no finished run has a value."""
 
     @property
     def awaited(self) -> dict:
@@ -142,7 +149,9 @@ def collect(plan: Plan, out, searches=()) -> Results:
         for place in plan.sweep.places
         for checkpoint in plan.sweep.checkpoints
     ]
-    return Results(plan, rows, tuple(table for table in tables if table.has_runs), tuple(searches))
+    shown = tuple(table for table in tables if table.has_runs)
+    without = tuple(table for table in tables if not table.has_runs and table.reasons)
+    return Results(plan, rows, shown, tuple(searches), without)
 
 
 def _table(plan, rows, data_set, place) -> Table:
@@ -161,7 +170,7 @@ def _table(plan, rows, data_set, place) -> Table:
         reasons = {seed: state.unavailable(run, *place) for seed, run in found.items() if seed not in values}
         reasons = {seed: reason for seed, reason in reasons.items() if reason is not None}
         failed = sum(
-            row.state.kind == state.FAILED and row.planned.seed not in values
+            row.state.kind == state.FAILED and row.planned.seed not in {**values, **reasons}
             for row in rows
             if row.planned.arm == arms[name]
         )
@@ -204,7 +213,7 @@ def _comparison(side, base, runs, place) -> Comparison:
     )
     return Comparison(
         side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None,
-        unpaired, mixed if asks_alike else (), () if unpaired else other_data,
+        unpaired, mixed if asks_alike else (), () if "data.source" in unpaired else other_data,
     )  # fmt: skip
 
 

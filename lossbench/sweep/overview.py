@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from lossbench.report.details import duration
 from lossbench.sweep import sections
 from lossbench.sweep.timing import epochs_done
@@ -15,17 +17,17 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
 
     The trials of a search have one row, and so have the runs with the setting that it will choose.
     """
-    rows, times = [["run", "state", "epochs", "training time left"]], []
-    searched, lasts = 0.0, 0.0  # the longest search, whose trials run one after the other; the longest run
+    rows = [["run", "state", "epochs", "training time left"]]
+    searches, times = [], []  # seconds of the trials of each search, which run one after the other; of each run
     to_train = planned_in_all = 0
     for search in work.searching():
         arm, epochs = search.arm.folder.as_posix(), search.arm.settings.trainer.epochs
         each = timing.of_whole(search.planned)
         runs = len(work.runs_of(search.arm))
         for count, what, kind in ((search.trials_left, "trial", "search"), (runs, "run", "after the search")):
-            times += [each] * count
             rows.append([f"{arm}: {counted(count, what)}", kind, str(epochs), _about([each] * count)])
-        searched, lasts = max(searched, search.trials_left * (each or 0)), max(lasts, (each or 0) * bool(runs))
+        searches.append([each] * search.trials_left)
+        times += [each] * runs
         to_train, planned_in_all = to_train + runs, planned_in_all + runs
     due = {planned.folder for planned, _ in work.due()}
     for planned, found in work.states():
@@ -35,14 +37,21 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
         shown = f"{done} of {epochs}" if 0 < done < epochs else str(epochs)
         rows.append([planned.name, found.kind, shown, _about(left)])
         times, planned_in_all = times + left, planned_in_all + 1
-        lasts = max(lasts, *(seconds or 0 for seconds in left), 0)
-    known, unknown = [seconds for seconds in times if seconds is not None], times.count(None)
-    parts = [f"about {duration(max(sum(known) / jobs, searched + lasts))}"] if known or not unknown else []
+    every = [*itertools.chain.from_iterable(searches), *times]
+    unknown = every.count(None)
+    seconds = _together(searches, jobs) + _together([[each] for each in times], jobs)
+    parts = [f"about {duration(seconds)}"] if unknown < len(every) or not unknown else []
     parts += [f"{unknown} of unknown time"] if unknown else []
     trials = sum(search.trials_left for search in work.searching())
     runs = f"{to_train + len(due)} of {planned_in_all} runs to train"
     rows.append([f"{counted(trials, 'trial')}, then {runs}" if trials else runs, "", "", " and ".join(parts)])
     return rows
+
+
+def _together(chains, jobs: int) -> float:
+    """Seconds of all, so many at a time; those of a chain run one after the other."""
+    sums = [sum(seconds for seconds in chain if seconds is not None) for chain in chains]
+    return max([sum(sums) / jobs, *sums])
 
 
 def _about(times) -> str:
@@ -56,9 +65,11 @@ def summary(results) -> list[str]:
     for table in results.tables:
         for grid in [sections.summaries(table), *([sections.comparisons(table)] if table.comparisons else [])]:
             lines += [grid.title, *_columns([grid.heads, *grid.rows]), *grid.remarks, ""]
-    waiting = sum(not row.state.has_ended for row in results.rows) + sum(results.awaited.values())
-    if waiting:
-        lines.append(f"Not trained yet: {counted(waiting, 'run')}; --dry-run lists them.")
+    waiting = [row for row in results.rows if not row.state.has_ended]
+    count = len(waiting) + sum(results.awaited.values())
+    if count:
+        done = "trained or measured" if any(row.state.is_trained for row in waiting) else "trained"
+        lines.append(f"Not {done} yet: {counted(count, 'run')}; --dry-run lists them.")
     return lines
 
 

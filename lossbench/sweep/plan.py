@@ -120,16 +120,22 @@ def load(path) -> Plan:
 
 
 def _require_different(path, sweep, arms) -> None:
-    """Two names for one training would be compared with one another."""
-    known = {}
+    """Two names for one training would be compared with one another; on one data set of several they may agree."""
+    trainings: dict = {}
     for arm in arms:
-        ranges = sweep.tune.of(arm.base) if sweep.tune else {}
-        same = arm.settings.model_copy(update={"name": "", "seed": 0})
-        other = known.setdefault((arm.data_set, config.dump(same), repr(ranges)), arm)
-        if other is not arm:
+        searched = sweep.tune.of(arm.base) if sweep.tune else {}
+        settings = {
+            key: value
+            for key, value in config.values(arm.settings).items()
+            if key not in {"name", "seed", *searched} and config.on_resume(key) != "neutral"
+        }
+        trainings.setdefault(arm.variant, []).append((settings, searched))
+    for variant, training in trainings.items():
+        other = next(other for other, found in trainings.items() if found == training)
+        if other != variant:
             raise UserError(
-                f"config {path}: variants {other.variant} and {arm.variant} must differ, got the same settings. "
-                "Remove one, or see whether an override of one is lost."
+                f"config {path}: variants {other} and {variant} must differ, got the same settings. Remove one, or see "
+                "whether an override of one is lost."
             )
 
 

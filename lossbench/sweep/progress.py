@@ -70,7 +70,7 @@ class Progress:
         """Count a run's epochs as done; those that it was to train and did not are no longer to be done."""
         trained, due = self._trained(ended.planned), self._due.pop(ended.planned.folder)
         # What there is of a run that waits, another process trained.
-        done = {state.FINISHED: due, state.WAITING: 0}.get(ended.status, trained)
+        done = {state.FINISHED: due, state.LACKING: due, state.WAITING: 0}.get(ended.status, trained)
         self._done += done
         self._epochs -= due - done
 
@@ -92,6 +92,8 @@ class Progress:
         run = Run(self._runner.out / ended.planned.folder)
         if ended.status == state.FAILED:
             return f"{ended.planned.name} failed: {ended.reason} (log: {log_of(self._runner.out, ended.planned)})"
+        if ended.status == state.LACKING:
+            return f"{ended.planned.name}: {ended.reason}"
         if ended.status == state.WAITING:
             return f"{ended.planned.name} was passed over: {ended.reason}"
         if ended.status != state.FINISHED:

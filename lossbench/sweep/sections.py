@@ -23,7 +23,7 @@ class Grid:
 def summaries(table) -> Grid:
     """Of each variant n, mean and standard deviation, and how many runs failed where any did."""
     unit = wording.Unit(table.metric)
-    sides = [side for side in table.sides if side.values or side.failed]
+    sides = [side for side in table.sides if side.values or side.failed or side.unavailable]
     with_failed = any(side.failed for side in sides)
     heads = ["variant", "n", *(["failed"] if with_failed else []), _with_unit("mean ± sd", unit.of_means)]
     rows = []
@@ -73,11 +73,13 @@ def runs(results) -> Grid:
             values = [(state.value(run, *place), wording.Unit(place[2])) for place in places]
             seconds = timing.training_seconds(run)
             cells = ["–" if value is None else unit.value(value) for value, unit in values]
-            time = "–" if seconds is None else duration(seconds)
+            end = "–" if seconds is None else duration(seconds)
         else:
-            cells, time = ["–"] * len(places), row.state.kind
-        reason = f": {row.state.reason}" if row.state.reason else ""
-        rows.append((row.planned.name, *cells, time if row.is_finished else row.state.kind + reason))
+            cells, end = ["–"] * len(places), row.state.kind
+        if row.state.reason:
+            is_lacking = row.state.is_trained and row.state.kind == state.BEGUN
+            end = f"{'trained' if is_lacking else row.state.kind}: {row.state.reason}"
+        rows.append((row.planned.name, *cells, end))
     absent = len(results.rows) - len(begun)
     remarks = (f"{wording.counted(absent, 'run')} not begun.",) if absent else ()
     return Grid("Runs", (*heads, "training time"), tuple(rows), remarks)
@@ -147,12 +149,18 @@ def _as_trained(row):
 
 def facts(results) -> list[str]:
     """What the runs were trained on and how long it took, in sentences."""
-    finished = [row for row in results.rows if row.is_finished]
+    finished = [row for row in results.rows if row.state.is_trained]
     waiting = sum(results.awaited.values())
     sentences = [f"{len(finished)} of {len(results.rows) + waiting} runs are finished."]
+    lacking = sum(not row.is_finished for row in finished)
+    if lacking:
+        sentences.append(f"Of {lacking} of them something is to be measured yet.")
     if waiting:
         sentences.append(f"Those of {', '.join(results.awaited)} wait for their search.")
     sentences += [f"Every trial of {name} failed." for name in results.hopeless]
+    for reason in dict.fromkeys(reason for table in results.without for reason in table.reasons):
+        named = "; ".join(wording.heading(table) for table in results.without if reason in table.reasons)
+        sentences.append(f"No run has a value of {named} ({reason.rstrip('.')}).")
     seconds = [timing.training_seconds(row.state.run) for row in finished]
     if finished and None not in seconds:
         sentences.append(f"Training took {duration(sum(seconds))} in all.")

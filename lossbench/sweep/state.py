@@ -15,6 +15,7 @@ from lossbench.runs import Run
 FINISHED, FAILED, BEGUN, ABSENT = "finished", "failed", "begun", "absent"
 STOPPED = "stopped"  # what became of a run that was saved and goes on later
 WAITING = "waiting"  # of one that was passed over, since something else is to end first
+LACKING = "lacking"  # of one that was trained, and has not every value that is wanted
 FAILURE = "failed.json"
 
 
@@ -32,6 +33,11 @@ class State:
     @property
     def has_ended(self) -> bool:
         return self.kind in (FINISHED, FAILED)
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is something of it for the tables."""
+        return self.has_ended or self.is_trained
 
 
 def look(planned, out, wanted) -> State:
@@ -62,6 +68,21 @@ def look(planned, out, wanted) -> State:
     anew = f"to be measured anew by its {' and '.join(changed)}" if changed and run.is_finished else ""
     anew = f"{', '.join(lacking)} to be measured" if is_trained else anew
     return State(BEGUN if run.config_file.exists() else ABSENT, run, anew, is_trained)
+
+
+def require_checkpoints(states) -> None:
+    """`UserError` where something is to be measured of trainings that are over, and no checkpoint is there.
+
+    They would be trained again, and what is published of them overwritten.
+    """
+    bare = [found for found in states if found.run.is_finished and not found.run.steps()]
+    if bare:
+        more = f", and {len(bare) - 1} more" if len(bare) > 1 else ""
+        raise UserError(
+            f"sweep: {bare[0].run.path} must have a checkpoint ({bare[0].reason}), got small files alone{more}. Undo "
+            "the change of the file, give the sweep another folder with --out, or remove these folders to have them "
+            "trained again."
+        )
 
 
 def _changed(run, planned) -> list[str]:

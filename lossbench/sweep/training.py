@@ -63,15 +63,16 @@ class Work:
         Raises
         ------
         UserError
-            Runs of the setting that fewer trials chose are there.
+            Runs of the setting that fewer trials chose are there, or trials without a checkpoint to measure.
         """
         found = [search for search in self.searches if self.runs_of(search.arm) and not search.is_done]
+        state.require_checkpoints(trial.state for search in found for trial in search.trials() if not trial.has_ended)
         for search in found:
             if self._has_runs(search.arm):
                 raise UserError(
                     f"sweep: {self.out / search.arm.folder} must hold no runs before its search is done, got some of "
-                    "the setting that fewer trials chose. Leave tune.trials as it was, or give the sweep another "
-                    "folder with --out."
+                    "the setting that other trials chose. Leave tune.trials and the trials as they were, or give the "
+                    "sweep another folder with --out."
                 )
         return found
 
@@ -104,14 +105,7 @@ class Work:
         """
         done = (state.FINISHED,) if self.retry else (state.FINISHED, state.FAILED)
         due = [(planned, found) for planned, found in self.states() if found.kind not in done]
-        bare = [found for _, found in due if found.run.is_finished and not found.run.steps()]
-        if bare:
-            more = f", nor have {len(bare) - 1} more" if len(bare) > 1 else ""
-            raise UserError(
-                f"sweep: {bare[0].run.path} must have a checkpoint ({bare[0].reason}), but has none{more}. Undo the "
-                "change of the file, give the sweep another folder with --out, or remove these runs to have them "
-                "trained again."
-            )
+        state.require_checkpoints(found for _, found in due)
         return due
 
     def results(self) -> comparison.Results:
@@ -142,21 +136,21 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> li
     runner.Interrupted
         By Ctrl-C or SIGTERM; what was under way is saved.
     """
-    passed_over = []
+    notes = []
     if work.retry:
         work.forget_failed_trials()
     with Runner(work.out, jobs, device, home=work.plan.home) as runner:
-        searching = work.searching()
+        searching, due = work.searching(), work.due()
         if searching:
-            passed_over += _search(runner, searching, stream)
-        due = work.due()
+            notes += _search(runner, searching, stream)
+            due = work.due()
         epochs = {planned.folder: epochs_left(planned, found.run) for planned, found in due}
         wanted = comparison.wanted(work.plan.sweep)
         with Progress(runner, wanted, len(due), sum(epochs.values()), stream) as progress:
             runs = _in_order(runner, [planned for planned, _ in due])
             for ended in runner.run(_announced(progress, runs, epochs)):
-                passed_over += _settle(runner, progress, wanted, ended, of_search=False)
-    return passed_over
+                notes += _settle(runner, progress, wanted, ended, of_search=False)
+    return notes
 
 
 def _is_named(planned, pattern: str) -> bool:
@@ -175,17 +169,15 @@ def _settle(runner, progress, wanted, ended, of_search) -> list[str]:
 
     A trial without a value has failed and counts. A run is trained all the same, and what it has is in the tables.
     """
-    lacking = []
     if ended is not None and ended.status == state.FINISHED:
         found = state.look(ended.planned, runner.out, wanted)
         if not found.has_ended:
             reason = f"It ended without {', '.join(state.lacks(found.run, wanted))}."
-            lacking = [] if of_search else [f"{ended.planned.name}: {reason}"]
-            ended = runner.failed(ended.planned, reason) if of_search else Ended(ended.planned, state.FAILED, reason)
+            ended = runner.failed(ended.planned, reason) if of_search else Ended(ended.planned, state.LACKING, reason)
     progress.look(ended)
-    if ended is not None and ended.status == state.WAITING:
-        return [f"Passed over: {ended.planned.name}: {ended.reason}"]
-    return lacking
+    if ended is None or ended.status not in (state.WAITING, state.LACKING):
+        return []
+    return [f"{'Passed over: ' * (ended.status == state.WAITING)}{ended.planned.name}: {ended.reason}"]
 
 
 def _in_order(runner, waiting):
@@ -201,7 +193,7 @@ def _in_order(runner, waiting):
 
 
 def _search(runner, searching, stream) -> list[str]:
-    owner, passed_over = {}, []
+    owner, notes = {}, []
 
     def trials():
         while any(search.has_more for search in searching):
@@ -217,7 +209,7 @@ def _search(runner, searching, stream) -> list[str]:
     wanted = searching[0].wanted
     with Progress(runner, wanted, sum(left.values()), epochs, stream) as progress:
         for ended in runner.run(_announced(progress, trials(), {})):
-            passed_over += _settle(runner, progress, wanted, ended, of_search=True)
+            notes += _settle(runner, progress, wanted, ended, of_search=True)
             if ended is not None:
                 owner[ended.planned.folder].ended(ended.status)
-    return passed_over
+    return notes

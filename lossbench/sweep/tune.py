@@ -155,7 +155,9 @@ class Search:
         return {"seed": self._tuning.seed, "metric": self.metric, "ranges": ranges}
 
     def _require_as_begun(self) -> None:
-        begun = _read_json(self.asked_file)
+        if not any((self.out / self._folder(number)).exists() for number in range(self._tuning.trials)):
+            return
+        begun = _read_json(self.asked_file, "Remove it")
         changed = [
             key for key, value in self._asked.items() if begun and json.dumps(begun.get(key)) != json.dumps(value)
         ]
@@ -170,7 +172,7 @@ class Search:
         return Path(self.arm.data_set or "") / FOLDER / self.arm.variant / f"trial-{number:03d}"
 
     def _parameters(self, number) -> dict | None:
-        return _read_json(self.out / self._folder(number) / "parameters.json")
+        return _read_json(self.out / self._folder(number) / "parameters.json", "Remove its folder")
 
     def _planned(self, number, parameters) -> Planned:
         arm = self.arm.changed({**parameters, **NO_TEST})
@@ -229,16 +231,16 @@ def suggest(ranges, before, seed: int, number: int, better: int = 1) -> dict:
     return study.ask(distributions).params
 
 
-def _read_json(path) -> dict | None:
+def _read_json(path, way_out: str) -> dict | None:
     """What a file of a search holds; None where there is none."""
     if not path.exists():
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"sweep: {path} must be JSON ({error}). Remove the folder that it lies in.") from None
+        raise UserError(f"sweep: {path} must be JSON ({error}). {way_out}.") from None
     if not isinstance(found, dict):
-        raise UserError(f"sweep: {path} must hold a mapping. Remove the folder that it lies in.")
+        raise UserError(f"sweep: {path} must hold a mapping. {way_out}.")
     return found
 
 

@@ -121,9 +121,10 @@ def reading(comparison) -> str:
 
 def remarks_on_means(table) -> list[str]:
     """What a reader of the means has to know."""
+    found = []
     if max((len(side.values) for side in table.sides), default=0) == 1:
-        return ["One seed a variant: this ranks what to try further, and is no evidence of a difference."]
-    return []
+        found.append("One seed a variant: this ranks what to try further, and is no evidence of a difference.")
+    return [*found, *_lacking(table)]
 
 
 def _too_few_pairs(comparisons) -> list[str]:
@@ -147,11 +148,10 @@ def _too_few_pairs(comparisons) -> list[str]:
 
 def _lacking(table) -> list[str]:
     """Which sides lack values because runs failed, or are finished without one."""
-    compared = {name for each in table.comparisons for name in (each.variant, each.baseline)}
     found = []
     for side in table.sides:
         runs = side.failed + len(side.unavailable) + len(side.values)
-        if side.failed and side.arm.variant in compared:
+        if side.failed and side.values:
             found.append(
                 f"{side.failed} of {runs} runs of {side.arm.variant} failed: what is said of it holds for those that "
                 "did not."
@@ -159,9 +159,10 @@ def _lacking(table) -> list[str]:
         for reason in dict.fromkeys(side.unavailable.values()):
             seeds = [str(seed) for seed, other in side.unavailable.items() if other == reason]
             others = ", and what is said of it holds for the others" * bool(side.values)
+            named = f"seed{'s' * (len(seeds) > 1)} {', '.join(seeds)}: " * (len(seeds) < runs)
             found.append(
-                f"{len(seeds)} of {runs} runs of {side.arm.variant} ha{'s' if len(seeds) == 1 else 've'} no value (seed"
-                f"{'s' * (len(seeds) > 1)} {', '.join(seeds)}: {reason.rstrip('.')}){others}."
+                f"{len(seeds)} of {runs} runs of {side.arm.variant} ha{'s' if len(seeds) == 1 else 've'} no value "
+                f"({named}{reason.rstrip('.')}){others}."
             )
     return found
 
@@ -205,4 +206,4 @@ def remarks(table) -> list[str]:
         signs = f"all signs of up to {statistics.EXACT_UP_TO} differences, of more over 2^20 random ones"
         over = f"over {signs}" if is_sampled else "exact, over all signs of the differences"
         found.append(f"p: {over}, two-sided{adjusted}.")
-    return [*found, *_too_few_pairs(table.comparisons), *_lacking(table), *_unlike(table.comparisons)]
+    return [*found, *_too_few_pairs(table.comparisons), *_unlike(table.comparisons)]

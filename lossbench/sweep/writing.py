@@ -34,10 +34,10 @@ def write(results, out) -> list[Path]:
         if table.comparisons:
             pictures[number] = f"differences-{number + 1}.svg"
             atomic.write_atomically(out / pictures[number], drawing.differences(table) + "\n")
-    for former in out.glob("differences-*.svg"):
+    atomic.write_atomically(out / "README.md", markdown.page(results, pictures))
+    for former in out.glob("differences-[0-9]*.svg"):
         if former.name not in pictures.values():
             former.unlink()
-    atomic.write_atomically(out / "README.md", markdown.page(results, pictures))
     atomic.write_atomically(out / "runs.csv", records.as_csv(results))
     atomic.write_json(out / "results.json", records.as_json(results))
     atomic.write_atomically(out / "report.html", page.page(results))
@@ -65,12 +65,11 @@ def publish(results, out, target) -> int:
     out, target, size = Path(out), Path(target), 0
     require_target(out, target)
     comparison.collect(results.plan, target)  # refuses runs of another config
-    for row in results.rows:
-        if row.is_finished:
-            state.forget_failure(target / row.planned.folder)
     for source in _small_files(results, out):
         copy = target / source.relative_to(out)
         copy.parent.mkdir(parents=True, exist_ok=True)
+        if not (source.parent / state.FAILURE).exists():
+            state.forget_failure(copy.parent)
         reason = state.failure(source.parent) if source.name == state.FAILURE else None
         if reason is None:
             shutil.copyfile(source, copy)
@@ -99,7 +98,7 @@ def require_own(out) -> None:
 
 def _small_files(results, out):
     arrays = [f"evaluation/{'-'.join(place)}.npz" for place in comparison.wanted(results.plan.sweep)]
-    runs = [row.state.run.path for row in results.rows if row.state.has_ended]
+    runs = [row.state.run.path for row in results.rows if row.state.is_kept]
     for search in results.searches:
         if search.asked_file.is_file():
             yield search.asked_file

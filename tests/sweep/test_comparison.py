@@ -454,6 +454,12 @@ def test_a_run_that_lacks_a_metric_is_measured(tmp_path):
     assert [planned.name for planned, _ in work.due()] == ["softmax/seed-0", "lgm/seed-0", "normface/seed-0"]
     (table,) = work.results().tables  # what was measured stays in the tables meanwhile
     assert [len(side.values) for side in table.sides] == [1, 1, 1]
+    sweep.write(work.results(), work.out)
+    page = (work.out / "README.md").read_text()
+    assert "3 of 3 runs are finished. Of 3 of them something is to be measured yet. Training took" in page
+    assert "| lgm/seed-0 | 50.00 | – | trained: retrieval.cosine.map_at_r to be measured |" in page
+    sweep.publish(work.results(), work.out, tmp_path / "kept")
+    assert (tmp_path / "kept" / "lgm" / "seed-0" / "metrics.json").exists()
     shutil.rmtree(folder / "checkpoints")
     with pytest.raises(
         UserError, match=r"normface/seed-0 must have a checkpoint \(retrieval.cosine.map_at_r to be meas"
@@ -472,10 +478,33 @@ def test_runs_without_a_value_are_named_with_the_reason(tmp_path):
     sweep.write(work.results(), work.out)
     page = (work.out / "README.md").read_text()
     assert "1 of 3 runs of lgm has no value (seed 1: it has diverged), and what is said of it holds for the" in page
+    assert page.count("has no value") == 2
     (table,) = json.loads((work.out / "results.json").read_text())["tables"]
     (lgm,) = [each for each in table["variants"] if each["variant"] == "lgm"]
     assert lgm["values"] == {"0": 0.5}
     assert list(lgm["unavailable"]) == ["1", "2"]
+
+
+def test_a_variant_that_has_no_value_at_all_is_in_the_ranking_with_the_reason(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]").replace("baselines: [softmax, normface]\n", ""))
+    for planned in plan.runs():
+        diverged = {"unavailable": "it has diverged."}
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": diverged if "lgm" in planned.name else 0.5}})
+    sweep.write(sweep.Work(plan, tmp_path / "out").results(), tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "| lgm | 0 | – |" in page
+    assert "2 of 2 runs of lgm have no value (it has diverged).\n" in page
+
+
+def test_a_table_without_any_value_is_a_sentence(tmp_path):
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]"))
+    for planned in plan.runs():
+        made.finish(tmp_path / "out", planned, {"test": {"accuracy": {"unavailable": "it has diverged."}}})
+    results = sweep.Work(plan, tmp_path / "out").results()
+    sweep.write(results, tmp_path / "out")
+    page = (tmp_path / "out" / "README.md").read_text()
+    assert "No run has a value of Accuracy by logits on test images, after the last epoch (it has diverged)." in page
+    assert not results.tables
 
 
 def test_pairs_that_read_other_files_are_named(tmp_path):

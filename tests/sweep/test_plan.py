@@ -73,10 +73,8 @@ def test_a_section_named_twice_is_merged_and_a_key_named_twice_has_the_last_valu
 
 def test_a_value_counts_where_its_own_layer_stands(tmp_path):
     """A section of an earlier layer does not come after it, nor does one of the variant after the grid's value."""
-    text = GOOD.replace("{trainer.epochs: 5}", "{trainer.epochs: 5, head.use_bias: true}")
-    text = text.replace("{head.margin: 0.1}", "{trainer.epochs: 20}") + "data_sets: {one: {trainer: {epochs: 10}}}\n"
-    lgm = made.plan(tmp_path, text.replace(", head.use_bias: true", "")).arms[1].settings
-    assert lgm.trainer.epochs == 20
+    text = GOOD.replace("{head.margin: 0.1}", "{trainer.epochs: 20}") + "data_sets: {one: {trainer: {epochs: 10}}}\n"
+    assert made.plan(tmp_path, text).arms[1].settings.trainer.epochs == 20
     scales = "  a: {config: softmax.yaml, overrides: {head: {name: normface, scale: 8}}, grid: {head.scale: [4, 32]}}\n"
     plan = made.plan(tmp_path, GOOD.replace("{trainer.epochs: 5}", "{trainer.epochs: 5, head.scale: 16}").replace(
         "  softmax: {config: softmax.yaml}\n  lgm: {config: lgm.yaml, overrides: {head.margin: 0.1}}\n", scales
@@ -84,9 +82,23 @@ def test_a_value_counts_where_its_own_layer_stands(tmp_path):
     assert [arm.settings.head.scale for arm in plan.arms] == [4, 32]
 
 
+def test_a_variant_may_choose_another_model_than_a_wider_section(tmp_path):
+    text = GOOD.replace("{trainer.epochs: 5}", "{optimizer: {name: sgd, learning_rate: 0.1}}")
+    text = text.replace("{head.margin: 0.1}", "{optimizer.learning_rate: 0.001, optimizer.name: adam}")
+    softmax, lgm = made.plan(tmp_path, text).arms
+    assert (softmax.settings.optimizer.name, softmax.settings.optimizer.learning_rate) == ("sgd", 0.1)
+    assert (lgm.settings.optimizer.name, lgm.settings.optimizer.learning_rate) == ("adam", 0.001)
+    assert softmax.changed({"optimizer.name": "nag"}).settings.optimizer.name == "nag"
+
+
 def test_two_names_for_one_training_are_refused(tmp_path):
     text = GOOD + "  a: {config: lgm.yaml, grid: {head.margin: [1, 1.0]}}\n"
     with pytest.raises(UserError, match=r"variants a-margin1 and a-margin1\.0 must differ, got the same settings\."):
+        made.plan(tmp_path, text)
+    text = GOOD.replace("[0, 1]", "[0]") + "  b: {config: softmax.yaml, overrides: {data.label_noise: 0.0}}\n"
+    noisy = "data_sets: {clean: {data.label_noise: 0}, noisy: {data.label_noise: 0.2}}\n"
+    assert made.plan(tmp_path, text + noisy)  # the same on one data set alone
+    with pytest.raises(UserError, match="variants softmax and b must differ, got the same"):
         made.plan(tmp_path, text)
     tuned = "tune: {trials: 3, seed: 9, ranges: {softmax: {optimizer.learning_rate: LOG}, b: {data.batch_size: INT}}}\n"
     tuned = tuned.replace("LOG", LOG).replace("INT", "{kind: integer, low: 16, high: 64}")
@@ -120,6 +132,24 @@ MISTAKES = [
     (GOOD, "  lgm:", "  README.md:", "variants: must have other names than trials, logs, README.md"),
     (GOOD, "{head.margin: 0.1}", "{seed: 5}", "variants.lgm.overrides.seed: must not be set here. Write `seeds:`"),
     (GOOD, "{trainer.epochs: 5}", "{seed: 5}", "overrides.seed: must not be set here. Write `seeds:`, which every"),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "metrics: [retrieval.map_at_r]\noverrides: {evaluation.methods: [softmax, retrieval], trainer",
+        "evaluation.methods must give retrieval.map_at_r, which is compared",
+    ),
+    (
+        GOOD,
+        "overrides: {trainer",
+        "metrics: [retrieval.cosin.map_at_r]\noverrides: {evaluation.methods: [softmax, retrieval], trainer",
+        "evaluation.methods must give retrieval.cosin.map_at_r, which is compared",
+    ),
+    (
+        TUNED,
+        "ranges: {softmax: {",
+        "ranges: {softmax: {seed: {kind: integer, low: 1, high: 3}, ",
+        "tune.seed: must not be",
+    ),
     (GOOD, "baselines", "metrics: [accuracy.accuracy]\nbaselines", "evaluation.methods must give accuracy.accuracy,"),
     (
         GOOD,
