@@ -119,6 +119,7 @@ def main(arguments, prog):
         methods = options.method or list(opened.model.evaluation.methods)
         split = options.split or opened.split_for(methods)
         methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
+        methods = methods if options.method else suiting(methods, split) or methods
         found = opened.measure(split, methods, per_class=options.per_class, options=asked)
         print(f"{options.run}, checkpoint {options.checkpoint} (epoch {opened.epoch}, step {opened.step}), {split}:")
         console.print_table(found, opened.model.dataset.all_class_names)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from lossbench import console
 from lossbench.errors import UserError
 
@@ -43,7 +45,11 @@ def main(arguments, prog):
     parser.add_argument("--train-classes", type=int, default=1500, metavar="N", help="to train on (1500)")
     parser.add_argument("--holdout-classes", type=int, default=500, metavar="N", help="never trained on (500)")
     parser.add_argument(
-        "--test-share", type=float, default=0.2, metavar="S", help="most of the images whose fonts are kept apart (0.2)"
+        "--test-share",
+        type=float,
+        default=0.2,
+        metavar="S",
+        help="most of the pictures of the chosen characters whose fonts are kept apart (0.2)",
     )
     parser.add_argument("--size", type=int, default=32, metavar="N", help="side of an image, pixels (32)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the choice of characters and fonts (0)")
@@ -85,14 +91,14 @@ def main(arguments, prog):
 
 
 def _report(said, out):
-    rows, asked = [["", "images", "classes", "fonts", "designs"]], said["asked"]
-    for name, part, key, classes in (
-        ("to train on", "train", "images", asked["train_classes"]),
-        ("the same characters, other fonts", "test", "images", asked["train_classes"]),
-        ("other characters, other fonts", "test", "held_out", asked["holdout_classes"]),
+    rows, asked, classes = [["", "images", "classes", "fonts", "designs"]], said["asked"], said["classes"]
+    for name, part, key, kind in (
+        ("to train on", "train", "images", "train"),
+        ("the same characters, other fonts", "test", "images", "test"),
+        ("other characters, other fonts", "test", "held_out", "held_out"),
     ):
         fonts = [one for one in said["fonts"] if one["part"] == part and one[key]]
-        numbers = (sum(one[key] for one in fonts), classes, len(fonts), len({one["design"] for one in fonts}))
+        numbers = (sum(one[key] for one in fonts), classes[kind], len(fonts), len({one["design"] for one in fonts}))
         rows.append([name, *(f"{number:,}" for number in numbers)])
     console.print_columns(rows)
     left_out = ", ".join(f"{number:,} {reason}" for reason, number in said["left_out"].items())
@@ -100,3 +106,13 @@ def _report(said, out):
     for name, reason in said["refused"].items():
         print(f"{name} is left out: {reason}")
     print(f"{out}/fonts.json lists the fonts; {out}/glyphs.png shows some.")
+    for kind, key, name in (("test", "train_classes", "trained"), ("held_out", "holdout_classes", "other")):
+        lacking = asked[key] - classes[kind]
+        if lacking:
+            print(f"{lacking:,} of {asked[key]:,} {name} characters have no picture to test; more fonts would help.")
+    first, number = asked["train_classes"], asked["train_classes"] + asked["holdout_classes"]
+    keys = [f"data.root={out}"] * (str(out) != "glyphs")
+    if (first, number) != (1500, 2000):
+        keys += [f"data.num_classes={number}", f"data.holdout_classes=[{first}-{number - 1}]"]
+    keys += [f"data.image_size={asked['size']}"] * (asked["size"] != 32)
+    print(f"Train on it: {shlex.join(['lossbench', 'train', 'glyphs_softmax', *keys])}")

@@ -108,10 +108,13 @@ class DataSection(Section):
         "100-199 is a hundred of them",
     )
     limit: int | None = Field(
-        None, ge=2, description="most images of each split, for a first try, >= 2; null: all of them"
+        None, ge=2, description="most images of each split of trained classes, for a first try, >= 2; null: all of them"
     )
     class_imbalance: float = Field(
-        1, ge=1, le=1e6, description="training images of the first class over those of the last, >= 1; 1: as they are"
+        1,
+        ge=1,
+        le=1e6,
+        description="training images of the largest class over those of the last, >= 1; 1: as they are",
     )
     label_noise: float = Field(
         0, ge=0, lt=1, description="share of the training labels that become another class, in [0, 1)"

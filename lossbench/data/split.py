@@ -15,17 +15,19 @@ def with_test(train, fraction):
     return {"train": train.take(kept), "test": train.take(held_out)}
 
 
-def stratified_ids(labels, fraction, rng):
+def stratified_ids(labels, fraction, rng, keep_one=True):
     """Divide positions in two so that every class gives the same fraction of its members.
 
     A class of n members gives ``fraction * n`` of them, rounded down or up such that the total is
-    ``round(fraction * len(labels))``; the largest remainders are rounded up. A class keeps at least one member.
+    ``round(fraction * len(labels))``; the largest remainders are rounded up.
 
     Parameters
     ----------
     labels : ndarray of int, (N,)
     fraction : float in [0, 1)
     rng : numpy.random.Generator
+    keep_one : bool
+        Whether every class keeps at least one member.
 
     Returns
     -------
@@ -49,7 +51,7 @@ def stratified_ids(labels, fraction, rng):
     held = np.floor(share).astype(int)
     missing = int(round(fraction * len(labels))) - held.sum()
     held[np.argsort(held - share, kind="stable")[:missing]] += 1
-    held = np.minimum(held, np.maximum(counts - 1, 0))
+    held = np.minimum(held, np.maximum(counts - keep_one, 0))
     members = [rng.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(held)]
     mask = np.zeros(len(labels), bool)
     mask[np.concatenate(members) if members else []] = True

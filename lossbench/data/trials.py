@@ -13,13 +13,13 @@ _FIXED = 0  # validation and test images that a limit leaves are the same for ev
 
 
 def limited(dataset, limit, seed):
-    """At most `limit` images of each split, each class with its share of them."""
+    """At most `limit` images of each split of trained classes, each class with its share of them."""
     splits, said = {}, []
     for name in ("train", "validation", "test"):
         split = getattr(dataset, name)
         if len(split) > limit:
             rng = np.random.default_rng([seed if name == "train" else _FIXED, *_LIMIT])
-            splits[name] = split.take(stratified_ids(split.labels, limit / len(split), rng)[1])
+            splits[name] = split.take(stratified_ids(split.labels, limit / len(split), rng, keep_one=False)[1])
             said.append(f"{len(splits[name]):,} of {len(split):,} {name} images")
     if not said:
         return dataset

@@ -17,12 +17,21 @@ class Choice:
     held_out: np.ndarray
     is_test_font: np.ndarray
 
+    def classes(self, survey) -> dict:
+        """How many characters have a picture to train on, to test, and to test of those never trained on."""
+        parts = {
+            "train": survey.has[~self.is_test_font][:, self.trained],
+            "test": survey.has[self.is_test_font][:, self.trained],
+            "held_out": survey.has[self.is_test_font][:, self.held_out],
+        }
+        return {part: int(has.any(axis=0).sum()) for part, has in parts.items()}
+
 
 def choose(survey, train_classes, holdout_classes, test_share, seed) -> Choice:
     """Choose the characters that most fonts have, ties and the rest by the seed.
 
-    Designs are kept for the test one after the other, in a random order, as long as `test_share` of the pictures is
-    not passed; so no weight of a font that is trained on is in the test.
+    Designs are kept for the test one after the other, in a random order, as long as `test_share` of the pictures of
+    these characters is not passed; so no weight of a font that is trained on is in the test.
 
     Raises
     ------
@@ -41,14 +50,31 @@ def choose(survey, train_classes, holdout_classes, test_share, seed) -> Choice:
         )
     order = rng.permutation(order)
     choice = Choice(order[:train_classes], order[train_classes:], _test_fonts(survey, order, test_share, rng))
-    without = int((survey.has[~choice.is_test_font][:, choice.trained].sum(axis=0) == 0).sum())
-    if without or not choice.is_test_font.any():
-        got = f"{without:,} characters without a font to train on" if without else "one design"
-        raise UserError(
-            f"glyphs: fonts must be of several designs with every character, got {got}. "
-            "Install more fonts (docs/glyphs.md names packages), or take fewer classes."
-        )
+    _require_both_parts(survey, choice, order, test_share)
     return choice
+
+
+def _require_both_parts(survey, choice, order, test_share):
+    more = "Install more fonts (docs/glyphs.md names packages), or take fewer classes."
+    classes = choice.classes(survey)
+    without = len(choice.trained) - classes["train"]
+    if not choice.is_test_font.any():
+        pictures = np.bincount(survey.design, weights=survey.has[:, order].sum(axis=1))
+        there = pictures[pictures > 0]
+        least = there.min() / there.sum()
+        if len(there) == 1:
+            raise UserError(f"glyphs: fonts must be of several designs, got one design. {more}")
+        raise UserError(
+            f"glyphs: `test_share` must leave a design for the test, got {test_share:g}, and the smallest of "
+            f"{len(there)} has {least:.2f} of the pictures. {more} Or take a larger one."
+        )
+    if without:
+        raise UserError(
+            f"glyphs: fonts must be of several designs with every character, got {without:,} characters without a font "
+            f"to train on. {more}"
+        )
+    if not classes["test"] or not classes["held_out"]:
+        raise UserError(f"glyphs: fonts of the test must have characters of both kinds, got none of one. {more}")
 
 
 def _test_fonts(survey, chosen, share, rng):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,13 +28,18 @@ class Font:
     """SHA-256 of the file."""
 
     @property
+    def file(self) -> str:
+        """Name of the file, whatever bytes it is written with."""
+        return shown(self.path)
+
+    @property
     def name(self) -> str:
         """File and face, such as ukai.ttc-1."""
-        return f"{self.path.name}-{self.index}"
+        return f"{self.file}-{self.index}"
 
     def opened(self, pixels):
         """The face at a size, without ligatures or other features of a text."""
-        return ImageFont.truetype(str(self.path), pixels, index=self.index, layout_engine=ImageFont.Layout.BASIC)
+        return _face(self.path.read_bytes(), pixels, self.index)
 
 
 def find(folders) -> tuple:
@@ -54,25 +60,36 @@ def find(folders) -> tuple:
         if path.suffix.lower() not in _ENDINGS:
             continue
         try:
-            checksum = hashlib.sha256(path.read_bytes()).hexdigest()
-            faces = [] if checksum in seen else _faces(path, checksum)
+            content = path.read_bytes()
+            checksum = hashlib.sha256(content).hexdigest()
+            faces = [] if checksum in seen else _faces(path, content, checksum)
         except OSError as error:  # FreeType's own errors, too
-            refused[path.name] = str(error.strerror or error)
+            refused[shown(path)] = str(error.strerror or error)
             continue
         seen.add(checksum)
         if any(face.family.startswith(_SIGNS) for face in faces):
-            refused[path.name] = "it has signs for blocks of characters, not characters"
+            refused[shown(path)] = "it has signs for blocks of characters, not characters"
         else:
             fonts += faces
     return fonts, refused
 
 
-def _faces(path, checksum):
+def shown(path) -> str:
+    """A file's name as text, also where it is no UTF-8, such as that of an old font."""
+    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+
+
+def _face(content, pixels, index):
+    """Of the content: where Pillow cannot open a path, it takes a font of the system with that name."""
+    return ImageFont.truetype(io.BytesIO(content), pixels, index=index, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _faces(path, content, checksum):
     """The faces of a file; one that is not the first and cannot be opened ends their number."""
     found = []
     while True:
         try:
-            family, style = ImageFont.truetype(str(path), 16, index=len(found)).getname()
+            family, style = _face(content, 16, len(found)).getname()
         except OSError:
             if not found:
                 raise

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
 import PIL
 from PIL import features
 
-from lossbench import atomic
-from lossbench.errors import UserError
+from lossbench import atomic, locking
+from lossbench.errors import NotNow, UserError
 from lossbench.glyphs.choice import choose
 from lossbench.glyphs.drawing import draw, sheet
 from lossbench.glyphs.survey import survey
@@ -61,12 +62,9 @@ def make(
     out, pixels = Path(out), size * 7 // 8
     if out.exists():
         raise UserError(f"glyphs: {out} must be new, got what is there. Remove it, or choose another with --out.")
-    found = survey(fonts, characters, size, pixels, progress)
-    choice = choose(found, train_classes, holdout_classes, test_share, seed)
-    partial = out.absolute().with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed process left
-    partial.mkdir(parents=True)
-    try:
+    with _partial(out) as partial:
+        found = survey(fonts, characters, size, pixels, progress)
+        choice = choose(found, train_classes, holdout_classes, test_share, seed)
         files, rows = _write(partial, fonts, characters, found, choice, size, pixels, progress)
         said = {
             "made_with": {"pillow": PIL.__version__, "freetype": features.version("freetype2")},
@@ -79,16 +77,33 @@ def make(
                 "seed": seed,
             },
             "files": files,
+            "classes": choice.classes(found),
             "left_out": {reason: sum(one[reason] for one in found.left_out) for reason in found.left_out[0]},
             "fonts": [_said(font, found, choice, f) for f, font in enumerate(fonts)],
             "refused": dict(refused),
         }
         atomic.write_json(partial / "fonts.json", said)
         sheet(rows, size).save(partial / "glyphs.png")
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return said
+
+
+@contextlib.contextmanager
+def _partial(out):
+    """A folder of this process alone, beside `out`, which becomes it at the end."""
+    partial = out.absolute().with_name(f".{out.name}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    with open(partial / ".lock", "w") as lock:
+        if not locking.lock(lock, partial, wait=False):
+            raise NotNow(f"glyphs: {out} must not be in use, but another process writes it. Choose another with --out.")
+        try:
+            for left in partial.iterdir():  # by a process that was killed
+                if left.name != ".lock":
+                    left.unlink()
+            yield partial
+            (partial / ".lock").unlink()
+            partial.rename(out)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(folder, fonts, characters, found, choice, size, pixels, progress):
@@ -113,7 +128,7 @@ def _write(folder, fonts, characters, found, choice, size, pixels, progress):
 
 def _said(font, found, choice, f):
     return {
-        "file": font.path.name,
+        "file": font.file,
         "index": font.index,
         "sha256": font.checksum,
         "family": font.family,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import hashlib
 import io
 from pathlib import Path
@@ -31,22 +33,42 @@ class Records:
 
     def __exit__(self, *_):
         for file in self._files.values():
-            file.close()
+            with contextlib.suppress(mx.base.MXNetError):  # of a disk that is full, which was said
+                file.close()
 
     def write(self, part, label, picture, name):
         """Append a picture as PNG."""
         content, lines = io.BytesIO(), self._lines[part]
         picture.save(content, "png")
         header = mx.recordio.IRHeader(0, label, len(lines), 0)
-        self._files[part].write(mx.recordio.pack(header, content.getvalue()))
+        try:
+            self._files[part].write(mx.recordio.pack(header, content.getvalue()))
+        except mx.base.MXNetError as error:
+            raise OSError(f"{part}.rec cannot be written: {str(error).strip().splitlines()[-1]}") from None
         lines.append(f"{len(lines)}\t{label}\t{name}\n")
 
     def closed(self) -> dict:
-        """End the files, write the lists, and return each file's number of images and SHA-256."""
+        """End the files, write the lists, and return each file's number of images and SHA-256.
+
+        Raises
+        ------
+        OSError
+            The disk did not take all of a file, which MXNet does not say of what it writes last.
+        """
+        sizes = {part: _written(file) for part, file in self._files.items()}
         self.__exit__()
         said = {}
         for part, lines in self._lines.items():
             (self._folder / f"{part}.lst").write_text("".join(lines), encoding="utf-8")
             content = (self._folder / f"{part}.rec").read_bytes()
+            if len(content) != sizes[part]:
+                raise OSError(f"{part}.rec must have {sizes[part]:,} bytes, got {len(content):,}. Is the disk full?")
             said[f"{part}.rec"] = {"images": len(lines), "sha256": hashlib.sha256(content).hexdigest()}
         return said
+
+
+def _written(file) -> int:
+    """Bytes that were written to a file, whatever the disk took of them; MXNet's `tell` is of files with an index."""
+    position = ctypes.c_size_t()
+    mx.base.check_call(mx.base._LIB.MXRecordIOWriterTell(file.handle, ctypes.byref(position)))
+    return position.value

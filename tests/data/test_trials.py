@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from lossbench import data
+from lossbench.data.dataset import Split
+from lossbench.data.trials import limited
 
 
 def load(small, seed=0, **options):
@@ -19,6 +21,16 @@ def test_a_limit_takes_each_class_in_its_share(small):
     assert some.notes == ["data.limit 200: 200 of 1,000 train images, 200 of 300 test images"]
     assert len(other.test) == 200
     assert load(small, limit=5000).notes == []
+
+
+def test_a_limit_leaves_images_of_classes_that_have_one(small):
+    """As many characters or people as images: the limit is reached all the same."""
+    full = load(small)
+    labels = np.arange(len(full.test), dtype=np.int32)
+    test = Split(full.test.images, labels, full.test.names)
+    many = full.replace(test=test, num_classes=300, class_names=tuple(map(str, labels)))
+    found = limited(many, 200, 0).test.labels
+    assert len(found) == len(set(found)) == 200
 
 
 def test_a_limited_test_set_is_the_same_for_every_seed(small):

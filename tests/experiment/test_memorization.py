@@ -69,6 +69,13 @@ def test_a_run_is_asked_later(trained, tmp_path, capsys):
     assert stored(run)["last"]["train"] == kept
 
 
+def test_without_a_method_a_split_is_asked_what_it_can_be_asked_for(trained, tmp_path):
+    """As at the end of the training, which asks training images alone whether they were memorized."""
+    run = shutil.copytree(trained, tmp_path / "run")
+    assert command.main(["--run", str(run), "--device", "cpu"], "eval.py") == 0
+    assert "memorization" not in stored(run)["last"]["test"]
+
+
 def test_what_it_cannot_say_is_one_sentence(trained, tmp_path, capsys):
     run = tmp_path / "run"
     shutil.copytree(trained, run)

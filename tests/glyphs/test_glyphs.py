@@ -1,8 +1,13 @@
 """`lossbench glyphs` on the fonts that matplotlib brings: what it writes, leaves out, and says of mistakes."""
 
+import fcntl
 import hashlib
 import json
+import os
+import shlex
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -140,6 +145,97 @@ def test_fonts_that_share_pictures_are_one_design_and_count_once(tmp_path):
     assert found.design[0] == found.design[2] != found.design[1]
 
 
+def test_what_was_made_is_trained_on_by_the_command_that_it_prints(folder):
+    command = (folder / "said").read_text(encoding="utf-8").splitlines()[-1].removeprefix("Train on it: lossbench ")
+    assert command == "train glyphs_softmax data.num_classes=18 'data.holdout_classes=[12-17]'"
+    short = ("trainer.max_steps=2", "data.batch_size=8", "evaluation.methods=[softmax]", "evaluation.pictures=[]")
+    status, _, errors = lossbench(*shlex.split(command), *short, cwd=folder)
+    assert status == 0, errors
+    metrics = json.loads((folder / "runs" / "glyphs_softmax" / "seed-0" / "metrics.json").read_text())
+    assert metrics["last"]["test"]["accuracy"] <= 1
+
+
+def test_characters_without_a_picture_to_test_are_counted(folder, tmp_path):
+    """A font with six letters alone is the test."""
+    fonts = tmp_path / "fonts"
+    fonts.mkdir()
+    for name in ("DejaVuSans", "DejaVuSerif", "STIXGeneral"):
+        shutil.copy(FONTS / f"{name}.ttf", fonts)
+    few = TTFont(FONTS / "cmr10.ttf")
+    for table in few["cmap"].tables:
+        table.cmap = {code: name for code, name in table.cmap.items() if chr(code) in "abcdef"}
+    few.save(fonts / "few.ttf")
+    (tmp_path / "letters.txt").write_text(LETTERS, encoding="utf-8")
+    asked = ("--train-classes", "22", "--holdout-classes", "12", "--test-share", "0.1", "--characters", "letters.txt")
+    status, out, errors = lossbench("glyphs", "--fonts", fonts, *asked, cwd=tmp_path)
+    assert status == 0, errors
+    said = json.loads((tmp_path / "glyphs" / "fonts.json").read_text(encoding="utf-8"))
+    assert said["classes"]["train"] == 22
+    assert said["classes"]["test"] + said["classes"]["held_out"] == 6
+    assert f"{22 - said['classes']['test']} of 22 trained characters have no picture to test; more fonts would" in out
+
+
+def test_a_damaged_font_is_not_another_of_the_same_name(tmp_path, monkeypatch):
+    """Pillow looks for a path that it cannot open among the fonts of the system."""
+    system = tmp_path / "share" / "fonts"
+    system.mkdir(parents=True)
+    shutil.copy(FONTS / "DejaVuSans.ttf", system)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path / "share"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "DejaVuSans.ttf").write_text("version https://git-lfs.github.com/spec/v1\n")
+    fonts, refused = glyphs.find([tmp_path / "mine"])
+    assert not fonts
+    assert list(refused) == ["DejaVuSans.ttf"]
+
+
+def test_a_font_whose_name_is_no_utf8_is_drawn(folder, tmp_path):
+    fonts = tmp_path / "fonts"
+    shutil.copytree(FONTS, fonts)
+    os.rename(fonts / "DejaVuSans.ttf", os.fsencode(fonts) + b"/\x83\x65.ttf")
+    status, _, errors = lossbench(
+        "glyphs", "--fonts", fonts, *ASKED[:-1], folder / "letters.txt", "--out", tmp_path / "out", cwd=tmp_path
+    )
+    assert (status, errors) == (0, "")
+    files = [font["file"] for font in json.loads((tmp_path / "out" / "fonts.json").read_text())["fonts"]]
+    assert r"\x83e.ttf" in files
+    assert r"/\x83e.ttf-0.png" in "".join((tmp_path / "out" / f"{part}.lst").read_text() for part in ("train", "test"))
+
+
+def test_a_disk_that_is_full_leaves_nothing_that_looks_whole(folder, tmp_path):
+    """The files may have so many blocks of 1024 bytes; what MXNet writes last, it does not say was lost."""
+    size = (folder / "glyphs" / "train.rec").stat().st_size
+    for blocks in (size // 2048, (size - 1) // 1024):
+        command = [sys.executable, "-c", "from lossbench.cli import main; raise SystemExit(main())", "glyphs"]
+        command += ["--fonts", str(FONTS), *ASKED[:-1]]
+        command += [str(folder / "letters.txt"), "--out", str(tmp_path / "out")]
+        limited = f"trap '' XFSZ; ulimit -f {blocks}; exec {shlex.join(command)}"
+        done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=300)
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.count("\n") == 1
+        assert "train.rec" in done.stderr
+        assert not list(tmp_path.iterdir())
+
+
+def test_two_processes_do_not_write_one_folder(folder, tmp_path):
+    partial = tmp_path / ".out.partial"
+    partial.mkdir()
+    arguments = ("glyphs", "--fonts", FONTS, *ASKED[:-1], folder / "letters.txt", "--out", tmp_path / "out")
+    with open(partial / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        status, _, errors = lossbench(*arguments, cwd=tmp_path)
+        assert (status, partial.is_dir()) == (2, True)
+        assert errors == (
+            f"glyphs: {tmp_path}/out must not be in use, but another process writes it. Choose another with --out.\n"
+        )
+    (partial / "train.rec").write_bytes(b"of one that was killed")
+    assert lossbench(*arguments, cwd=tmp_path)[0] == 0
+    assert (tmp_path / "out" / "train.rec").read_bytes() == (folder / "glyphs" / "train.rec").read_bytes()
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "train.rec", "test.rec", "train.lst", "test.lst", "fonts.json", "glyphs.png",
+    }  # fmt: skip
+
+
 def test_the_seed_changes_the_choice():
     fonts, _ = glyphs.find([FONTS])
     found = survey(fonts[:16], list(LETTERS), 32, 28, lambda: None)
@@ -160,7 +256,10 @@ def test_the_seed_changes_the_choice():
         (["--train-classes", "1"], "glyphs: `train_classes` must be at least 2, got 1."),
         (["--test-share", "1.5"], "glyphs: `test_share` must be in (0, 1), got 1.5. 0.2 is a fifth."),
         (["--train-classes", "40"], "must be at most the 34 characters that fonts here have, got 46. Install fonts"),
-        (["--test-share", "0.001"], "glyphs: fonts must be of several designs with every character, got one design."),
+        (
+            ["--test-share", "0.001"],
+            "glyphs: `test_share` must leave a design for the test, got 0.001, and the smallest of",
+        ),
     ],
 )
 def test_a_mistake_is_said_in_one_line(folder, monkeypatch, capsys, arguments, said):
