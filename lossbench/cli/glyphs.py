@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
-from lossbench import console
+from lossbench import config, console
 from lossbench.errors import UserError
 
 DESCRIPTION = """\
@@ -91,6 +92,7 @@ def main(arguments, prog):
 
 
 def _report(said, out):
+    out = Path(out)
     rows, asked, classes = [["", "images", "classes", "fonts", "designs"]], said["asked"], said["classes"]
     for name, part, key, kind in (
         ("to train on", "train", "images", "train"),
@@ -111,8 +113,9 @@ def _report(said, out):
         if lacking:
             print(f"{lacking:,} of {asked[key]:,} {name} characters have no picture to test; more fonts would help.")
     first, number = asked["train_classes"], asked["train_classes"] + asked["holdout_classes"]
-    keys = [f"data.root={out}"] * (str(out) != "glyphs")
+    keys = [config.as_override("data.root", str(out))] * (out != Path("glyphs"))
     if (first, number) != (1500, 2000):
-        keys += [f"data.num_classes={number}", f"data.holdout_classes=[{first}-{number - 1}]"]
+        held_out = f"{first}-{number - 1}" if number - first > 1 else first
+        keys += [f"data.num_classes={number}", f"data.holdout_classes=[{held_out}]"]
     keys += [f"data.image_size={asked['size']}"] * (asked["size"] != 32)
     print(f"Train on it: {shlex.join(['lossbench', 'train', 'glyphs_softmax', *keys])}")

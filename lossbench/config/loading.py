@@ -114,9 +114,9 @@ def _read_base(above: list[Path], named: Any) -> tuple[Path, dict[str, Any]]:
 
 
 def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]:
-    """Keys and values, in order; but of those after a whole section, the ones that choose a model come first.
+    """Keys and values, in order; but one that chooses a model comes first, since it drops the former model's keys.
 
-    They drop the former model's keys.
+    It does not come before a whole section that it is in.
     """
     if isinstance(overrides, str):
         raise TypeError(
@@ -137,12 +137,13 @@ def _parse(overrides: Iterable[str], source: str) -> list[tuple[list[str], Any]]
             parsed.append((keys, yaml_file.parse(text)))
         except yaml_file.YamlError as error:
             raise ConfigError(f"{where}: {key}: must be a YAML value, got {text!r:.80}; {error}") from None
-    sections = [(place, keys) for place, (keys, value) in enumerate(parsed) if isinstance(value, dict)]
-    ranks = []
-    for place, (keys, value) in enumerate(parsed):
-        below = sum(before <= place and keys[: len(section)] == section for before, section in sections)
-        ranks.append((below, not isinstance(value, dict), not _chooses_a_model(keys)))
-    return [parsed[place] for place in sorted(range(len(parsed)), key=ranks.__getitem__)]
+    placed: list[tuple[list[str], Any]] = []
+    for keys, value in parsed:
+        place = len(placed)
+        while _chooses_a_model(keys) and place and keys[: len(placed[place - 1][0])] != placed[place - 1][0]:
+            place -= 1
+        placed.insert(place, (keys, value))
+    return placed
 
 
 def _chooses_a_model(keys: list[str]) -> bool:

@@ -14,7 +14,7 @@ from lossbench.config import yaml_file
 from lossbench.config.errors import one_line
 from lossbench.config.mistakes import mistakes
 from lossbench.config.section import Items, Plain, Section, rule
-from lossbench.config.tuning import Tuning
+from lossbench.config.tuning import Tuning, without_seed
 from lossbench.errors import did_you_mean
 from lossbench.evaluation import METHODS
 
@@ -39,14 +39,8 @@ def _folder_names(named: dict[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _without_seed(overrides: dict[str, Any]) -> dict[str, Any]:
-    if "seed" in overrides:
-        raise rule("must not be set here. Write `seeds:`, which every variant is trained with", "seed")
-    return overrides
-
-
 Named = AfterValidator(_folder_names)
-Settings = Annotated[Overrides, AfterValidator(_without_seed)]
+Settings = Annotated[Overrides, AfterValidator(without_seed)]
 
 
 class Variant(Section):
@@ -54,7 +48,7 @@ class Variant(Section):
 
     config: str = Field(description="a config file, relative to this one; `{data}` in it is the data set's name")
     overrides: Settings = Field({}, description="dotted keys and values in place of the config's")
-    grid: Annotated[dict[str, Items[Plain]], AfterValidator(_without_seed)] = Field(
+    grid: Annotated[dict[str, Items[Plain]], AfterValidator(without_seed)] = Field(
         {}, description="dotted keys and lists: a variant for every combination"
     )
 
@@ -129,9 +123,6 @@ class Sweep(Section):
             if any(value.better == 0 for method in METHODS.values() if (value := method.number(self.tune.metric))):
                 raise rule(f"must be better high or better low, got {self.tune.metric}. Take accuracy", "tune.metric")
             _require_known("tune.ranges", self.tune.ranges, self.variants)
-            for place, ranges in (("shared", self.tune.shared), *self.tune.ranges.items()):
-                if "seed" in ranges:
-                    raise rule(f"must not be searched, got it in {place}. It is no setting", "tune", "seed")
             if self.tune.seed in self.seeds:
                 raise rule(
                     f"must not be among seeds, got {self.tune.seed}. What is chosen is trained on fresh ones",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from lossbench.config.section import Items, Plain, Section, choice, known_name, rule
 
@@ -113,6 +113,16 @@ KINDS = {"float": FloatRange, "log": LogRange, "integer": IntegerRange, "choice"
 Range: Any = choice("kind", KINDS, UnknownRange)
 
 
+def without_seed(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by dotted key, of which the seed is none."""
+    if "seed" in settings:
+        raise rule("must not be set here. Write `seeds:`, which every variant is trained with", "seed")
+    return settings
+
+
+Ranges = Annotated[dict[str, Range], AfterValidator(without_seed)]
+
+
 class Tuning(Section):
     """The search that comes before the comparison: as many trials for every variant, judged on validation images."""
 
@@ -122,8 +132,8 @@ class Tuning(Section):
         "accuracy",
         description="key of metrics.json, of validation images, that is to be good: high, or low where lower is better",
     )
-    shared: dict[str, Range] = Field({}, description="ranges by dotted key, for every variant")
-    ranges: dict[str, dict[str, Range]] = Field({}, description="by variant: further ranges by dotted key")
+    shared: Ranges = Field({}, description="ranges by dotted key, for every variant")
+    ranges: dict[str, Ranges] = Field({}, description="by variant: further ranges by dotted key")
 
     def of(self, variant: str) -> dict[str, RangeSection]:
         """What is searched for a variant."""

@@ -132,6 +132,7 @@ def _sample(count, limit):
     return np.sort(np.random.default_rng([SAMPLE_SEED]).permutation(count)[:limit])
 
 
+_ANY = ("?*",)  # data sets and scores, attacks
 _TOLD_APART = (
     Value("area_under_roc", "ROC area", 1),
     Value("false_positive_rate_at_95_tpr", "FPR95", -1),
@@ -144,19 +145,19 @@ DETECTION = Method(
     "(L-GM), largest probability, closeness to class means and learned centers",
     foreign_detected,
     _TOLD_APART,
-    within=None,
+    within=_ANY,
 )
 ADVERSARIAL = Method(
     "adversarial",
     "accuracy under FGSM attacks (--epsilon, --limit); do the same scores notice attacked images?",
     attacks_detected,
     (
-        Value("images", "images", unit="count"),
-        Value("right_when_clean", "right when clean", unit="count"),
-        Value("accuracy_clean", "accuracy when clean", 1),
+        Value("images", "images", unit="count", is_apart=True),
+        Value("right_when_clean", "right when clean", unit="count", is_apart=True),
+        Value("accuracy_clean", "accuracy when clean", 1, is_apart=True),
         Value("accuracy", "accuracy", 1),
         Value("success_rate", "success rate", -1),
         *_TOLD_APART,
     ),
-    within=None,
+    within=_ANY,
 )

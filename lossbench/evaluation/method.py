@@ -21,12 +21,15 @@ class Value:
         1 where higher is better, -1 where lower is, 0 where neither is said.
     unit : str
         `fraction` (in [0, 1], shown in percent), `count`, `degrees`, or empty for what has no unit.
+    is_apart : bool
+        Whether it lies in the method's result itself, beside the places that hold the others.
     """
 
     name: str
     text: str
     better: int = 0
     unit: str = "fraction"
+    is_apart: bool = False
 
     @property
     def is_fraction(self) -> bool:
@@ -66,8 +69,8 @@ class Method:
     asks_about_training : bool
         Whether it is a question about training images, and no other split can be asked.
     within : tuple of str, optional
-        Keys of its result of which each holds the numbers, such as `cosine`. Empty: it holds them itself. None: they
-        lie in places that the data or the model decide.
+        Places of its result that hold the numbers, such as `cosine`; `*` for what the data decide. Empty: the result
+        itself holds them.
     """
 
     name: str
@@ -78,7 +81,7 @@ class Method:
     needs_trained_classes: bool = True
     asks_for_held_out_classes: bool = False
     asks_about_training: bool = False
-    within: tuple | None = ()
+    within: tuple = ()
 
     def __post_init__(self):
         object.__setattr__(self, "key", self.key or self.name)
@@ -113,5 +116,7 @@ class Method:
         is_alone = self.value(self.key) is not None  # a method that returns one number
         if key != self.key or is_alone == bool(rest):
             return None
-        places = [[]] if not self.within else [[place] for place in self.within]
-        return self.value(metric.rpartition(".")[2]) if self.within is None or rest[:-1] in places else None
+        found = self.value(metric.rpartition(".")[2])
+        place = ".".join(rest[:-1])
+        places = ("",) if not self.within or (found and found.is_apart) else self.within
+        return found if any(fnmatch.fnmatchcase(place, each) for each in places) else None

@@ -82,8 +82,8 @@ VERIFICATION = Method(
     "are two images of one class? ROC area, equal error rate, TAR at FAR, accuracy in 10 folds",
     verified,
     (
-        Value("same_pairs", "same pairs", unit="count"),
-        Value("different_pairs", "different pairs", unit="count"),
+        Value("same_pairs", "same pairs", unit="count", is_apart=True),
+        Value("different_pairs", "different pairs", unit="count", is_apart=True),
         Value("area_under_roc", "ROC area", 1),
         Value("equal_error_rate", "equal error rate", -1),
         Value("accuracy", "accuracy", 1),
@@ -125,17 +125,17 @@ _LENGTHS = (
     "inter_class_distance",
     "distance_ratio",
     "angle_ratio",
-    "mean",
-    "standard_deviation",
 )
 GEOMETRY = Method(
     "geometry",
     "distances and angles within and between classes, norms, angles of class weights to class means",
     shaped,
     (
-        *(Value(name, name.replace("_", " "), unit="degrees") for name in _ANGLES),
-        *(Value(name, name.replace("_", " "), unit="") for name in _LENGTHS),
+        *(Value(name, name.replace("_", " "), unit="degrees", is_apart=True) for name in _ANGLES),
+        *(Value(name, name.replace("_", " "), unit="", is_apart=True) for name in _LENGTHS),
+        Value("mean", "mean", unit=""),
+        Value("standard_deviation", "standard deviation", unit=""),
     ),
     needs_trained_classes=False,
-    within=None,
+    within=("norm",),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def make(
         If the folder exists, or there are too few fonts.
     """
     out, pixels = Path(out), size * 7 // 8
-    if out.exists():
+    if os.path.lexists(out) or out.name in ("", ".."):
         raise UserError(f"glyphs: {out} must be new, got what is there. Remove it, or choose another with --out.")
     with _partial(out) as partial:
         found = survey(fonts, characters, size, pixels, progress)
@@ -97,11 +98,13 @@ def _partial(out):
             raise NotNow(f"glyphs: {out} must not be in use, but another process writes it. Choose another with --out.")
         try:
             for left in partial.iterdir():  # by a process that was killed
-                if left.name != ".lock":
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                elif left.name != ".lock":
                     left.unlink()
             yield partial
-            (partial / ".lock").unlink()
             partial.rename(out)
+            (out / ".lock").unlink()
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 

@@ -202,6 +202,6 @@ def _overrides(*layers) -> tuple:
     for layer in layers:
         for key, value in layer.items():
             if not isinstance(value, dict):
-                found = [pair for pair in found if pair[0] != key]
+                found = [pair for pair in found if pair[0] != key and not pair[0].startswith(f"{key}.")]
             found.append((key, value))
     return tuple(config.as_override(key, value) for key, value in found)

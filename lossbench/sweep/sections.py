@@ -149,10 +149,10 @@ def _as_trained(row):
 
 def facts(results) -> list[str]:
     """What the runs were trained on and how long it took, in sentences."""
-    finished = [row for row in results.rows if row.state.is_trained]
+    finished = [row for row in results.rows if row.state.is_trained and row.state.kind != state.FAILED]
     waiting = sum(results.awaited.values())
     sentences = [f"{len(finished)} of {len(results.rows) + waiting} runs are finished."]
-    lacking = sum(not row.is_finished for row in finished)
+    lacking = sum(row.state.kind == state.BEGUN for row in finished)
     if lacking:
         sentences.append(f"Of {lacking} of them something is to be measured yet.")
     if waiting:

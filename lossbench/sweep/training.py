@@ -69,10 +69,12 @@ class Work:
         state.require_checkpoints(trial.state for search in found for trial in search.trials() if not trial.has_ended)
         for search in found:
             if self._has_runs(search.arm):
+                reasons = [trial.state.reason for trial in search.trials() if not trial.has_ended] or [""]
                 raise UserError(
                     f"sweep: {self.out / search.arm.folder} must hold no runs before its search is done, got some of "
-                    "the setting that other trials chose. Leave tune.trials and the trials as they were, or give the "
-                    "sweep another folder with --out."
+                    f"the setting that other trials chose{f' (trials are {reasons[0]})' * bool(reasons[0])}. Leave "
+                    "tune.trials and what trials are judged by as they were, or give the sweep another folder with "
+                    "--out."
                 )
         return found
 
@@ -81,9 +83,11 @@ class Work:
 
     def forget_failed_trials(self) -> None:
         """Have trials that failed tried again, where nothing was trained yet of what the others chose."""
-        for search in self.searches:
-            if self.runs_of(search.arm) and not self._has_runs(search.arm):
-                search.forget_failures()
+        chosen = [each for each in self.searches if self.runs_of(each.arm) and not self._has_runs(each.arm)]
+        trials = [trial for search in chosen for trial in search.trials() if trial.state.kind == state.FAILED]
+        state.require_checkpoints(trial.state for trial in trials)
+        for trial in trials:
+            state.forget_failure(trial.state.run.path)
 
     def runs_of(self, arm) -> list[Planned]:
         """The runs of an arm that are meant."""

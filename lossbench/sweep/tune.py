@@ -120,11 +120,6 @@ class Search:
         """Whether every trial failed."""
         return self.is_done and all(trial.value is None for trial in self.trials())
 
-    def forget_failures(self) -> None:
-        """Have the trials that failed tried again."""
-        for trial in self.trials():
-            state.forget_failure(trial.state.run.path)
-
     @property
     def metric(self) -> str:
         return self._tuning.metric

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +184,42 @@ def test_import_needs_no_mxnet():
     code = "import sys, lossbench.config; print(sorted({'mxnet', 'sklearn', 'matplotlib'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+RAMP = "{kind: linear, start: 0, end: 0.2, epochs: 2}"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "value", "expected"),
+    [
+        ("lgm_digits", [f"anneal.head.margin={RAMP}", f"anneal.head.margin={RAMP}", "anneal={}"], "anneal", {}),
+        ("lgm_digits", [f"anneal.head.margin={RAMP}", "anneal.head.margin.end=0.3", "anneal={}"], "anneal", {}),
+        (
+            "lgm_digits",
+            ["data.augment={pad: 1}", "data.augment.pad=2", "data={augment: {pad: 4}}"],
+            "data.augment.pad",
+            4,
+        ),
+        (
+            "center_mnist",
+            ["regularizers.center={loss_weight: 0.1}", "regularizers=[{name: center, loss_weight: 0.5}]"],
+            "regularizers.0.loss_weight",
+            0.5,
+        ),
+        (
+            "lgm_digits",
+            ["optimizer={name: sgd}", "optimizer.learning_rate=0.5", "optimizer.name=adam"],
+            "optimizer.name",
+            "adam",
+        ),
+        ("lgm_digits", ["optimizer.name=adam", "optimizer={name: sgd, momentum: 0}"], "optimizer.name", "sgd"),
+        ("lgm_digits", ["head.scale=20", "head.name=normface", "anneal={}"], "head.scale", 20),
+    ],
+)
+def test_of_a_section_and_what_is_in_it_the_later_counts(name, overrides, value, expected):
+    """But a model is chosen before its keys are set, however they follow."""
+    found = config.load(CONFIGS / f"{name}.yaml", overrides)
+    for key in value.split("."):
+        found = found[int(key)] if key.isdigit() else getattr(found, key)
+    assert found == expected

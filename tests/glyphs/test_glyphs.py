@@ -17,14 +17,16 @@ import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-from lossbench import data, glyphs
+from lossbench import config, data, glyphs
 from lossbench.cli import main
 from lossbench.config.data import RecordData
 from lossbench.glyphs.choice import choose
 from lossbench.glyphs.drawing import draw
 from lossbench.glyphs.survey import survey
+from lossbench.runs import Run
 from tests.test_commands import lossbench
 
+ROOT = Path(__file__).parents[2]
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGH"
 ASKED = ("--train-classes", "12", "--holdout-classes", "6", "--test-share", "0.4", "--characters", "letters.txt")
@@ -151,8 +153,23 @@ def test_what_was_made_is_trained_on_by_the_command_that_it_prints(folder):
     short = ("trainer.max_steps=2", "data.batch_size=8", "evaluation.methods=[softmax]", "evaluation.pictures=[]")
     status, _, errors = lossbench(*shlex.split(command), *short, cwd=folder)
     assert status == 0, errors
-    metrics = json.loads((folder / "runs" / "glyphs_softmax" / "seed-0" / "metrics.json").read_text())
-    assert metrics["last"]["test"]["accuracy"] <= 1
+    run = Run(folder / "runs" / "glyphs_softmax" / "seed-0")
+    assert "accuracy" in run.metrics["last"]["test"]
+    assert run.value("data.holdout_classes") == ["12-17"]
+
+
+@pytest.mark.parametrize("name", ["2026", "null", "glyphs #2", "it's/"])
+def test_the_command_names_the_folder_whatever_it_is_called(folder, tmp_path, name):
+    asked = ("--train-classes", "12", "--holdout-classes", "1", "--test-share", "0.4", "--size", "16")
+    status, out, errors = lossbench(
+        "glyphs", "--fonts", FONTS, *asked, "--characters", folder / "letters.txt", "--out", name, cwd=tmp_path
+    )
+    assert (status, errors) == (0, "")
+    words = shlex.split(out.splitlines()[-1].removeprefix("Train on it: "))
+    assert words[:3] == ["lossbench", "train", "glyphs_softmax"]
+    settings = config.load(ROOT / "configs" / "glyphs_softmax.yaml", words[3:]).data
+    assert (settings.root, settings.num_classes, settings.image_size) == (name.rstrip("/"), 13, 16)
+    assert settings.held_out() == (12,)
 
 
 def test_characters_without_a_picture_to_test_are_counted(folder, tmp_path):
@@ -229,6 +246,7 @@ def test_two_processes_do_not_write_one_folder(folder, tmp_path):
             f"glyphs: {tmp_path}/out must not be in use, but another process writes it. Choose another with --out.\n"
         )
     (partial / "train.rec").write_bytes(b"of one that was killed")
+    (partial / "folder").mkdir()
     assert lossbench(*arguments, cwd=tmp_path)[0] == 0
     assert (tmp_path / "out" / "train.rec").read_bytes() == (folder / "glyphs" / "train.rec").read_bytes()
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
@@ -247,6 +265,8 @@ def test_the_seed_changes_the_choice():
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["--out", "dangling"], "glyphs: dangling must be new, got what is there."),
+        (["--out", "new/.."], "glyphs: new/.. must be new, got what is there."),
         (["--out", "."], r"glyphs: . must be new, got what is there. Remove it, or choose another with --out."),
         (["--fonts", "nowhere"], "glyphs: `fonts` must name folders with fonts below them, got none in nowhere. "),
         (
@@ -264,6 +284,8 @@ def test_the_seed_changes_the_choice():
 )
 def test_a_mistake_is_said_in_one_line(folder, monkeypatch, capsys, arguments, said):
     monkeypatch.chdir(folder)
+    Path("dangling").unlink(missing_ok=True)
+    Path("dangling").symlink_to("nowhere")
     default = {"--fonts": FONTS, "--out": "new", **dict(zip(ASKED[::2], ASKED[1::2]))}
     default[arguments[0]] = arguments[1]
     status = main(["glyphs", *(str(part) for pair in default.items() for part in pair)])

@@ -91,6 +91,14 @@ def test_a_variant_may_choose_another_model_than_a_wider_section(tmp_path):
     assert softmax.changed({"optimizer.name": "nag"}).settings.optimizer.name == "nag"
 
 
+def test_a_whole_list_takes_the_place_of_what_was_said_of_its_members(tmp_path):
+    center = "regularizers: [{name: center, loss_weight: WEIGHT}]"
+    text = GOOD.replace("trainer.epochs: 5", center.replace("WEIGHT", "0.1"))
+    text = text.replace("head.margin: 0.1", center.replace("WEIGHT", "0.5"))
+    plan = made.plan(tmp_path, text + "data_sets: {one: {regularizers.center.loss_weight: 0.2}}\n")
+    assert [arm.settings.regularizers[0].loss_weight for arm in plan.arms] == [0.2, 0.5]
+
+
 def test_two_names_for_one_training_are_refused(tmp_path):
     text = GOOD + "  a: {config: lgm.yaml, grid: {head.margin: [1, 1.0]}}\n"
     with pytest.raises(UserError, match=r"variants a-margin1 and a-margin1\.0 must differ, got the same settings\."):
@@ -148,7 +156,7 @@ MISTAKES = [
         TUNED,
         "ranges: {softmax: {",
         "ranges: {softmax: {seed: {kind: integer, low: 1, high: 3}, ",
-        "tune.seed: must not be",
+        "tune.ranges.softmax.seed: must not be set here",
     ),
     (GOOD, "baselines", "metrics: [accuracy.accuracy]\nbaselines", "evaluation.methods must give accuracy.accuracy,"),
     (

@@ -260,6 +260,22 @@ def test_trials_without_a_checkpoint_are_not_trained_again_unasked(tmp_path):
         other.searching()
 
 
+def test_what_cannot_be_tried_again_is_not_forgotten(tmp_path):
+    """A trial that is trained and was published has failed for want of its value; its reason stays."""
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
+    tried(work.searches[0], work.out, [0.5, 0.7, 0.6])
+    tried(work.searches[1], work.out, [0.4, 0.5, 0.3])
+    folder = work.out / "trials" / "lgm" / "trial-002" / "seed-7"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["last"]["validation"]["accuracy"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "failed.json").write_text('{"reason": "It ended without accuracy."}')
+    assert len(sweep.Work(work.plan, work.out).due()) == 2
+    with pytest.raises(UserError, match=r"trial-002/seed-7 must have a checkpoint"):
+        sweep.Work(work.plan, work.out, retry=True).forget_failed_trials()
+    assert (folder / "failed.json").exists()
+
+
 def test_where_no_trial_is_left_a_search_may_be_another(tmp_path):
     work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out")
     assert work.searches[0].next() is not None
