@@ -13,6 +13,7 @@ import pytest
 
 from lossbench import config
 from lossbench.cli import COMMANDS
+from lossbench.cli import runs as cli_runs
 from lossbench.config import shipped
 from lossbench.runs import Run
 
@@ -157,6 +158,14 @@ def test_runs_are_listed_with_state_accuracy_and_size(runs):
     assert f"{100 * first['test_accuracy']:.2f} %" in out
     assert rows["runs/lgm_digits/seed-7"]["state"] == "unfinished"
     assert re.search(r"seed-7 +in training +1 of 1", busy)
+
+
+def test_the_accuracy_of_an_earlier_epoch_is_not_that_of_a_run_that_goes_on(runs):
+    run = Run(runs / "runs" / "lgm_digits" / "seed-0")
+    assert cli_runs._state(run)["test_accuracy"] == run.metrics["last"]["test"]["accuracy"]
+    row = run.history[-1]
+    run.history.append({**row, "epoch": row["epoch"] + 1, "step": 2 * row["step"]})
+    assert cli_runs._state(run)["test_accuracy"] is None
 
 
 def test_a_table_that_a_terminal_is_too_narrow_for_becomes_blocks(runs):

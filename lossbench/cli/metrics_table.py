@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from lossbench import console
 
 
@@ -21,26 +23,29 @@ def print_tables(labels, measured) -> None:
     for checkpoint, split in metrics.parts([each for group in measured for each in group]):
         print(f"\n{checkpoint} epoch, {split} images" if checkpoint == "last" else f"\n{checkpoint}, {split} images")
         for table in metrics.tables(measured, checkpoint, split):
-            _print(table, heads)
+            _print(table, heads, [len(group) for group in measured])
 
 
-def _print(table, heads):
+def _print(table, heads, counts):
     is_pair = len(heads) == 2
     rows = [[f"{table.title}", *heads, *["difference"] * is_pair]]
     for column in table.columns:
         means = [cell.mean for cell in column.cells]
-        row = [f"{column.title}{', %' * column.is_fraction}", *(_cell(column, cell) for cell in column.cells)]
+        row = [
+            f"{column.title}{', %' * column.is_fraction}",
+            *map(functools.partial(_cell, column), column.cells, counts),
+        ]
         if is_pair:
             row.append(_signed(column, means[1] - means[0]) if None not in means else "")
         rows.append(row)
     console.print_columns(rows, indent="  ")
 
 
-def _cell(column, cell):
+def _cell(column, cell, count):
     if cell.mean is None:
         return "unavailable" if any(cell.reasons) else "-"
     deviation = "" if cell.deviation is None else f" ± {column.written(cell.deviation)}"
-    return column.written(cell.mean) + deviation
+    return column.written(cell.mean) + deviation + f" (n = {cell.n})" * (cell.n < count)
 
 
 def _signed(column, difference):

@@ -7,8 +7,8 @@ from lossbench import console
 DESCRIPTION = """\
 List the runs below a folder: how far each is, its accuracy and its size on the disk.
 
-The accuracy is that of the last epoch on test images. A run that a process trains just now is in training; one that is
-neither that nor finished goes on with train.py --resume.
+The accuracy is that of the last epoch on test images, once that was measured. A run that a process trains just now is
+in training; one that is neither that nor finished goes on with train.py --resume.
 """
 
 
@@ -34,9 +34,9 @@ def main(arguments, prog):
 
 
 def _state(run):
-    values = run.metrics.get("last", {}).get("test", {})
+    end, last = run.end, run.metrics.get("last", {})
+    values = last.get("test", {}) if end and last.get("step", end.step) == end.step else {}
     accuracy = values.get("accuracy") if isinstance(values, dict) else None
-    end = run.end
     if not run.values:
         state = "damaged" if run.config_file.exists() else "no run"
     elif run.is_locked:

@@ -123,6 +123,11 @@ def angles_to(embedding, label, directions) -> np.ndarray:
     return _angle(_unit(embedding.astype(np.float64)), _unit(directions.astype(np.float64))[label])
 
 
+def angles_to_nearest(embedding, label, directions) -> np.ndarray:
+    """Return the angle in degrees between each embedding and the nearest of its class's directions (C, K, D)."""
+    return np.min([angles_to(embedding, label, directions[:, k]) for k in range(directions.shape[1])], axis=0)
+
+
 def distances_to(embedding, label, points, precision) -> np.ndarray:
     """Return the distance between each embedding and the point of its class, in standard deviations.
 

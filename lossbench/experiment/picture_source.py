@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pathlib
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class DrawnRun:
 
     def __init__(self, run: Run, which="last", *, model=None, outputs=None, show=False, **opening):
         run.require()
-        self.run, self.checkpoint, self._opening, self._show = run, which, opening, show
+        self.run, self._which, self._opening, self._show = run, which, opening, show
+        self.checkpoint = which if which in ("last", "best") else pathlib.Path(which).name
         self.settings = run.load_config()
         self.name, self.epochs = self.settings.name, self.settings.trainer.epochs
         self.head_name = self.settings.head.name
@@ -56,7 +58,7 @@ class DrawnRun:
         """The model with the parameters of the checkpoint, or `CannotDraw` with the reason why it cannot be opened."""
         if self._model is None and self._reason is None:
             try:
-                self._model = open_run(self.run.path, self.checkpoint, **self._opening).model
+                self._model = open_run(self.run.path, self._which, **self._opening).model
             except (ValueError, OSError, checkpoint.Damaged) as error:
                 self._reason = str(error)
         if self._reason is not None:
@@ -87,6 +89,15 @@ class DrawnRun:
         """Embeddings and labels of a split."""
         outputs = self.outputs(split)
         return outputs["embedding"], outputs["label"]
+
+    @property
+    def step(self) -> int | None:
+        """Of the checkpoint, None where nothing says it."""
+        if self.checkpoint in ("last", "best"):
+            place = self.run.end.checkpoints.get(self.checkpoint) if self.run.end else None
+            return place and place["step"]
+        number = self.checkpoint.removeprefix("step-")
+        return int(number) if number.isdecimal() else None
 
     def arrays(self, path) -> dict:
         """The arrays of a file that the run kept."""
@@ -144,7 +155,8 @@ class DrawnRun:
             values = geometry.distances_to(points, label, prototypes, np.broadcast_to(precision, prototypes.shape))
             x, drawn = curves.trained(model.head, config, farthest=1.2 * np.quantile(values, 0.999))
         else:
-            values = geometry.angles_to(points, label, prototypes)
+            directions = self.description.get("directions", prototypes[:, None])
+            values = geometry.angles_to_nearest(points, label, directions)
             length = np.median(np.linalg.norm(points, axis=1))
             x, drawn = curves.trained(model.head, config, length=length)
         return {"x": x, "curves": drawn, "values": values}

@@ -105,6 +105,8 @@ def run(
         model = Model(settings, dataset, devices, for_training=True, ranks=communicator.size)
         training = Training(folder, settings, model, progress, scalars, communicator)
         resumed = training.resume()
+        if "trainer.epochs" in changed:
+            _require_longer(folder, training, progress)
         folder.write_plan(*training.plan())
         folder.write_environment(
             device=[str(d) for d in devices],
@@ -137,6 +139,17 @@ def run(
                 if not training.is_complete:
                     interruption.signal = interruption.signal or signal.SIGINT
             return Result(folder, signal=communicator.broadcast(interruption.signal))
+
+
+def _require_longer(folder, training, progress) -> None:
+    done, asked = training.position.epoch - 1, training.settings.trainer.epochs
+    if asked < done:
+        raise UserError(
+            f"run: trainer.epochs must be at least the {done} epochs that {folder.path} has done, got {asked}. Train "
+            "fewer in another folder: --run-dir."
+        )
+    if training.position.stopped_early:
+        progress.say(f"The run stopped early after {done} epochs: more are not trained.")
 
 
 def _normalized_as(run, dataset):

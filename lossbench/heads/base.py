@@ -341,6 +341,14 @@ class CosineHead(ScaledHead):
         products = ops.product_with_unit_rows(F, embedding, weight, self.num_classes * self.sub_centers)
         return ops.largest_of_each(F, products, self.num_classes, self.sub_centers)
 
+    def describe(self):
+        """Where classes have several directions, `directions` (C, K, D) are these."""
+        found = super().describe()
+        if self.sub_centers > 1:
+            directions = ops.unit_rows(mx.nd, _gluon.value(self.weight), self.embedding_size).asnumpy()
+            found["directions"] = directions.reshape(self.num_classes, self.sub_centers, -1)
+        return found
+
     def prototypes(self):
         """Return the direction of each class, NDArray (C, D); of several, that of their mean."""
         directions = ops.unit_rows(mx.nd, _gluon.value(self.weight), self.embedding_size)

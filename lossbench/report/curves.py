@@ -154,4 +154,8 @@ def ticks(low: float, high: float, parts: int, *, least: float = 0) -> list[tupl
 
 
 def _number(value, decimals):
-    return f"{value:.0e}".replace("e-0", "e-") if decimals > 4 and value else f"{value:.{decimals}f}"
+    """With as many digits as tell it from its neighbors, the small ones as powers of ten."""
+    if decimals <= 4 or not value:
+        return f"{value:.{decimals}f}"
+    digits = max(0, decimals + math.floor(math.log10(abs(value)) + 1e-9))
+    return f"{value:.{digits}e}".replace("e-0", "e-") if abs(value) < 0.1 else f"{value:.{decimals}f}"

@@ -10,6 +10,10 @@ from lossbench import config
 from lossbench.runs import shown
 
 ABSENT = object()
+_OF_TRAINING = (
+    "batch_size", "validation_fraction", "class_imbalance", "label_noise", "drop_last", "normalize.", "augment.",
+)  # fmt: skip
+"""Keys of the data section that move no test image."""
 
 
 @dataclass
@@ -18,6 +22,8 @@ class Group:
 
     runs: list
     label: str = ""
+    kind: int = 0
+    """The same of groups that are judged by the same images."""
 
     @property
     def seeds(self) -> list[int]:
@@ -25,7 +31,7 @@ class Group:
 
     @property
     def data(self) -> str:
-        """What was trained on, in a few words; figures compare only between groups that share them."""
+        """What was trained on, in a few words."""
         run = self.runs[0]
         held_out = run.value("data.holdout_classes")
         held_out = held_out if isinstance(held_out, list) else []
@@ -38,8 +44,18 @@ class Group:
         return {key: value for key, value in values if key != "seed" and config.on_resume(key) != "neutral"}
 
 
+def _same_images(one, other) -> bool:
+    """Whether two groups are judged by the same images and classes, as far as configs and checksums say."""
+
+    def chosen(group):
+        values = {key[len("data.") :]: value for key, value in group.values.items() if key.startswith("data.")}
+        return {key: value for key, value in values.items() if not key.startswith(_OF_TRAINING)}
+
+    return chosen(one) == chosen(other) and not one.runs[0].read_other_files(other.runs[0])
+
+
 def group(runs) -> list[Group]:
-    """Return runs with the same config but the seed together, each with a label of its own.
+    """Return runs with the same config and data but the seed together, each with a label of its own.
 
     Groups come in the order of their first run, those on the same data one after the other. Of runs with the same seed,
     which is no repetition, one is kept, a finished one if there is; the others say so among their problems.
@@ -53,7 +69,7 @@ def group(runs) -> list[Group]:
     for run in runs:
         alone = Group([run])
         for other in groups:
-            if other.values == alone.values:
+            if other.values == alone.values and not other.runs[0].read_other_files(run):
                 other.runs.append(run)
                 break
         else:
@@ -61,8 +77,9 @@ def group(runs) -> list[Group]:
     for each in groups:
         each.runs = _once_a_seed(each.runs)
     _label(groups)
-    kinds = list(dict.fromkeys(each.data for each in groups))
-    return sorted(groups, key=lambda each: kinds.index(each.data))
+    for number, each in enumerate(groups):
+        each.kind = next((other.kind for other in groups[:number] if _same_images(other, each)), number)
+    return sorted(groups, key=lambda each: each.kind)
 
 
 def _once_a_seed(runs):

@@ -53,7 +53,7 @@ def metric_table(table, groups, name: str) -> Markup:
     for column in table.columns:
         first = "ascending" if column.sign < 0 else "descending"
         heads.append(_heading(column.name if shared else column.title, first, column.unit))
-    best = [column.best([group.data for group in groups]) for column in table.columns]
+    best = [column.best([group.kind for group in groups]) for column in table.columns]
     rows = []
     for number, group in enumerate(groups):
         if not any(column.cells[number].is_known for column in table.columns):

@@ -34,12 +34,16 @@ class End:
 
 
 def end(run) -> Optional[End]:
-    """Return where the training of a run stands: by its history, or by its newest checkpoint where that is further."""
+    """Return where the training of a run stands: by its history, or by its newest checkpoint where that is further.
+
+    Also by that where the history has lost rows, of which one may have been the best epoch's.
+    """
     epochs = run.value("trainer.epochs", 0)
     found = _by_history(
         run.history, epochs, run.value("trainer.early_stopping_epochs"), run.value("trainer.max_steps")
     )
-    if found and found.is_over:
+    is_whole = [row["epoch"] for row in run.history] == list(range(1, len(run.history) + 1))
+    if found and found.is_over and is_whole:
         return found
     saved = _by_checkpoint(run.newest_state(), epochs)
     return saved if saved and (found is None or saved.step >= found.step) else found

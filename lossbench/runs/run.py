@@ -165,6 +165,11 @@ class Run:
         found = data.get("checksums")
         return found if isinstance(found, dict) else {}
 
+    def read_other_files(self, other: Run) -> bool:
+        """Whether the two were trained on other contents of a file; one under another name, such as a packed one, may be alike."""
+        ours, theirs = self.checksums, other.checksums
+        return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
+
     def require_data(self, checksums: dict, *, whole: bool = True, accept: bool = False) -> None:
         """`UserError` where data files are not those that the run was trained on, unless that is accepted.
 

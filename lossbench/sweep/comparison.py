@@ -207,10 +207,8 @@ def _comparison(side, base, runs, place) -> Comparison:
     mixed = tuple(seed for seed, precisions in computed_in.items() if len(precisions) > 1)
     asks_alike = side.arm.settings.trainer.precision == base.arm.settings.trainer.precision
     unpaired = _unpaired(side, base)
-    read = {seed: [found[seed].checksums for found in runs] for seed in seeds}
-    other_data = tuple(
-        seed for seed, (ours, theirs) in read.items() if any(ours[n] != theirs[n] for n in ours.keys() & theirs.keys())
-    )
+    ours, theirs = runs
+    other_data = tuple(seed for seed in seeds if ours[seed].read_other_files(theirs[seed]))
     return Comparison(
         side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None,
         unpaired, mixed if asks_alike else (), () if "data.source" in unpaired else other_data,

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from PIL import Image
 
 from lossbench import config, experiment, plots
 from lossbench.cli import plot
-from lossbench.evaluation import roc
+from lossbench.evaluation import geometry, roc
+from lossbench.experiment.picture_source import DrawnRun
 from lossbench.heads import ArcFace
 from lossbench.plots import pictures
+from lossbench.plots.pictures import losses, results
 from lossbench.runs import Run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -275,7 +278,10 @@ def test_roc_from_what_evaluation_kept(drawn, folder, rng):
     known, foreign = rng.normal(1, 1, 80), rng.normal(0, 1, 60)
     _, x, y = roc.curve(known, foreign)
     np.savez(
-        kept / "last-holdout-verification.npz", epoch=2, step=22, cosine_false_accept_rate=x, cosine_true_accept_rate=y
+        kept / "last-holdout-verification.npz",
+        step=Run(folder / "arc").end.step,
+        cosine_false_accept_rate=x,
+        cosine_true_accept_rate=y,
     )
     np.savez(kept / "last-test-detection.npz", known_softmax=known, fashion_mnist_softmax=foreign)
     right = np.arange(80) < 70
@@ -299,7 +305,37 @@ def test_roc_from_what_evaluation_kept(drawn, folder, rng):
     assert legend(figures["roc-detection-fashion_mnist"])[0] == f"largest softmax probability: area {area:.4f}"
     area = roc.area(known[right], known[right] - 1)
     assert legend(figures["roc-adversarial-0.1"])[0] == f"largest softmax probability: area {area:.4f}"
+    np.savez(kept / "last-validation-detection.npz", known_softmax=known, fashion_mnist_softmax=foreign)
+    assert "roc-detection-fashion_mnist-validation" in drawn("arc", "roc")
+    step = Run(folder / "arc").steps()[-1]
+    np.savez(kept / f"{step.name}-test-detection.npz", known_softmax=known, fashion_mnist_softmax=foreign)
+    source = DrawnRun(Run(folder / "arc"), str(step.resolve()), device="cpu")
+    assert list(results.roc(source)) == ["roc-detection-fashion_mnist"]
+    for path in kept.glob("last-*"):
+        path.unlink()
+    np.savez(kept / "last-test-detection.npz", step=11, known_softmax=known, fashion_mnist_softmax=foreign)
+    with pytest.raises(plots.CannotDraw, match="what there is, is of another epoch for its checkpoint last"):
+        drawn("arc", "roc")
     shutil.rmtree(kept)
+
+
+def test_angles_are_to_the_nearest_of_several_directions():
+    """As the head decides: the scores that it gives are the cosines of the drawn angles."""
+    head = ArcFace(num_classes=4, embedding_size=3, sub_centers=3, scale=8)
+    head.initialize()
+    generator = np.random.default_rng(0)
+    points, label = generator.standard_normal((50, 3)), generator.integers(4, size=50)
+    run = SimpleNamespace(
+        metric="cosine", description=head.describe(), points=lambda _: (points, label), title=str, class_names="abcd"
+    )
+    weights = losses._directions(run, "angles")
+    scores = run.description["score"](points) / 8
+    own = geometry.angles_to_nearest(points, label, weights)
+    np.testing.assert_allclose(np.cos(np.radians(own)), scores[np.arange(50), label], atol=1e-5)
+    scores[np.arange(50), label] = -np.inf
+    other = losses._nearest_other_angle(points, label, weights)
+    np.testing.assert_allclose(np.cos(np.radians(other)), scores.max(axis=1), atol=1e-5)
+    assert list(losses.angles(run)) == ["angles"]
 
 
 def test_what_training_leaves_behind(folder):

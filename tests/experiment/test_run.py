@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from lossbench import checkpoint
+from lossbench.runs import Run
 
 IMPORTS_MXNET = re.compile(r"\| +mxnet$", re.MULTILINE)  # in what -X importtime prints
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -147,6 +148,22 @@ def test_a_finished_run_can_be_extended(finished, folder):
     train(folder, "--resume", "trainer.epochs=4")
     assert [row["epoch"] for row in final(folder / RUN)[2]] == [1, 2, 3, 4]
     assert json.loads((folder / RUN / "metrics.json").read_text())["last"]["epoch"] == 4
+    before = (folder / RUN / "config.yaml").read_bytes()
+    _, err = train(folder, "--resume", "trainer.epochs=3", status=2)
+    assert "run: trainer.epochs must be at least the 4 epochs that" in err
+    assert (folder / RUN / "config.yaml").read_bytes() == before
+
+
+def test_a_run_whose_history_lost_the_row_of_its_best_epoch_keeps_that_epoch(finished, folder):
+    """Its newest checkpoint names it."""
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    newest = Run(folder / RUN).steps()[-1]
+    state = json.loads((newest / "state.json").read_text())
+    state["position"]["best"] = {"epoch": 1, "step": 1, "accuracy": 1.0}
+    (newest / "state.json").write_text(json.dumps(state))
+    path = folder / RUN / "history.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    assert Run(folder / RUN).end.best["epoch"] == 1
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from lossbench.cli import metrics_table
 from lossbench.evaluation import METHODS
 from lossbench.report import metrics, tables
 
@@ -149,7 +150,7 @@ def test_headings_of_attacks_are_short():
     assert columns["Adversarial, epsilon 2/255, all"][:2] == ["log density, ROC area", "log density, FPR95"]
     attacked = found[2]
     assert attacked.counts == ("known 40", "foreign 40")
-    groups = [SimpleNamespace(label="one", data="mnist", runs=[1], seeds=[0])]
+    groups = [SimpleNamespace(label="one", kind=0, data="mnist", runs=[1], seeds=[0])]
     drawn = str(tables.metric_table(attacked, groups, "a"))
     above, below = re.findall(r"<tr>(.*?)</tr>", drawn)[:2]
     assert re.findall(r'colspan="2">([^<]+)<', above) == ["log density", "softmax", "class means", "centers"]
@@ -159,7 +160,9 @@ def test_headings_of_attacks_are_short():
 
 
 def test_a_group_of_which_a_table_knows_nothing_has_no_row_in_it():
-    groups = [SimpleNamespace(label=name, data="mnist", runs=[1], seeds=[0]) for name in ("one", "two", "three")]
+    groups = [
+        SimpleNamespace(label=name, kind=0, data="mnist", runs=[1], seeds=[0]) for name in ("one", "two", "three")
+    ]
     retrieval = [{"map_at_r": 0.5}, None, {"map_at_r": {"unavailable": "no images"}}]
     (found,) = table(*([{"retrieval": one} if one else {}] for one in retrieval))
     drawn = str(tables.metric_table(found, groups, "r"))
@@ -179,3 +182,13 @@ def test_every_number_of_a_method_is_declared_once():
         assert len(set(names)) == len(names)
         assert all(value.unit in ("fraction", "count", "degrees", "") for value in method.values)
         assert not [value.name for value in method.values if value.better and not value.is_fraction]
+
+
+def test_on_the_screen_a_cell_of_fewer_seeds_says_how_many(capsys):
+    lacking = {"accuracy": {"unavailable": "no images"}}
+    runs = [[{"accuracy": 0.5}, lacking, lacking], [{"accuracy": 0.6}, {"accuracy": 0.7}]]
+    metrics_table.print_tables(["one", "other"], [[{"last": {"epoch": 1, "test": run}} for run in one] for one in runs])
+    out = capsys.readouterr().out
+    assert "one, n = 3" in out
+    assert "50.00 (n = 1)" in out
+    assert "(n = 2)" not in out

@@ -117,9 +117,10 @@ def test_ticks_of_epochs_are_whole(epochs, written):
 @pytest.mark.parametrize("parts", [4, 5])
 def test_no_axis_has_a_single_tick_or_too_many(parts):
     generator = np.random.default_rng(0)
-    for width in 10 ** generator.uniform(-4, 6, 5000):
-        low = generator.uniform(-2, 1) * width
-        values = [value for value, _ in curves.ticks(low, low + width, parts)]
+    for width in 10 ** generator.uniform(-7, 6, 5000):
+        low = generator.uniform(-2, 1) * width * generator.choice([1, 1, 1000])
+        values, texts = zip(*curves.ticks(low, low + width, parts))
+        assert len(set(texts)) == len(texts)
         assert 2 <= len(values) <= parts + 1
         assert low - 1e-6 * width <= values[0]
         assert values[-1] <= low + width * (1 + 1e-6)
@@ -231,6 +232,34 @@ def test_folders_stand_for_the_runs_below_them_each_once_and_in_order(tmp_path):
     assert [path.name for path in find([tmp_path])] == ["seed-0", "seed-2", "seed-10"]
     twice = find([tmp_path / "a" / "one" / "seed-2", tmp_path / "a", tmp_path])
     assert [path.name for path in twice] == ["seed-2", "seed-0", "seed-10"]
+
+
+def test_runs_on_other_files_are_not_averaged_and_share_no_best(tmp_path):
+    """One config names the folder of its images by data.root, which may be another each time."""
+    for number, (name, content) in enumerate((("cats", "ab"), ("cats", "ab"), ("faces", "cd"))):
+        folder = made.run(tmp_path / name / f"seed-{number}", seed=number, metrics={"accuracy": 0.5 + 0.1 * number})
+        environment = {**made.ENVIRONMENT, "data": {"checksums": {"train/": content * 32}, "notes": []}}
+        (folder / "environment.json").write_text(json.dumps(environment))
+    cats, faces = groups.group([Run(path) for path in find([tmp_path])])
+    assert [(each.label, each.seeds) for each in (cats, faces)] == [("cats", [0, 1]), ("faces", [2])]
+    assert cats.kind != faces.kind
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_alike"),
+    [
+        ("{source: mnist}", "{source: mnist, batch_size: 64}", True),
+        ("{source: mnist}", "{source: mnist, label_noise: 0.2}", True),
+        ("{source: mnist}", "{source: mnist, limit: 100}", False),
+        ("{source: mnist}", "{source: emnist, part: letters}", False),
+    ],
+)
+def test_the_best_is_sought_among_runs_that_are_judged_by_the_same_images(tmp_path, old, new, is_alike):
+    one, other = (made.run(tmp_path / name / "seed-0", name, metrics={"accuracy": 0.5}) for name in ("one", "other"))
+    path = other / "config.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    first, second = groups.group([Run(one), Run(other)])
+    assert (first.kind == second.kind) == is_alike
 
 
 def test_the_same_seed_twice_is_no_repetition(tmp_path):

@@ -18,7 +18,7 @@ SPLITS = ("train", "test")
 def angles(run, **_) -> dict:
     """How far embeddings are from their class's weight, and from the nearest other one."""
     weights = _directions(run, "angles")
-    groups = {f"{split} images, own class": geometry.angles_to(*run.points(split), weights) for split in SPLITS}
+    groups = {f"{split} images, own class": geometry.angles_to_nearest(*run.points(split), weights) for split in SPLITS}
     if len(weights) > 1:
         groups["test images, nearest other class"] = _nearest_other_angle(*run.points("test"), weights)
     title, xlabel = run.title("angles to the class weights"), "angle to the class weight (degrees)"
@@ -28,7 +28,7 @@ def angles(run, **_) -> dict:
 def angles_per_class(run, **_) -> dict:
     """The same angles class by class."""
     weights = _directions(run, "angles-per-class")
-    groups = {f"{split} images": geometry.angles_to(*run.points(split), weights) for split in SPLITS[::-1]}
+    groups = {f"{split} images": geometry.angles_to_nearest(*run.points(split), weights) for split in SPLITS[::-1]}
     label = {f"{split} images": run.points(split)[1] for split in SPLITS}
     title, names = run.title("angles by class"), run.class_names
     figure = plots.histograms_per_class(groups, label, title=title, xlabel=OWN_ANGLE, class_names=names)
@@ -41,12 +41,13 @@ def _directions(run, picture):
             f"{picture} is for losses that decide by the angle; {run.head_name} decides by the distance, "
             "which the kind distances shows."
         )
-    return run.description["prototypes"]
+    return run.description.get("directions", run.description["prototypes"][:, None])
 
 
 def _nearest_other_angle(embedding, label, weights):
-    units, directions = (x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12) for x in (embedding, weights))
-    cosine = units.astype(np.float32) @ directions.astype(np.float32).T
+    units, directions = (x / np.maximum(np.linalg.norm(x, axis=-1, keepdims=True), 1e-12) for x in (embedding, weights))
+    products = units.astype(np.float32) @ directions.astype(np.float32).reshape(-1, units.shape[1]).T
+    cosine = products.reshape(len(units), *weights.shape[:2]).max(axis=2)
     cosine[np.arange(len(label)), label] = -np.inf
     return np.degrees(np.arccos(np.clip(cosine.max(axis=1), -1, 1)))
 

@@ -34,17 +34,20 @@ def confusion(run, **_) -> dict:
 
 def roc(run, **_) -> dict:
     """Receiver operating characteristics (ROC) from the arrays that eval.py keeps."""
-    drawn = {}
+    drawn, is_older = {}, False
     for path in sorted(run.evaluation.glob(f"{run.checkpoint}-*.npz")):
         split, _, method = path.stem[len(run.checkpoint) + 1 :].partition("-")
         if method in _ROC:
             arrays = run.arrays(path)
+            if run.step is not None and int(arrays.get("step", run.step)) != run.step:
+                is_older = True  # the run went on since
+                continue
             with of_file(path):
                 drawn.update(_ROC[method](run, split, Kept(arrays)))
     if not drawn:
+        there = "what there is, is of another epoch" if is_older else "this run has none of it"
         raise CannotDraw(
-            f"roc needs what eval.py --method {' or '.join(_ROC)} keeps; this run has none of it for its checkpoint "
-            f"{run.checkpoint}."
+            f"roc needs what eval.py --method {' or '.join(_ROC)} keeps; {there} for its checkpoint {run.checkpoint}."
         )
     return drawn
 
@@ -75,7 +78,7 @@ def _detection(run, split, arrays):
     for source in sources:
         foreign = {name: arrays.numbers(f"{source}_{name}", None) for name in known}
         title = f"{split} images against {source}"
-        drawn[f"roc-detection-{source}"] = _told_apart(run, known, foreign, title, "foreign")
+        drawn[f"roc-detection-{source}{_of(split)}"] = _told_apart(run, known, foreign, title, "foreign")
     return drawn
 
 
@@ -90,9 +93,13 @@ def _adversarial(run, split, arrays):
         attacked = {name: scores[number] for name, scores in attacked_ones.items()}
         size = _pixel_value(epsilon)
         title = f"{split} images against attacked ones, epsilon {size}"
-        name = f"roc-adversarial-{size.replace('/', '-of-')}"
+        name = f"roc-adversarial-{size.replace('/', '-of-')}{_of(split)}"
         drawn[name] = _told_apart(run, known, attacked, title, "attacked")
     return drawn
+
+
+def _of(split) -> str:
+    return "" if split == "test" else f"-{split}"
 
 
 def _pixel_value(epsilon) -> str:
