@@ -598,6 +598,15 @@ BORROWED = [
         )
     ),
     *(
+        (page, figure, "docs/results/noise_margin/README.md")
+        for page in ("docs/which_loss.md", "docs/results/README.md")
+        for figure in ("17.44", "23.81")
+    ),
+    *(
+        ("docs/which_loss.md", figure, "docs/results/noise_margin/README.md")
+        for figure in ("9.53", "−7.56 to −5.19", "+5.83 to +9.98", "95.36", "95.18", "91.64", "3.72", "3.08", "4.36")
+    ),
+    *(
         ("docs/which_loss.md", figure, "docs/results/noise_margin_shares/README.md")
         for figure in (
             *("8.00", "6.77", "96.18", "90.75", "96.48", "91.35", "93.00", "87.92"),
