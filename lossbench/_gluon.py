@@ -3,6 +3,7 @@ last release, and where its public names do not reach, these do. A test refuses 
 
 from __future__ import annotations
 
+import ctypes
 import inspect
 
 import numpy as np
@@ -168,3 +169,10 @@ def dataset_url(dataset: str, file: str) -> str:
 def onnx_graph():
     """The class that turns a symbol into an ONNX graph, by the converters in its `registry_`: opset -> operator."""
     return mx.onnx.mx2onnx._export_onnx.MXNetGraph
+
+
+def bytes_written(record_file) -> int:
+    """Return how many bytes a `mx.recordio.MXRecordIO` was given; its own `tell` is of files with an index."""
+    position = ctypes.c_size_t()
+    mx.base.check_call(mx.base._LIB.MXRecordIOWriterTell(record_file.handle, ctypes.byref(position)))
+    return position.value

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import io
 from pathlib import Path
 
+from lossbench import _gluon
 from lossbench._mxnet import mx
 
 
@@ -55,7 +55,7 @@ class Records:
         OSError
             The disk did not take all of a file, which MXNet does not say of what it writes last.
         """
-        sizes = {part: _written(file) for part, file in self._files.items()}
+        sizes = {part: _gluon.bytes_written(file) for part, file in self._files.items()}
         self.__exit__()
         said = {}
         for part, lines in self._lines.items():
@@ -65,10 +65,3 @@ class Records:
                 raise OSError(f"{part}.rec must have {sizes[part]:,} bytes, got {len(content):,}. Is the disk full?")
             said[f"{part}.rec"] = {"images": len(lines), "sha256": hashlib.sha256(content).hexdigest()}
         return said
-
-
-def _written(file) -> int:
-    """Bytes that were written to a file, whatever the disk took of them; MXNet's `tell` is of files with an index."""
-    position = ctypes.c_size_t()
-    mx.base.check_call(mx.base._LIB.MXRecordIOWriterTell(file.handle, ctypes.byref(position)))
-    return position.value

@@ -126,7 +126,7 @@ def test_a_tuned_sweep_by_the_command(tmp_path):
     ]  # fmt: skip
     out = tmp_path / "out"
     for variant in ("softmax", "center"):
-        trials = sorted((out / "trials" / variant).iterdir())
+        trials = sorted((out / "trials" / variant).glob("trial-*"))
         assert [path.name for path in trials] == ["trial-000", "trial-001", "trial-002"]
         values = []
         for path in trials:
