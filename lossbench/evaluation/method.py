@@ -69,8 +69,8 @@ class Method:
     asks_about_training : bool
         Whether it is a question about training images, and no other split can be asked.
     within : tuple of str, optional
-        Places of its result that hold the numbers, such as `cosine`; `*` for what the data decide. Empty: the result
-        itself holds them.
+        Places of its result that hold the numbers, such as `cosine`, or patterns of them, such as ``?*`` where the data
+        decide. Empty: the result itself holds them.
     """
 
     name: str

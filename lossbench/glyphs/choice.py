@@ -73,8 +73,9 @@ def _require_both_parts(survey, choice, order, test_share):
             f"glyphs: fonts must be of several designs with every character, got {without:,} characters without a font "
             f"to train on. {more}"
         )
-    if not classes["test"] or not classes["held_out"]:
-        raise UserError(f"glyphs: fonts of the test must have characters of both kinds, got none of one. {more}")
+    for kind, name in (("test", "trained on"), ("held_out", "never trained on")):
+        if not classes[kind]:
+            raise UserError(f"glyphs: fonts of the test must have characters that are {name}, got none. {more}")
 
 
 def _test_fonts(survey, chosen, share, rng):

@@ -20,9 +20,10 @@ from PIL import Image
 from lossbench import config, data, glyphs
 from lossbench.cli import main
 from lossbench.config.data import RecordData
+from lossbench.errors import UserError
 from lossbench.glyphs.choice import choose
 from lossbench.glyphs.drawing import draw
-from lossbench.glyphs.survey import survey
+from lossbench.glyphs.survey import Survey, survey
 from lossbench.runs import Run
 from tests.test_commands import lossbench
 
@@ -190,6 +191,19 @@ def test_characters_without_a_picture_to_test_are_counted(folder, tmp_path):
     assert said["classes"]["train"] == 22
     assert said["classes"]["test"] + said["classes"]["held_out"] == 6
     assert f"{22 - said['classes']['test']} of 22 trained characters have no picture to test; more fonts would" in out
+
+
+def test_a_test_without_a_character_of_one_kind_is_refused():
+    has = np.array([[True] * 6, [True] * 6, [True, True, False, False, False, False]])
+    found = Survey(has, [{}] * 3, np.array([0, 0, 1]))
+    kinds = {}
+    for seed in range(20):
+        try:
+            kinds.setdefault("made", choose(found, 4, 2, 0.2, seed))
+        except UserError as error:
+            kinds.setdefault(str(error).split(",")[0], seed)
+    assert "glyphs: fonts of the test must have characters that are never trained on" in kinds
+    assert min(kinds["made"].classes(found).values()) > 0
 
 
 def test_a_damaged_font_is_not_another_of_the_same_name(tmp_path, monkeypatch):
