@@ -156,6 +156,17 @@ def count(text) -> int:
     return int(text)
 
 
+def output_file(text) -> str:
+    """A file to be written, as `type=` of an argument: what would be found out after the work is said before it."""
+    if os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"must be a file, got the folder {terminal.shown(text)}")
+    try:
+        os.makedirs(os.path.dirname(text) or ".", exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"must lie in a folder that can be made: {terminal.shown(error)}") from None
+    return text
+
+
 def left_out(damaged) -> int:
     """Name the files that could not be read; returns the exit status."""
     for error in damaged:

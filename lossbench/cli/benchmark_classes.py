@@ -25,7 +25,7 @@ def add_arguments(parser):
     parser.add_argument("--ranks", type=int, metavar="N", help="also share the classes out among so many processes")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="steps of each (default: 5)")
     console.add_threads(parser)
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
 
 
 def run(options):

@@ -15,7 +15,7 @@ def add_arguments(parser):
     parser.add_argument("--queries", type=int, default=10_000, metavar="N", help="of the k-NN search (default: 10000)")
     parser.add_argument("--references", type=int, default=50_000, metavar="N", help="searched among (default: 50000)")
     console.add_threads(parser)
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
 
 
 def run(options):

@@ -37,7 +37,7 @@ def add_arguments(parser):
     parser.add_argument("--no-memory", action="store_true", help="leave the memory out, which takes seconds a row")
     parser.add_argument("--no-peers", action="store_true", help="leave gluonfr and pytorch-metric-learning out")
     console.add_threads(parser)
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
     parser.add_argument("--markdown", action="store_true", help="print Markdown tables")
 
 

@@ -23,7 +23,7 @@ def add_arguments(parser):
     parser.add_argument("--processes", type=int, default=2, metavar="N", help="busy ones (default: 2)")
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of one turn, at least (default: 2)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
 
 
 def run(options):

@@ -22,7 +22,7 @@ def add_arguments(parser):
     parser.add_argument("--ranks", nargs="+", type=int, default=(1, 2), metavar="N", help="default: 1 2")
     parser.add_argument("--steps", type=int, default=30, metavar="N", help="of a turn (default: 30)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="turns of each (default: 3)")
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="values in place of the config's own")
 
 

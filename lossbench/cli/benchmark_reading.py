@@ -21,7 +21,7 @@ def add_arguments(parser):
     parser.add_argument("--count", type=int, default=100_000, metavar="N", help="records to make (default: 100000)")
     parser.add_argument("--images", type=int, default=20_000, metavar="N", help="read in a turn (default: 20000)")
     parser.add_argument("--repetitions", type=int, default=3, metavar="N", help="of each, in turn (default: 3)")
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
 
 
 def run(options):

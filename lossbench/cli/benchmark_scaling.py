@@ -17,9 +17,14 @@ def add_arguments(parser):
     )
     parser.add_argument("--repetitions", type=int, default=7, metavar="N", help="of each, in turn (default: 7)")
     console.add_threads(parser)
-    parser.add_argument("--json", metavar="FILE", help="also keep the values there; others that it holds stay")
     parser.add_argument(
-        "--figure", metavar="FILE", help="draw all values of --json, or those measured (.png, .svg, .pdf)"
+        "--json", type=console.output_file, metavar="FILE", help="also keep the values there; others that it holds stay"
+    )
+    parser.add_argument(
+        "--figure",
+        type=console.output_file,
+        metavar="FILE",
+        help="draw all values of --json, or those measured (.png, .svg, .pdf)",
     )
 
 

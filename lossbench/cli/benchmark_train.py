@@ -35,7 +35,10 @@ def add_arguments(parser):
     parser.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of one turn, at least (default: 2)")
     parser.add_argument("--repetitions", type=int, default=5, metavar="N", help="of each, in turn (default: 5)")
     parser.add_argument(
-        "--json", metavar="FILE", help="also keep the values there; rows that it holds of other tasks stay"
+        "--json",
+        type=console.output_file,
+        metavar="FILE",
+        help="also keep the values there; rows that it holds of other tasks stay",
     )
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table, of all rows of --json")
     console.add_device(parser)

@@ -23,7 +23,7 @@ def main(arguments, prog):
     console.add_run(parser)
     parser.add_argument("--split", choices=SPLITS, help="default: test")
     where = parser.add_mutually_exclusive_group(required=True)
-    where.add_argument("--out", metavar="FILE.npz", help="NumPy archive to write")
+    where.add_argument("--out", type=console.output_file, metavar="FILE.npz", help="NumPy archive to write")
     where.add_argument("--keep", action="store_true", help="keep those of the training images in the run")
     parser.add_argument(
         "images",

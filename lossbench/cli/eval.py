@@ -94,7 +94,7 @@ def main(arguments, prog):
         metavar="GB",
         help="bound on the arrays made beside the embeddings (default: evaluation.max_memory_gb of the config)",
     )
-    parser.add_argument("--json", metavar="FILE", help="also write the values there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the values there")
     parser.add_argument("moved", nargs="?", metavar="data.root=DIR", help="the same as --data-root DIR")
     options = parser.parse_args(arguments)
     if options.moved is not None:

@@ -44,7 +44,10 @@ def main(arguments, prog):
         help="name the N nearest training images, from embeddings that embed.py --keep has kept in the run",
     )
     parser.add_argument(
-        "--csv", metavar="FILE", help="also write a table there; what would be a formula gets an apostrophe"
+        "--csv",
+        type=console.output_file,
+        metavar="FILE",
+        help="also write a table there; what would be a formula gets an apostrophe",
     )
     options = parser.parse_intermixed_args(arguments)
 

@@ -22,9 +22,17 @@ examples:
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folder that train.py wrote, or one that holds runs")
-    parser.add_argument("--out", default="report.html", metavar="FILE", help="page to write (default: report.html)")
+    parser.add_argument(
+        "--out",
+        type=console.output_file,
+        default="report.html",
+        metavar="FILE",
+        help="page to write (default: report.html)",
+    )
     parser.add_argument("--title", default="", metavar="TEXT", help="heading (default: the runs' names)")
-    parser.add_argument("--json", metavar="FILE", help="also write the numbers of the tables there")
+    parser.add_argument(
+        "--json", type=console.output_file, metavar="FILE", help="also write the numbers of the tables there"
+    )
     options = parser.parse_args(arguments)
 
     from lossbench import report

@@ -16,7 +16,7 @@ in training; one that is neither that nor finished goes on with train.py --resum
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION)
     parser.add_argument("paths", nargs="*", default=["runs"], metavar="RUN", help="run folder, or one that holds runs")
-    parser.add_argument("--json", metavar="FILE", help="also write the list there")
+    parser.add_argument("--json", type=console.output_file, metavar="FILE", help="also write the list there")
     options = parser.parse_args(arguments)
 
     from lossbench import atomic

@@ -19,7 +19,8 @@ def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = searc
       :math:`|m_c - m_d|` over pairs of classes; their ratio says how tight classes are for the room between them;
     - intra-class angle of class c: mean angle between x and :math:`u_c`; inter-class angle: mean angle between
       :math:`u_c` and :math:`u_d`; nearest-class angle of class c: the smallest of its angles to another class;
-    - prototype angle of class c: angle between its prototype (the head's weight) and :math:`u_c`.
+    - prototype angle of class c: angle between its prototype (the head's weight; of several the nearest) and
+      :math:`u_c`.
 
     Means over classes count each class once, whatever its size.
 
@@ -28,8 +29,8 @@ def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = searc
     embedding : (N, D) array
     label : (N,) array
         Class ids.
-    prototypes : (C, D) array, optional
-        Class weights, centers or means of the head.
+    prototypes : (C, D) or (C, K, D) array, optional
+        Class weights, centers or means of the head; K a class where it has sub-centers.
     max_memory_bytes : int
         Bound on the arrays made on the way.
 
@@ -67,12 +68,14 @@ def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = searc
     checks.not_empty("geometry", embedding=embedding)
     count = 1 + int(label.max())
     if prototypes is not None:
+        prototypes = np.asarray(prototypes)
+        shape = prototypes.shape
+        if len(shape) == 3:
+            prototypes = prototypes.reshape(-1, shape[-1])
         _, prototypes = checks.embeddings("geometry", embedding=embedding[:0], prototypes=prototypes)
-        if len(prototypes) < count:
-            raise UserError(
-                f"geometry: `prototypes` must have a row for class {count - 1}, got {len(prototypes)} rows."
-            )
-        count = len(prototypes)
+        if shape[0] < count:
+            raise UserError(f"geometry: `prototypes` must have a row for class {count - 1}, got {shape[0]} rows.")
+        count = shape[0]
     mean, direction, per_class = _of_each_class(embedding, label, count, max_memory_bytes)
     members = np.bincount(label, minlength=count)
     metrics = {
@@ -86,7 +89,8 @@ def describe(embedding, label, prototypes=None, *, max_memory_bytes: int = searc
     per_class["nearest_class_angle"] = _nearest(direction, _angle)
     metrics["nearest_class_angle"] = _mean(per_class["nearest_class_angle"], "fewer than two classes have directions")
     if prototypes is not None:
-        per_class["prototype_angle"] = _angle(_unit(prototypes.astype(np.float64)), direction)
+        pointing = _unit(prototypes.astype(np.float64)).reshape(count, -1, embedding.shape[1])
+        per_class["prototype_angle"] = np.fmin.reduce(_angle(pointing, direction[:, None]), axis=1)
         metrics["prototype_angle"] = _mean(per_class["prototype_angle"], "no class has a direction and a prototype")
     norm = _norms(embedding, max_memory_bytes)
     metrics["norm"] = {

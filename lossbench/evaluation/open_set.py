@@ -67,7 +67,7 @@ def shaped(context) -> dict:
     return geometry.describe(
         outputs["embedding"],
         outputs["label"],
-        context.description["prototypes"] if context.is_known else None,
+        context.description.get("directions", context.description["prototypes"]) if context.is_known else None,
         max_memory_bytes=context.max_memory_bytes,
     )
 

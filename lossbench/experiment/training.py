@@ -75,6 +75,15 @@ def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> 
     )
 
 
+def _require_judged(section, dataset):
+    """Early stopping needs validation images, and whether a folder of images brings some is known only now."""
+    if section.early_stopping_epochs and not len(dataset.validation):
+        raise UserError(
+            "trainer.early_stopping_epochs must be null without validation images, got "
+            f"{section.early_stopping_epochs}. Set data.validation_fraction above 0."
+        )
+
+
 class Training:
     """One call of `run` on rank 0: the trainer with its hooks into the run folder."""
 
@@ -82,6 +91,7 @@ class Training:
         self.run, self.settings, self.model, self.progress, self.scalars = run, settings, model, progress, scalars
         self.communicator = communicator
         model.head.check_labels(model.dataset.train.labels)
+        _require_judged(settings.trainer, model.dataset)
         self.position = Position()
         self.batches = new_batches(settings, model.dataset, communicator)
         self.trainer = new_trainer(settings, model, len(self.batches), communicator)

@@ -52,7 +52,7 @@ def gather(paths) -> Comparison:
             run.problems.append(_unfinished(run))
     if not readable:
         reasons = " ".join(f"{shown(run.path)}: {' '.join(run.problems)}" for run in found)
-        raise UserError(f"report: RUN must hold a run that can be read, got none. {reasons}")
+        raise UserError(f"run: a run that can be read must be among those named, got none. {reasons}")
     return Comparison(found, groups.group(readable))
 
 

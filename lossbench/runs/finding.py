@@ -33,7 +33,7 @@ def find(paths) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"report: RUN must be a run folder or one that holds runs, got {path}. There is none.")
+            raise UserError(f"run: {path} must be a run folder, or one that holds runs, but there is none. Name one that train.py wrote.")
         for run in list(_below(path)) or [path]:
             found.setdefault(run.resolve(), run)
     return list(found.values())

@@ -20,13 +20,16 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
     rows = [["run", "state", "epochs", "training time left"]]
     searches, times = [], []  # seconds of the trials of each search, which run one after the other; of each run
     to_train = planned_in_all = 0
-    for search in work.searching():
+    retried = work.to_retry()
+    for search in dict.fromkeys([*work.searching(), *retried]):
         arm, epochs = search.arm.folder.as_posix(), search.arm.settings.trainer.epochs
         each = timing.of_whole(search.planned)
-        runs = len(work.runs_of(search.arm))
-        for count, what, kind in ((search.trials_left, "trial", "search"), (runs, "run", "after the search")):
-            rows.append([f"{arm}: {counted(count, what)}", kind, str(epochs), _about([each] * count)])
-        searches.append([each] * search.trials_left)
+        trials = search.trials_left + len(retried.get(search, []))
+        runs = len(work.runs_of(search.arm)) if not search.is_done or search.is_hopeless else 0  # else they are below
+        for count, what, kind in ((trials, "trial", "search"), (runs, "run", "after the search")):
+            if count:
+                rows.append([f"{arm}: {counted(count, what)}", kind, str(epochs), _about([each] * count)])
+        searches.append([each] * trials)
         times += [each] * runs
         to_train, planned_in_all = to_train + runs, planned_in_all + runs
     due = {planned.folder for planned, _ in work.due()}
@@ -42,7 +45,7 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
     seconds = _together(searches, jobs) + _together([[each] for each in times], jobs)
     parts = [f"about {duration(seconds)}"] if unknown < len(every) or not unknown else []
     parts += [f"{unknown} of unknown time"] if unknown else []
-    trials = sum(search.trials_left for search in work.searching())
+    trials = sum(map(len, searches))
     runs = f"{to_train + len(due)} of {planned_in_all} runs to train"
     rows.append([f"{counted(trials, 'trial')}, then {runs}" if trials else runs, "", "", " and ".join(parts)])
     return rows

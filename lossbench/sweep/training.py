@@ -81,10 +81,17 @@ class Work:
     def _has_runs(self, arm) -> bool:
         return any((self.out / arm.run(seed).folder / "config.yaml").exists() for seed in self.plan.sweep.seeds)
 
-    def forget_failed_trials(self) -> None:
-        """Have trials that failed tried again, where nothing was trained yet of what the others chose."""
+    def to_retry(self) -> dict:
+        """Search -> its failed trials that are to be tried again: nothing was trained yet of what the others chose."""
+        if not self.retry:
+            return {}
         chosen = [each for each in self.searches if self.runs_of(each.arm) and not self._has_runs(each.arm)]
-        trials = [trial for search in chosen for trial in search.trials() if trial.state.kind == state.FAILED]
+        failed = {each: [trial for trial in each.trials() if trial.state.kind == state.FAILED] for each in chosen}
+        return {search: trials for search, trials in failed.items() if trials}
+
+    def forget_failed_trials(self) -> None:
+        """Have trials that failed tried again."""
+        trials = [trial for failed in self.to_retry().values() for trial in failed]
         state.require_checkpoints(trial.state for trial in trials)
         for trial in trials:
             state.forget_failure(trial.state.run.path)
@@ -125,7 +132,9 @@ def pace(work: Work, *, jobs: int = 1, device: str = "auto") -> tuple[Timing, li
     for search in work.searches:
         for trial in search.trials():
             timing.learn(search.planned, trial.state.run)
-    to_do = [search.planned for search in work.searching()] + [planned for planned, _ in work.due()]
+    to_do = [search.planned for search in (*work.searching(), *work.to_retry())] + [
+        planned for planned, _ in work.due()
+    ]
     return timing, timing.measure(to_do, jobs, device)
 
 
@@ -141,8 +150,7 @@ def train(work: Work, *, jobs: int = 1, device: str = "auto", stream=None) -> li
         By Ctrl-C or SIGTERM; what was under way is saved.
     """
     notes = []
-    if work.retry:
-        work.forget_failed_trials()
+    work.forget_failed_trials()
     with Runner(work.out, jobs, device, home=work.plan.home) as runner:
         searching, due = work.searching(), work.due()
         if searching:

@@ -70,6 +70,16 @@ def test_closed_forms():
     assert found["prototype_angle"] == pytest.approx(0, abs=0.2)
 
 
+def test_of_several_directions_of_a_class_the_nearest_counts(rng):
+    label = np.arange(60) % 3
+    embedding, several = rng.standard_normal((60, 4)) + 2 * np.eye(3, 4)[label], rng.standard_normal((3, 5, 4))
+    several[2, 1:] = 0
+    found = geometry.describe(embedding, label, several)["per_class"]["prototype_angle"]
+    alone = [geometry.describe(embedding, label, several[:, k])["per_class"]["prototype_angle"] for k in range(5)]
+    assert found == pytest.approx([min(each[c] for each in alone if each[c] is not None) for c in range(3)])
+    assert [each[2] is None for each in alone] == [False, True, True, True, True]
+
+
 def test_small_and_opposite_angles_are_exact():
     """The arc cosine of a cosine near 1 would lose half the digits."""
     tiny = 1e-9

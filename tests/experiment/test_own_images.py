@@ -63,6 +63,25 @@ def elsewhere(trained, tmp_path):
     return tmp_path
 
 
+def test_to_stop_early_without_validation_images_is_refused(trained, tmp_path):
+    arguments = ("--config", trained / "own.yaml", "--run-dir", tmp_path / "run", "trainer.early_stopping_epochs=2")
+    _, error = call("train", *arguments, cwd=trained, status=2)
+    assert error == (
+        "trainer.early_stopping_epochs must be null without validation images, got 2. "
+        "Set data.validation_fraction above 0."
+    )
+    call("train", *arguments, "data.validation_fraction=0.5", cwd=trained)
+
+
+def test_where_a_table_is_to_be_written_is_looked_at_before_the_work(elsewhere):
+    call("predict", "--run", "run", "dark.png", "--csv", "new/folder/a.csv", cwd=elsewhere)
+    assert (elsewhere / "new/folder/a.csv").exists()
+    _, error = call("predict", "--run", "run", "nowhere.png", "--csv", "run", cwd=elsewhere, status=2)
+    assert error == "lossbench predict: error: argument --csv: must be a file, got the folder run"
+    _, error = call("runs", "run", "--json", "dark.png/a.json", cwd=elsewhere, status=2)
+    assert "argument --json: must lie in a folder that can be made" in error
+
+
 def test_images_are_named_without_the_data(elsewhere):
     out, _ = call("predict", "--run", "run", "dark.png", "light.png", "--csv", "a.csv", cwd=elsewhere)
     rows = [line.split(",") for line in (elsewhere / "a.csv").read_text().splitlines()]

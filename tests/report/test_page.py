@@ -220,9 +220,10 @@ def test_no_run_at_all_is_the_users_mistake(tmp_path, capsys):
     assert main([str(tmp_path), "--out", str(tmp_path / "r.html")], "report.py") == 2
     first, second = capsys.readouterr().err.splitlines()
     assert first == (
-        f"report: RUN must be a run folder or one that holds runs, got {tmp_path / 'nowhere'}. There is none."
+        f"run: {tmp_path / 'nowhere'} must be a run folder, or one that holds runs, but there is none. "
+        "Name one that train.py wrote."
     )
-    assert second.startswith("report: RUN must hold a run that can be read, got none.")
+    assert second.startswith("run: a run that can be read must be among those named, got none.")
     assert not (tmp_path / "r.html").exists()
 
 

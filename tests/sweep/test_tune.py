@@ -319,8 +319,30 @@ def test_a_search_of_which_every_trial_failed_costs_its_variant_alone(tmp_path):
     page = (work.out / "README.md").read_text()
     assert "0 of 1 runs are finished. Every trial of softmax failed." in page
     assert page.count("| failed |") == 3
+    again = sweep.Work(work.plan, work.out, retry=True)
+    timing, _ = sweep.pace(again)
+    assert [row[:2] for row in sweep.overview(again, 1, timing)[1:]] == [
+        ["softmax: 3 trials", "search"],
+        ["softmax: 1 run", "after the search"],
+        ["lgm/seed-0", "not begun"],
+        ["3 trials, then 2 of 2 runs to train", ""],
+    ]
+    assert sweep.overview(work, 1, timing)[-1][0] == "1 of 1 runs to train"
     work.forget_failed_trials()
-    assert [search.arm.variant for search in work.searching()] == ["softmax"]
+    assert work.searching() == []
+    again.forget_failed_trials()
+    assert [search.arm.variant for search in again.searching()] == ["softmax"]
+
+
+def test_failed_trials_that_are_tried_again_are_listed(tmp_path):
+    work = sweep.Work(made.plan(tmp_path, TUNED), tmp_path / "out", retry=True)
+    tried(work.searches[0], work.out, [0.5, None, 0.7])
+    tried(work.searches[1], work.out, [None, 0.4])
+    timing, _ = sweep.pace(work)
+    rows = [["lgm: 2 trials", "search"], ["lgm: 1 run", "after the search"], ["softmax: 1 trial", "search"]]
+    assert [row[:2] for row in sweep.overview(work, 1, timing)[1:]] == [
+        *rows, ["softmax/seed-0", "not begun"], ["3 trials, then 2 of 2 runs to train", ""],
+    ]  # fmt: skip
 
 
 def test_before_a_search_is_done_the_page_counts_its_runs(tmp_path):
