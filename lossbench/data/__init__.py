@@ -91,7 +91,8 @@ def load(config_data, seed, *, parts=PARTS, known=None):
     loader = registry.SOURCES.get(config_data.source)
     some = {}
     if known is not None and config_data.source in BY_PART:
-        some = {"parts": tuple(parts), "class_names": known.source_names}
+        also = ("validation",) if "train" in parts else ()  # what is left to train on depends on whether it has its own
+        some = {"parts": tuple(dict.fromkeys((*parts, *also))), "class_names": known.source_names}
     dataset = loader(config_data, seed, **some)
     if config_data.holdout_classes:
         dataset = hold_out(dataset, config_data.held_out())

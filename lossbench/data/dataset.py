@@ -171,6 +171,7 @@ class Dataset:
             source_ids=self.source_ids,
             checksums=dict(self.checksums),
             notes=list(self.notes),
+            counts={name: len(getattr(self, name)) for name in (*PARTS, "holdout")},
         )
 
     def describe(self):

@@ -32,6 +32,8 @@ class Description:
         SHA-256 of what was read.
     notes : list of str
         What was said of the data.
+    counts : dict of str to int
+        Images of each split; empty in descriptions that earlier versions wrote.
 
     Examples
     --------
@@ -49,6 +51,7 @@ class Description:
     source_ids: list | None = None
     checksums: dict = field(default_factory=dict)
     notes: list = field(default_factory=list)
+    counts: dict = field(default_factory=dict)
 
     @property
     def num_classes(self):
@@ -96,6 +99,9 @@ def rebuilt(values, where="data"):
     background = values.get("background", 255)
     if isinstance(background, bool) or not isinstance(background, int) or not 0 <= background <= 255:
         raise _unlike(where, "a background from 0 to 255", background)
+    counts = values.get("counts", {})
+    if not isinstance(counts, dict) or not _all([*counts.values()], int):
+        raise _unlike(where, "a number of images for each split", counts)
     tuples = {name: tuple(values[name]) for name in ("image_shape", "mean", "std")}
     return Description(**{**values, **tuples})
 

@@ -64,10 +64,12 @@ class RunData:
             ) from error
         is_whole = set(found.parts) >= {"train", "test"}
         self._run.require_data(found.checksums, whole=is_whole, accept=self._accept)
+        splits = {name: getattr(found, name) for name in (SPLITS if is_whole else parts)}
         if self.description is not None:
             self._require_fit(found, is_whole)
-        for name in SPLITS if is_whole else parts:
-            self._splits[name] = getattr(found, name)
+            if not self._accept:
+                self._require_counts(splits)
+        self._splits.update(splits)
         return found
 
     def _require_fit(self, found, is_whole):
@@ -82,6 +84,17 @@ class RunData:
                 raise UserError(
                     f"run: the data of {self._run.path} must have {what} that it was trained on, by its data.json, got "
                     f"{_some(new or has)} in place of {_some(gone or wanted)}. Name the original data with --data-root."
+                )
+
+    def _require_counts(self, splits):
+        """`UserError` where there are more or fewer images than there were, though what was read of them is the same."""
+        for name, split in splits.items():
+            was = self.description.counts.get(name, len(split))
+            if len(split) != was:
+                raise UserError(
+                    f"run: the data of {self._run.path} must have {was:,} {name} images, as when it was trained, got "
+                    f"{len(split):,}. Name the folder of the original files with --data-root, or take these with "
+                    "--accept-changed-data."
                 )
 
 

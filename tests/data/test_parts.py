@@ -64,15 +64,19 @@ def test_the_test_split_is_read_without_training_files(tmp_path, rng, small, sou
 
 
 @pytest.mark.parametrize("part", ["train", "validation"])
-def test_training_and_validation_are_the_same_alone(tmp_path, rng, small, part):
-    small.write_idx(tmp_path, rng)
-    section = small.section("mnist", root=str(tmp_path), validation_fraction=0.25, label_noise=0.5)
+@pytest.mark.parametrize("source", [source for source in data.BY_PART if source not in ("fashion_mnist", "cifar100")])
+def test_training_and_validation_are_the_same_alone(tmp_path, rng, small, source, part):
+    options, _ = make(source, tmp_path, rng, small)
+    options.update(validation_fraction=0.25, label_noise=0.5, class_imbalance=2)
+    section = small.section(source, root=str(tmp_path), **options)
     whole = data.load(section, 1)
+    assert len(whole.validation) == (40 if source == "folder" else whole.description.counts["validation"])
     for path in tmp_path.glob("t10k-*"):
         path.unlink()
     found = getattr(data.load(section, 1, parts=[part], known=whole.description), part)
     np.testing.assert_array_equal(found.images, getattr(whole, part).images)
     np.testing.assert_array_equal(found.labels, getattr(whole, part).labels)
+    np.testing.assert_array_equal(found.true_labels, getattr(whole, part).true_labels)
 
 
 def test_a_folder_of_validation_images_is_read_without_training_images(tmp_path, rng, small):

@@ -84,6 +84,19 @@ def test_evaluation_reads_the_files_that_it_scores_by_alone(folder, method):
             measure(folder, method)
 
 
+def test_more_or_fewer_images_than_were_trained_on_are_refused(folder):
+    """Without its validation folder, a part of train would be held out, and what is judged would be other images."""
+    shutil.copytree(folder / "images" / "test", folder / "images" / "val")
+    settings = config.load(folder / "tiny.yaml", ["data.validation_fraction=0.25"])
+    experiment.run(settings, folder / "run2", device="cpu")
+    opened = experiment.open_run(folder / "run2", device="cpu")
+    assert [len(getattr(opened.model.dataset, name)) for name in ("train", "validation")] == [16, 16]
+    shutil.rmtree(folder / "images" / "val")
+    with pytest.raises(UserError, match="must have 16 train images, as when it was trained, got 12"):
+        experiment.open_run(folder / "run2", device="cpu").measure("test", ["knn"])
+    experiment.open_run(folder / "run2", device="cpu", accept_changed_data=True).measure("test", ["knn"])
+
+
 def test_other_classes_are_refused_by_name_even_where_other_files_are_accepted(folder):
     for part in ("train", "test"):
         shutil.move(folder / "images" / part / "b", folder / "images" / part / "zebra")
