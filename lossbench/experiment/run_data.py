@@ -87,7 +87,7 @@ class RunData:
                 )
 
     def _require_counts(self, splits):
-        """`UserError` where there are more or fewer images than there were, though what was read of them is the same."""
+        """`UserError` where there are more or fewer images than there were, though what was read is the same."""
         for name, split in splits.items():
             was = self.description.counts.get(name, len(split))
             if len(split) != was:
