@@ -206,9 +206,10 @@ def test_runs_of_one_config_are_no_comparison(runs):
 def test_clean_says_what_can_go_and_removes_it_when_told(runs, tmp_path):
     shutil.copytree(runs / "runs", tmp_path / "runs")
     run, empty = (Run(tmp_path / "runs" / "softmax_digits" / f"seed-{seed}") for seed in (0, 1))
-    for path in (empty.checkpoints, empty.embeddings):
+    for path in (empty.checkpoints, empty.embeddings, empty.evaluation, empty.plots):
         shutil.rmtree(path, ignore_errors=True)
-    (empty.path / "metrics.json").unlink()
+    for name in ("metrics.json", "drawn.json"):
+        (empty.path / name).unlink(missing_ok=True)
     (empty.path / "history.jsonl").write_text("{torn")
     assert lossbench("clean", "runs", "--kinds", "empty", cwd=tmp_path)[1] == "Nothing to remove.\n"
     (empty.path / "history.jsonl").write_text("")
@@ -237,6 +238,22 @@ def test_clean_says_what_can_go_and_removes_it_when_told(runs, tmp_path):
     run.embeddings.symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "epoch-1.npz").touch()
     assert lossbench("clean", "runs", cwd=tmp_path)[1] == "Nothing to remove.\n"
+
+
+@pytest.mark.parametrize("kind", ["checkpoint", "config", "notes"])
+def test_clean_leaves_folders_that_hold_more_than_the_beginning_of_a_run(runs, tmp_path, kind):
+    """A checkpoint that was taken out of its run names images; a config beside notes was never a run."""
+    run, kept = Run(runs / "runs" / "softmax_digits" / "seed-0"), tmp_path / "kept"
+    if kind == "checkpoint":
+        shutil.copytree(run.steps()[-1], kept)
+    else:
+        kept.mkdir()
+        shutil.copy(run.config_file, kept)
+    if kind == "notes":
+        shutil.copy(run.path / "environment.json", kept)
+        (kept / "notes.txt").write_text("mine")
+    assert lossbench("clean", kept, "--yes", cwd=tmp_path)[:2] == (0, "Nothing to remove.\n")
+    assert (kept / "config.yaml").exists()
 
 
 COMPLETE = """

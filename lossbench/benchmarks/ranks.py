@@ -92,7 +92,7 @@ def main() -> None:
         dataset = data.load(settings.data, settings.seed)
         model = Model(settings, dataset, [mx.cpu()], for_training=True)
         batches = new_batches(settings, dataset, communicator)
-        trainer = new_trainer(settings, model, len(batches), communicator)
+        trainer = new_trainer(settings, model, batches, communicator)
         stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
         images = 0
         for number in range(WARM_UP + steps):

@@ -11,7 +11,8 @@ DESCRIPTION = """\
 Say what of runs can be removed, and with --yes remove it.
 
 temporary: what killed processes left half-written. embeddings: of finished runs, those of each epoch, which only the
-animation reads. empty: runs that ended before their first checkpoint. What a process trains just now is left alone.
+animation reads. empty: runs that ended before their first checkpoint, in folders that hold nothing else. What a process
+trains just now is left alone.
 """
 
 
@@ -58,14 +59,18 @@ def _embeddings(run):
 
 
 def _empty(run):
-    """A run without a checkpoint, a row and a value; one that is damaged is one, too."""
-    history, metrics = run.path / "history.jsonl", run.path / "metrics.json"
+    """A run without a checkpoint, a row and a value, in a folder that holds what a training writes before these alone."""
+    history = run.path / "history.jsonl"
     has_rows = os.path.lexists(history) and not (history.is_file() and history.stat().st_size == 0)
-    return [] if has_rows or os.path.lexists(metrics) or run.steps() else [run.path]
+    is_begun = os.path.lexists(run.path / "environment.json")  # anybody can have copied a config
+    files = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if not path.is_dir()}
+    others = files - {path.relative_to(run.path).as_posix() for path in run.temporary()} - _BEGINNING
+    return [] if has_rows or others or not is_begun else [run.path]
 
 
 def _size(path):
     return sum(each.lstat().st_size for each in [path, *path.rglob("*")] if each.is_file())
 
 
+_BEGINNING = {".lock", "config.yaml", "data.json", "data.png", "environment.json", "history.jsonl", "plan.json"}
 KINDS = {"temporary": lambda run: run.temporary(), "embeddings": _embeddings, "empty": _empty}

@@ -98,14 +98,27 @@ class Batches:
         full, rest = divmod(len(self._split), self._batch_size)
         return full if self._drop_last or not rest else full + 1
 
-    @property
-    def notes(self):
-        """What is to be said of an epoch: that its order leaves images out."""
-        rest = len(self._split) % self._batch_size
-        if not (rest and self._drop_last):
+    def updates(self, each=1):
+        """Updates an epoch, of ``each`` batches; what is left of them makes a last one where a short last batch stays.
+
+        Examples
+        --------
+        >>> from lossbench.data.dataset import Split
+        >>> split = Split(np.zeros((10, 1, 8, 8), np.uint8), np.arange(10, dtype=np.int32))
+        >>> [Batches(split, 2, seed=0, mean=[0], std=[1], drop_last=drop).updates(3) for drop in (True, False)]
+        [1, 2]
+        """
+        full, rest = divmod(len(self), each)
+        return full if self._drop_last or not rest else full + 1
+
+    def notes(self, each=1):
+        """What is to be said of an epoch with updates of ``each`` batches: that its order leaves images out."""
+        taken = self.updates(each) * each * self._batch_size
+        if not self._drop_last or taken == len(self._split):
             return []
+        what = "the short last batch" if each == 1 else "what fills no update"
         return [
-            f"{files.count(rest, 'image')} of {len(self._split):,} left out of each epoch, the short last batch; "
+            f"{files.count(len(self._split) - taken, 'image')} of {len(self._split):,} left out of each epoch, {what}; "
             "data.drop_last=false trains on it"
         ]
 

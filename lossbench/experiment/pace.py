@@ -40,7 +40,7 @@ def seconds_per_epoch(settings, *, device: str = "auto", load=data.load, least: 
     dataset = load(section, settings.seed)
     model = Model(settings, dataset, _mxnet.devices(device), for_training=True)
     batches = new_batches(settings, dataset)
-    trainer = new_trainer(settings, model, len(batches))
+    trainer = new_trainer(settings, model, batches)
     stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
 
     def steps(count):
@@ -54,5 +54,5 @@ def seconds_per_epoch(settings, *, device: str = "auto", load=data.load, least: 
         steps(5)
         done += 5
     each = (time.perf_counter() - began) / done
-    whole = settings.trainer.epochs * (len(batches) // trainer.accumulate_steps)
+    whole = settings.trainer.epochs * batches.updates(trainer.accumulate_steps)
     return each * min(whole, settings.trainer.max_steps or whole) / settings.trainer.epochs

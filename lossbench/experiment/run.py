@@ -180,7 +180,7 @@ def _follow(folder, settings, communicator, device, load) -> Result:
     ranks = {"rank": communicator.rank, "ranks": communicator.size}
     model = Model(settings, dataset, devices, for_training=True, **ranks)
     batches = new_batches(settings, dataset, communicator)
-    trainer = new_trainer(settings, model, len(batches), communicator)
+    trainer = new_trainer(settings, model, batches, communicator)
     with noticed() as interruption:
         return Result(folder, signal=distributed.follow(communicator, settings, trainer, batches, interruption))
 

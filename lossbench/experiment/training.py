@@ -46,13 +46,13 @@ def new_batches(settings, dataset, communicator=ALONE) -> data.Batches:
     )
 
 
-def new_trainer(settings, model, batches_per_epoch: int, communicator=ALONE) -> Trainer:
+def new_trainer(settings, model, batches, communicator=ALONE) -> Trainer:
     """A trainer at step 0 with the groups and schedules that a config asks for; the model is one for training."""
     assert model.is_for_training, "the model would train in kernels that its config does not ask for"
-    steps = batches_per_epoch // settings.trainer.accumulate_steps
-    if not steps:
+    steps = batches.updates(settings.trainer.accumulate_steps)
+    if settings.trainer.accumulate_steps > len(batches):
         raise UserError(
-            f"trainer.accumulate_steps: must be at most the {batches_per_epoch} batches of an epoch, "
+            f"trainer.accumulate_steps: must be at most the {len(batches)} batches of an epoch, "
             f"got {settings.trainer.accumulate_steps}. Take fewer, or a smaller data.batch_size."
         )
     ranges = None
@@ -94,7 +94,7 @@ class Training:
         _require_judged(settings.trainer, model.dataset)
         self.position = Position()
         self.batches = new_batches(settings, model.dataset, communicator)
-        self.trainer = new_trainer(settings, model, len(self.batches), communicator)
+        self.trainer = new_trainer(settings, model, self.batches, communicator)
         self.optimizers = self.trainer.optimizers
         self.history = []
 
@@ -126,7 +126,12 @@ class Training:
             f"{settings.name}: {count:,} parameters; {len(dataset.train):,} training, {len(dataset.validation):,} "
             f"validation and {len(dataset.test):,} test images; {length}; {self.run.path}"
         )
-        for note in [*dataset.notes, *data.inspect(dataset), *self.batches.notes, *self.model.notes]:
+        for note in [
+            *dataset.notes,
+            *data.inspect(dataset),
+            *self.batches.notes(self.settings.trainer.accumulate_steps),
+            *self.model.notes,
+        ]:
             self.progress.say(note)
 
     def _show_data(self):

@@ -46,7 +46,8 @@ def fit(
     ----------
     trainer : Trainer
     batches : data.Batches
-        `epoch(number, start)` yields (images, labels); `len()` is the number of batches in an epoch.
+        `epoch(number, start)` yields (images, labels); `len()` is the number of batches in an epoch, `updates(each)`
+        that of updates with so many batches.
     position : Position
         Where to start.
     epochs : int
@@ -86,7 +87,7 @@ def fit(
 
 def _epoch(trainer, batches, position, hooks, epochs, checkpoint_every_steps, max_steps):
     """Run what is left of the position's epoch; returns the new position and whether the epoch is finished."""
-    steps = len(batches) // trainer.accumulate_steps
+    steps = batches.updates(trainer.accumulate_steps)
     to_come = (epochs - position.epoch + 1) * steps
     if max_steps is not None:
         to_come = min(to_come, max_steps - (trainer.step - position.epoch_step))
@@ -99,7 +100,7 @@ def _epoch(trainer, batches, position, hooks, epochs, checkpoint_every_steps, ma
         position.loss_sum, position.right = trainer.read_sums(position.epoch, position.epoch_step)
         position.seconds = time.perf_counter() - began
 
-    stream = batches.epoch(position.epoch, start=position.epoch_step * trainer.accumulate_steps)
+    stream = batches.epoch(position.epoch, start=min(position.epoch_step * trainer.accumulate_steps, len(batches)))
     try:
         while position.epoch_step < steps:
             chunk = list(itertools.islice(stream, trainer.accumulate_steps))

@@ -89,6 +89,15 @@ def test_defaults_change_nothing(small):
 def test_the_short_last_batch_is_kept_or_said(small, drop_last, batches, notes):
     split = load(small).train
     made = data.Batches(split, 128, seed=0, mean=[0], std=[1], drop_last=drop_last)
-    assert (len(made), len(made.notes)) == (batches, notes)
+    assert (len(made), len(made.notes())) == (batches, notes)
     if notes:
-        assert made.notes[0].startswith("4 images of 900 left out of each epoch, the short last batch")
+        assert made.notes()[0].startswith("4 images of 900 left out of each epoch, the short last batch")
+
+
+@pytest.mark.parametrize(("drop_last", "updates", "said"), [(True, 2, "132 images of 900 left out"), (False, 3, "")])
+def test_the_batches_that_fill_no_update_are_kept_or_said(small, drop_last, updates, said):
+    made = data.Batches(load(small).train, 128, seed=0, mean=[0], std=[1], drop_last=drop_last)
+    assert made.updates(3) == updates
+    assert "".join(made.notes(3)).startswith(said)
+    assert bool(made.notes(3)) == bool(said)
+    assert made.updates(7) == (1 if drop_last else 2)

@@ -104,6 +104,20 @@ def test_a_run_starts_from_the_file_of_ones_own_model(form, settings, tmp_path, 
     assert f"Initialized {len(first)} of " in capsys.readouterr().err
 
 
+def test_the_batches_that_fill_no_update_are_trained_on_where_the_short_last_batch_is(settings, tmp_path, capsys):
+    overrides = ("trainer.epochs=2", "data.batch_size=64", "trainer.accumulate_steps=9", "trainer.progress=lines")
+    experiment.run(settings(*overrides), tmp_path / "dropped")
+    said = re.search(
+        r"([\d,]+) images of ([\d,]+) left out of each epoch, what fills no update", capsys.readouterr().err
+    )
+    left_out, images = (int(number.replace(",", "")) for number in said.groups())
+    updates = rows(tmp_path / "dropped")[0]["step"]
+    assert images - left_out == updates * 9 * 64
+    experiment.run(settings(*overrides, "data.drop_last=false"), tmp_path / "kept")
+    assert [row["step"] for row in rows(tmp_path / "kept")] == [updates + 1, 2 * updates + 2]
+    assert "left out" not in capsys.readouterr().err
+
+
 def test_a_file_that_fits_no_backbone_is_refused(settings, tmp_path):
     mx.nd.save(str(tmp_path / "other"), {"features.0.weight": mx.nd.zeros((1, 2)), "w": mx.nd.zeros(3)})
     with pytest.raises(UserError, match="init_from: .*other must fit the backbone, but no parameter has the same name"):

@@ -37,6 +37,9 @@ class Batches:
     def __len__(self):
         return -(-len(self.images) // self.batch_size)
 
+    def updates(self, each):
+        return len(self) // each
+
     def epoch(self, epoch, start=0):
         for k in range(start, len(self)):
             rows = slice(k * self.batch_size, (k + 1) * self.batch_size)

@@ -32,6 +32,9 @@ class Steps:
 
 
 class Batches(list):
+    def updates(self, each):
+        return -(-len(self) // each)
+
     def epoch(self, epoch, start):
         yield from self[start:]
 

@@ -26,6 +26,9 @@ class Batches:
     def __len__(self):
         return len(self.images) // self.batch_size
 
+    def updates(self, each):
+        return len(self) // each
+
     def epoch(self, epoch, start=0):
         for step in range(start, len(self)):
             rows = slice(step * self.batch_size, (step + 1) * self.batch_size)

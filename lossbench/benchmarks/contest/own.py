@@ -49,7 +49,7 @@ class Contestant:
     def _start(self, chosen, dataset, device="cpu"):
         self.model = Model(chosen, dataset, _mxnet.devices(device), for_training=True)
         batches = new_batches(chosen, dataset)
-        self.trainer = new_trainer(chosen, self.model, len(batches))
+        self.trainer = new_trainer(chosen, self.model, batches)
         self._stream = itertools.chain.from_iterable(batches.epoch(epoch) for epoch in itertools.count(1))
         self._batch = next(self._stream)
 
