@@ -59,7 +59,7 @@ def _embeddings(run):
 
 
 def _empty(run):
-    """A run without a checkpoint, a row and a value, in a folder that holds what a training writes before these alone."""
+    """A run without a checkpoint, a row and a value, in a folder with what a training writes before these alone."""
     history = run.path / "history.jsonl"
     has_rows = os.path.lexists(history) and not (history.is_file() and history.stat().st_size == 0)
     is_begun = os.path.lexists(run.path / "environment.json")  # anybody can have copied a config

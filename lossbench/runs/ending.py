@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Optional
 
 from lossbench.errors import UserError
 from lossbench.runs import reading
@@ -23,7 +22,7 @@ class End:
     step: int
     is_over: bool
     """Whether all epochs are done, or early stopping or `trainer.max_steps` ended them."""
-    best: Optional[dict] = None
+    best: dict | None = None
     """`{"epoch", "step"}` of the best validation accuracy."""
 
     @property
@@ -33,15 +32,13 @@ class End:
         return {"last": {"epoch": self.epoch, "step": self.step}, **best}
 
 
-def end(run) -> Optional[End]:
+def end(run) -> End | None:
     """Return where the training of a run stands: by its history, or by its newest checkpoint where that is further.
 
     Also by that where the history has lost rows, of which one may have been the best epoch's.
     """
     epochs = run.value("trainer.epochs", 0)
-    found = _by_history(
-        run.history, epochs, run.value("trainer.early_stopping_epochs"), run.value("trainer.max_steps")
-    )
+    found = _by_history(run.history, epochs, run.value("trainer.early_stopping_epochs"), run.value("trainer.max_steps"))
     is_whole = [row["epoch"] for row in run.history] == list(range(1, len(run.history) + 1))
     if found and found.is_over and is_whole:
         return found

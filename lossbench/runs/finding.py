@@ -9,7 +9,7 @@ from lossbench.errors import UserError
 
 
 def to_open(paths) -> list[Path]:
-    """Return the run folders that paths name, as `find`; one that is not there stands for itself, and opening it fails."""
+    """Return the run folders that paths name, as `find`; one that is absent stands for itself, and opening it fails."""
     return [run for path in map(Path, paths) for run in (find([path]) if path.is_dir() else [path])]
 
 
@@ -33,7 +33,10 @@ def find(paths) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"run: {path} must be a run folder, or one that holds runs, but there is none. Name one that train.py wrote.")
+            raise UserError(
+                f"run: {path} must be a run folder, or one that holds runs, but there is none. "
+                "Name one that train.py wrote."
+            )
         for run in list(_below(path)) or [path]:
             found.setdefault(run.resolve(), run)
     return list(found.values())

@@ -72,7 +72,9 @@ def rows(path: Path, findings: Findings) -> list[dict]:
             findings.add(where, f"it must name an epoch above {last}")
             continue
         if len(row) > MOST_VALUES or max(map(len, row)) > MOST_LETTERS:
-            findings.add(where, f"it must have at most {MOST_VALUES} values, with names of at most {MOST_LETTERS} letters")
+            findings.add(
+                where, f"it must have at most {MOST_VALUES} values, with names of at most {MOST_LETTERS} letters"
+            )
             continue
         last = epoch
         for name, value in row.items():

@@ -11,7 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 from lossbench import config, locking, paths, plugins
 from lossbench.atomic import write_atomically, write_json
@@ -22,7 +22,7 @@ from lossbench.runs.environment import environment
 
 _TEXTS = ("config.yaml", "data.json")
 _STEP = re.compile(r"(?:\.replaced-)?step-(\d{8,18})")
-_TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic, with the writer's process; earlier, of pictures
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})(\.[a-z]+)?")  # of lossbench.atomic, with the writer's process
 
 
 class Run:
@@ -56,7 +56,7 @@ class Run:
 
     @property
     def is_checkpoint(self) -> bool:
-        """Whether this is the folder of a checkpoint, taken out of its run: it has what scores other images, no more."""
+        """Whether this is the folder of a checkpoint, out of its run: it has what scores other images, no more."""
         return (self.path / "checksums.json").is_file()
 
     @functools.cached_property
@@ -94,7 +94,8 @@ class Run:
         for name in self.plugins:
             if name not in loaded:
                 raise UserError(
-                    f"run: {self.path} needs the plugin {name}, which was not loaded. Name its file: --plugin {name}.py."
+                    f"run: {self.path} needs the plugin {name}, which was not loaded. "
+                    f"Name its file: --plugin {name}.py."
                 )
         return config.load(self.config_file, overrides)
 
@@ -105,7 +106,7 @@ class Run:
         return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
 
     @property
-    def precision(self) -> Optional[str]:
+    def precision(self) -> str | None:
         """`float32`, `bfloat16`, or both where it went on in the other; None where no file says it."""
         found = self.environment.get("precision")
         return found if isinstance(found, str) else None
@@ -113,8 +114,8 @@ class Run:
     def changed_plugins(self) -> list[str]:
         """A sentence for each plugin that is not the one that the run was trained with."""
         return [
-            f"The plugin {plugin.name} has changed since the run was trained (SHA-256 {self.plugins[plugin.name][:12]}, "
-            f"now {plugin.checksum[:12]})."
+            f"The plugin {plugin.name} has changed since the run was trained "
+            f"(SHA-256 {self.plugins[plugin.name][:12]}, now {plugin.checksum[:12]})."
             for plugin in plugins.loaded()
             if self.plugins.get(plugin.name, plugin.checksum) != plugin.checksum
         ]
@@ -135,19 +136,19 @@ class Run:
         return self._read("environment.json", reading.mapping, required=True) or {}
 
     @functools.cached_property
-    def data(self) -> Optional[dict]:
+    def data(self) -> dict | None:
         """What scoring other images needs of the data, as `data.rebuilt` reads it; None where no file says it."""
         return self._read("data.json", reading.mapping)
 
     @functools.cached_property
-    def plan(self) -> Optional[dict]:
+    def plan(self) -> dict | None:
         """What the end of the training asks for; None in a run of an earlier version, which wrote none."""
         exists = (self.path / "plan.json").exists()
         return (self._read("plan.json", reading.mapping) or {}) if exists else None
 
     @functools.cached_property
     def drawn(self) -> dict:
-        """What came of the planned pictures, with ``step`` and, of every one of ``kinds``, files or why there is none."""
+        """What came of the planned pictures: ``step`` and, of every one of ``kinds``, files or why there is none."""
         return self._read("drawn.json", reading.mapping) or {}
 
     @property
@@ -155,7 +156,9 @@ class Run:
         """Name -> picture file."""
         if not self.plots.is_dir():
             return {}
-        return {p.stem: p for p in sorted(self.plots.iterdir()) if p.suffix.lower() in (".png", ".gif") and _is_whole(p)}
+        return {
+            p.stem: p for p in sorted(self.plots.iterdir()) if p.suffix.lower() in (".png", ".gif") and _is_whole(p)
+        }
 
     @property
     def checksums(self) -> dict:
@@ -166,7 +169,7 @@ class Run:
         return found if isinstance(found, dict) else {}
 
     def read_other_files(self, other: Run) -> bool:
-        """Whether the two were trained on other contents of a file; one under another name, such as a packed one, may be alike."""
+        """Whether the two were trained on other contents of a file; under another name, as packed, it may be alike."""
         ours, theirs = self.checksums, other.checksums
         return any(ours[name] != theirs[name] for name in ours.keys() & theirs.keys())
 
@@ -211,7 +214,7 @@ class Run:
         return {}
 
     @property
-    def end(self) -> Optional[ending.End]:
+    def end(self) -> ending.End | None:
         """Where the training stands, None before the first epoch's end."""
         return ending.end(self)
 
@@ -245,7 +248,7 @@ class Run:
             self.problems += findings.sentences()
 
     def file(self, name: str) -> Path:
-        """Return where a file of the run is written; what stands there and is no file, such as a FIFO, is an `OSError`."""
+        """Return where a file of the run is written; what stands there and is no file, as a FIFO, is an `OSError`."""
         paths.require_file(self.path / name)
         return self.path / name
 
@@ -285,7 +288,9 @@ class Run:
     def unlike_kept(self) -> list[Path]:
         """The copies in the newest checkpoint of what the run has otherwise: one of the two may be damaged."""
         pairs = [(self.path / name, step / name) for step in self.steps()[-1:] for name in _TEXTS]
-        return [kept for here, kept in pairs if kept.is_file() and not (here.is_file() and filecmp.cmp(here, kept, False))]
+        return [
+            kept for here, kept in pairs if kept.is_file() and not (here.is_file() and filecmp.cmp(here, kept, False))
+        ]
 
     def write_embeddings(self, epoch: int, arrays: dict) -> None:
         """`embeddings/epoch-<epoch>.npz`."""
@@ -353,6 +358,11 @@ class Run:
             path.unlink(missing_ok=True)
 
 
+def _is_reason(value):
+    """Whether nothing was measured, by no metric."""
+    return isinstance(value, dict) and ("unavailable" in value or bool(value) and all(map(_is_reason, value.values())))
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """Writes what is measured of one checkpoint into its run folder, as soon as it is known."""
@@ -363,7 +373,10 @@ class Evaluation:
     step: int
 
     def values(self, split: str, measured: dict) -> None:
-        """Add values to `metrics.json`; those of another step under the same name are outdated and dropped."""
+        """Add values to `metrics.json`; those of another step under the same name are outdated and dropped.
+
+        Why something could not be measured takes the place of no value that was.
+        """
         run = self.run
         with run._alone():
             metrics = Run(run.path).metrics
@@ -371,7 +384,11 @@ class Evaluation:
             if entry.get("step") != self.step:
                 entry = {"epoch": self.epoch, "step": self.step}
             before = entry.get(split)
-            entry[split] = {**(before if isinstance(before, dict) else {}), **measured}
+            before = before if isinstance(before, dict) else {}
+            lost = {
+                key for key, value in measured.items() if _is_reason(value) and not _is_reason(before.get(key, value))
+            }
+            entry[split] = {**before, **{key: value for key, value in measured.items() if key not in lost}}
             run.metrics = {**metrics, self.checkpoint: entry}
             write_json(run.file("metrics.json"), run.metrics)
 

@@ -71,6 +71,18 @@ def test_what_is_missing_is_named(tmp_path, change, missing):
     assert after.missing == [missing]
 
 
+@pytest.mark.parametrize("reason", [{"unavailable": "too few"}, {"cosine": {"unavailable": "too few"}}])
+def test_a_reason_takes_the_place_of_a_reason_alone(tmp_path, reason):
+    run = Run(made.run(tmp_path / "run", metrics={}))
+    record = run.evaluation_of("last", 3, 30)
+    record.values("test", {"verification": {"unavailable": "none"}, "retrieval": {"cosine": {"map_at_r": 0.5}}})
+    record.values("test", {"verification": reason, "retrieval": reason, "knn": reason})
+    found = Run(run.path).metrics["last"]["test"]
+    assert found == {"verification": reason, "retrieval": {"cosine": {"map_at_r": 0.5}}, "knn": reason}
+    record.values("test", {"verification": {"cosine": {"accuracy": 1.0}}})
+    assert Run(run.path).metrics["last"]["test"]["verification"] == {"cosine": {"accuracy": 1.0}}
+
+
 def test_early_stopping_ends_a_training_before_its_last_epoch(tmp_path):
     folder = made.run(tmp_path / "run", metrics={"accuracy": 0.5})
     (folder / "config.yaml").write_text((folder / "config.yaml").read_text().replace("epochs: 3", "epochs: 9"))
@@ -96,7 +108,8 @@ def test_a_torn_history_is_made_up_for_by_the_newest_checkpoint(tmp_path):
 HUGE = "1" + "0" * 4000
 FILES = {
     "history.jsonl": [
-        '{"epoch": 4, "step": 40, "' + "a" * 200 + '": 1}', json.dumps({"epoch": 4, **{f"head.{k}": k for k in range(99)}}),
+        '{"epoch": 4, "step": 40, "' + "a" * 200 + '": 1}',
+        json.dumps({"epoch": 4, **{f"head.{k}": k for k in range(99)}}),
         '{"epoch": 4, "step": 40, "loss": NaN}', '{"epoch": 4, "step": HUGE, "loss": 1}',
         "[[[", "3", "null", "\x00",
         '{"epoch": true, "step": 1}', '{"epoch": HUGE}', '{"epoch": 1' + "0" * 5000 + "}", "[" * 100_000,
@@ -231,4 +244,4 @@ def test_arrays_are_read_whole_or_named(tmp_path):
         try:
             reading.arrays(path)
         except UserError as error:
-            assert "a.npz" in str(error)
+            assert "a.npz" in str(error)  # noqa: PT017
