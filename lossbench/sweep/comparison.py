@@ -197,7 +197,7 @@ def _before(plan, name, baseline) -> bool:
 
 def _comparison(side, base, runs, place) -> Comparison:
     seeds = [seed for seed in side.values if seed in base.values]
-    differences = {seed: side.values[seed] - base.values[seed] for seed in seeds}
+    differences = {seed: statistics.difference(side.values[seed], base.values[seed]) for seed in seeds}
     p = (
         statistics.sign_flip_p(list(differences.values()))
         if statistics.smallest_p(len(seeds)) < statistics.ALPHA

@@ -49,6 +49,17 @@ def summarize(values) -> Summary:
     return Summary(len(values), float(values.mean()), float(values.std(ddof=1)) if len(values) > 1 else None)
 
 
+def difference(a: float, b: float) -> float:
+    """Return ``a - b``; 0 where the two are the same but for their last bits, which would tell six seeds apart.
+
+    Examples
+    --------
+    >>> difference(0.75, 0.5), difference(0.1 + 0.2, 0.3)
+    (0.25, 0.0)
+    """
+    return 0.0 if math.isclose(a, b, rel_tol=ROUNDING) else a - b
+
+
 def t_interval(differences) -> Interval | None:
     r"""Return the 95 % interval of the mean of paired differences by Student's t; None where nothing is spread.
 
@@ -111,6 +122,8 @@ def sign_flip_p(differences) -> float:
     0.25
     """
     differences = np.asarray(differences, np.float64)
+    if not np.isfinite(differences).all():
+        raise ValueError(f"sign_flip_p: `differences` must be finite, got {differences}.")
     n = len(differences)
     if n <= EXACT_UP_TO:
         sums = np.zeros(1)

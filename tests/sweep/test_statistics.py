@@ -115,6 +115,14 @@ def test_the_sign_flip_p_tries_all_signs(rng, n):
     assert statistics.sign_flip_p(differences) == pytest.approx(all_sign_flips(differences))
 
 
+def test_values_that_differ_in_their_last_bits_are_one(rng):
+    values = rng.uniform(0.5, 1, 8)
+    assert [statistics.difference(np.nextafter(value, 2), value) for value in values] == [0] * 8
+    assert statistics.difference(0.9001, 0.9) == 0.9001 - 0.9
+    with pytest.raises(ValueError, match="must be finite"):
+        statistics.sign_flip_p([0.1, np.nan])
+
+
 def test_the_sign_flip_p_with_ties_and_zeros():
     for differences in ([0.1, 0.1, 0.1, -0.1], [0.0, 0.0, 0.002], [0.0, 0.0], [0.3, 0.2, 0.1, 0.0, -0.1]):
         assert statistics.sign_flip_p(differences) == pytest.approx(all_sign_flips(differences))
