@@ -29,7 +29,7 @@ def inspect(dataset):
     found = [_classes(dataset)]
     if dataset.train.is_streamed or len(dataset.train) + len(dataset.test) > _MOST:
         return found
-    seen = {_key(image): int(label) for image, label in zip(dataset.train.images, dataset.train.labels)}
+    seen = {_key(image): int(label) for image, label in zip(dataset.train.images, _true(dataset.train))}
     for name in ("validation", "test"):
         found += _known(getattr(dataset, name), name, seen, dataset.all_class_names)
     for name in ("train", "validation", "test"):
@@ -62,6 +62,7 @@ def _classes(dataset):
 
 def _known(split, name, seen, class_names):
     """Images that are also in the training split; of another class, one of the two labels is wrong."""
+    own = _true(split)
     labels = [seen.get(_key(image)) for image in split.images]
     known = np.flatnonzero([label is not None for label in labels])
     if not len(known):
@@ -69,11 +70,16 @@ def _known(split, name, seen, class_names):
     verb = "is" if len(known) == 1 else "are"
     text = f"{len(known):,} of {files.count(len(split), f'{name} image')} {verb} in the training images, pixel by pixel"
     found = [f"{text}: {_names(split, known)}"]
-    other = [at for at in known if labels[at] != split.labels[at]]
+    other = [at for at in known if labels[at] != own[at]]
     if other:
-        classes = f"{class_names[labels[other[0]]]} and {class_names[split.labels[other[0]]]}"
+        classes = f"{class_names[labels[other[0]]]} and {class_names[own[other[0]]]}"
         found.append(f"{len(other):,} of these under another class: {_names(split, other)} ({classes})")
     return found
+
+
+def _true(split):
+    """Labels as they were before ``data.label_noise`` made some of them wrong."""
+    return split.labels if split.true_labels is None else split.true_labels
 
 
 def _key(image):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lossbench.data import cifar, files, folder, idx, images, record, recordio, tree
+from lossbench.data import cifar, files, folder, idx, images, record, recordio, table, tree
 from lossbench.errors import UserError
 
 _LOOKED_AT = 200  # images whose sizes are read
@@ -92,8 +92,7 @@ def _records(root):
     if not names:
         return None
     train = next((name for name in names if "train" in name), names[0])
-    rest = [name for name in names if name != train]
-    test = next((name for part in ("test", "val") for name in rest if part in name), rest[0] if rest else None)
+    test = _test_of([name for name in names if name != train])
     scan = recordio.scan(root / train)
     labels, reader = record.classes_of(root / train, scan, 1 << 24), recordio.Reader(root / train, scan)
     sizes, kinds = [], set()
@@ -112,18 +111,68 @@ def _records(root):
     return Proposal({**section, "batch_size": batch_size(len(labels))}, found, channels, int(np.max(side)))
 
 
+def _test_of(names):
+    """The file to test on: by its name, or the first."""
+    return next((name for part in ("test", "val") for name in names if part in name.lower()), next(iter(names), None))
+
+
 def _tables(root):
     names = sorted(path.name for path in root.iterdir() if path.name.lower().endswith((".csv", ".csv.gz", ".npz")))
-    if not names:
-        return None
-    train = next((name for name in names if "train" in name), names[0])
-    is_both = train.endswith(".npz")
-    test = train if is_both else next((name for name in names if "test" in name), train)
-    found = [f"table {train}" + ("" if test == train else f" and {test}")]
-    if test == train and not is_both:
-        found.append(f"no other table: {train} is named as test as well; give it one of its own")
-    section = {"source": "table", "root": str(root), "train": train, "test": test, "batch_size": 128}
-    return Proposal(section, found, 1, 28)
+    shapes, refused = {}, {}
+    for name in names:
+        try:
+            shapes[name] = _shapes(root / name)
+        except UserError as error:
+            refused[name] = error
+    train = min((name for name in shapes if "train" in shapes[name]), key=_rank, default=None)
+    test = None
+    if train is not None:
+        shape = shapes[train]["train"]
+        is_both = train.lower().endswith(".npz") and "test" in shapes[train]
+        others = [name for name in shapes if name != train and "train" not in name.lower()]
+        test = train if is_both else _test_of([name for name in others if shapes[name].get("test") == shape])
+    if test is None:
+        if not (train or refused) or any(tree.below(path).images for path in tree.subfolders(root)):
+            return None
+        raise _no_test(root, train, shape, refused) if train else refused[min(refused, key=_rank)]
+    channels, height, width = shape
+    named = train if is_both else f"{train} and, for the test, {test}"
+    section = {"source": "table", "root": str(root), "train": train, "test": test}
+    section |= {"channels": channels} if channels == 3 else {}
+    found = [f"table {named}: {width} x {height} pixels" + ", color" * (channels == 3)]
+    return Proposal({**section, "batch_size": 128}, found, channels, max(height, width))
+
+
+def _rank(name):
+    """Least for the table to train on."""
+    lower = name.lower()
+    return "train" not in lower, "test" in lower or "val" in lower, name
+
+
+def _shapes(path):
+    """The form of a table's images, by the part that they can be."""
+    if path.name.lower().endswith(".npz"):
+        shapes = {part: split.image_shape for part, split in table.archive(path, files.contents(path)).items()}
+        if not shapes:
+            raise files.invalid(path, "hold images and labels by Keras's or MedMNIST's names", "none", table._WAY_OUT)
+        return shapes
+    try:
+        shape = table.first_rows(path, 1).image_shape
+    except UserError as error:
+        try:
+            shape = table.first_rows(path, 3).image_shape
+        except UserError:
+            raise error from None
+    if shape[1:] == (1, 1):
+        raise files.invalid(path, "hold images", "one number beside the label", "Name a folder of tables of pixels.")
+    return {"train": shape, "test": shape}
+
+
+def _no_test(root, train, shape, refused):
+    name = _test_of(list(refused))
+    got = "none" if name is None else f"none ({refused[name]})"
+    rule = f"hold a table to test on beside {train}, with its {shape[2]} x {shape[1]} pixels"
+    return files.invalid(root, rule, got, f"Move a share of the rows of {train}, of every class, into a test.csv.")
 
 
 def _folders(root):

@@ -33,6 +33,19 @@ def test_test_images_that_are_trained_on(dataset):
     assert data.inspect(dataset)[2] == "1 of these under another class: 33.png (b and a)"
 
 
+def test_labels_made_wrong_on_purpose_are_no_contradiction(dataset):
+    train = dataset.train
+    dataset.test.images[3:8] = train.images[[1, 2, 3, 0, 1]]
+    noisy = Split(train.images, (train.labels + 1) % 4, train.names, train.labels)
+    assert data.inspect(dataset.replace(train=noisy))[1:] == data.inspect(dataset)[1:]
+    true = dataset.test.labels.copy()
+    true[3] = 0
+    test = Split(dataset.test.images, dataset.test.labels, dataset.test.names, true)
+    assert (
+        data.inspect(dataset.replace(train=noisy, test=test))[2] == "1 of these under another class: 33.png (b and a)"
+    )
+
+
 def test_blank_images(dataset):
     dataset.train.images[5] = 7
     assert data.inspect(dataset)[1:] == ["1 train image has one color alone: 5.png"]

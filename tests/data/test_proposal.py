@@ -1,6 +1,7 @@
 """`lossbench new-config` looks at data of every kind and writes a config that loads them."""
 
 import contextlib
+import gzip
 import io
 
 import numpy as np
@@ -95,6 +96,121 @@ def test_idx_cifar_and_tables(tmp_path, small, rng):
         (tmp_path / "csv" / name).write_text(rows)
     new_config("--data", tmp_path / "csv", "--out", tmp_path / "3.yaml")
     assert loaded(tmp_path / "3.yaml")[1].image_shape == (1, 2, 2)
+
+
+ROWS = "".join(f"{number % 3},{number},2,3,4\n" for number in range(9))
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        {"metadata.csv": "file,label\n0.png,1\n"},
+        {"counts.csv": "label,count\n0,12\n", "counts_val.csv": "label,count\n0,12\n"},
+        {"train.csv": ROWS},
+        {},
+    ],
+    ids=lambda texts: ", ".join(texts) or "archive",
+)
+def test_files_beside_image_folders_are_no_tables(tmp_path, small, rng, texts):
+    root = tmp_path / "photos"
+    for part in ("train", "val"):
+        for name in "ab":
+            images(root / part / name, small, rng)
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    np.savez(root / "embeddings.npz", embedding=np.zeros((3, 4)))
+    assert "24 images of 2 classes" in new_config("--data", root, "--out", tmp_path / "x.yaml")
+    settings, found = loaded(tmp_path / "x.yaml")
+    assert (settings.data.source, len(found.train) + len(found.validation)) == ("folder", 24)
+
+
+@pytest.mark.parametrize(
+    ("names", "train", "test"),
+    [
+        (["train.csv", "val.csv"], "train.csv", "val.csv"),
+        (["extra.csv", "train.csv", "val.csv"], "train.csv", "val.csv"),
+        (["train.csv", "val.csv", "test.csv"], "train.csv", "test.csv"),
+        (["Test.csv", "Train.csv"], "Train.csv", "Test.csv"),
+        (["a_test.csv", "digits.csv"], "digits.csv", "a_test.csv"),
+        (["2023.csv", "2024.csv"], "2023.csv", "2024.csv"),
+    ],
+)
+def test_which_table_is_tested_on(tmp_path, names, train, test):
+    (tmp_path / "csv").mkdir()
+    for name in names:
+        (tmp_path / "csv" / name).write_text(ROWS)
+    (tmp_path / "csv" / "submission.csv").write_text("ImageId,Label\n1,0\n2,0\n")
+    (tmp_path / "csv" / "plots").mkdir()
+    said = new_config("--data", tmp_path / "csv", "--out", tmp_path / "x.yaml")
+    assert f"table {train} and, for the test, {test}: 2 x 2 pixels\n" in said
+    settings = loaded(tmp_path / "x.yaml")[0].data
+    assert (settings.train, settings.test) == (train, test)
+
+
+def test_tables_of_color_long_ones_and_archives(tmp_path, rng, monkeypatch):
+    monkeypatch.setattr("lossbench.data.table._HEAD", 40)  # cut off within a row
+    (tmp_path / "csv").mkdir()
+    for name, packed in (
+        ("train.csv.gz", gzip.compress),
+        ("test.csv", lambda content: content.decode().encode("utf-16")),
+    ):
+        rows = "".join(f"{k},1,2,3,4,5,6,7,8,9,10,11,12\n" for k in range(9))
+        (tmp_path / "csv" / name).write_bytes(packed(rows.encode()))
+    said = new_config("--data", tmp_path / "csv", "--out", tmp_path / "1.yaml", status=2)
+    assert "must hold rows, got none" in said  # of UTF-16, 40 bytes are not even one
+    monkeypatch.setattr("lossbench.data.table._HEAD", 100)
+    assert "2 x 2 pixels, color" in new_config("--data", tmp_path / "csv", "--out", tmp_path / "1.yaml")
+    assert loaded(tmp_path / "1.yaml")[1].image_shape == (3, 2, 2)
+    pictures, labels = rng.integers(0, 256, (9, 6, 8), dtype=np.uint8), np.arange(9) % 3
+    (tmp_path / "npz").mkdir()
+    np.savez(tmp_path / "npz/a.npz", x_train=pictures, y_train=labels, x_test=pictures, y_test=labels)
+    assert "table a.npz: 8 x 6 pixels" in new_config("--data", tmp_path / "npz", "--out", tmp_path / "2.yaml")
+    assert loaded(tmp_path / "2.yaml")[1].image_shape == (1, 6, 8)
+
+
+@pytest.mark.parametrize(
+    ("texts", "rule"),
+    [
+        (
+            {"train.csv": ROWS},
+            "hold a table to test on beside train.csv, with its 2 x 2 pixels, got none. Move a share",
+        ),
+        ({"train.csv": ROWS, "train_small.csv": ROWS}, "hold a table to test on beside train.csv"),
+        ({"train.csv": ROWS, "test.csv": "0,1,2,3,4,5,6,7,8,9\n"}, "hold a table to test on beside train.csv"),
+        (
+            {"train.csv": ROWS, "test.csv": "a,b,c,d\n1,2,3,4\n"},
+            "got none (data: {root}/test.csv must have a column named",
+        ),
+        ({"train.csv": "0,0.5,0.5,0.5,0.5\n", "x.csv": "a\n"}, "hold whole numbers, got 0.5 in row 1, column 2"),
+    ],
+)
+def test_tables_that_no_config_is_written_for(tmp_path, texts, rule):
+    root = tmp_path / "csv"
+    root.mkdir()
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    said = new_config("--data", root, "--out", tmp_path / "x.yaml", status=2)
+    assert said.startswith(f"data: {root}")
+    assert rule.format(root=root) in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "x.yaml").exists()
+
+
+def test_an_archive_for_training_alone(tmp_path, rng):
+    (tmp_path / "npz").mkdir()
+    pictures, labels = rng.integers(0, 256, (9, 6, 8), dtype=np.uint8), np.arange(9) % 3
+    np.savez(tmp_path / "npz/train.npz", x_train=pictures, y_train=labels)
+    said = new_config("--data", tmp_path / "npz", "--out", tmp_path / "x.yaml", status=2)
+    assert "hold a table to test on beside train.npz, with its 8 x 6 pixels, got none" in said
+    np.savez(tmp_path / "npz/test.npz", x_test=pictures, y_test=labels)
+    new_config("--data", tmp_path / "npz", "--out", tmp_path / "x.yaml")
+    assert len(loaded(tmp_path / "x.yaml")[1].test) == 9
+    (tmp_path / "npz/train.npz").unlink()
+    said = new_config("--data", tmp_path / "npz", "--out", tmp_path / "y.yaml", status=2)
+    assert "must hold data, got none that are known" in said
+    np.savez(tmp_path / "npz/test.npz", embedding=pictures)
+    said = new_config("--data", tmp_path / "npz", "--out", tmp_path / "y.yaml", status=2)
+    assert "test.npz must hold images and labels by Keras's or MedMNIST's names, got none" in said
 
 
 @pytest.mark.parametrize("what", ["nothing", "absent", "one class", "texts"])

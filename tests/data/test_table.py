@@ -137,7 +137,26 @@ def test_kaggles_tables_of_the_published_files(tmp_path, small, arrays, monkeypa
     [
         ("", "hold rows, got none"),
         ("1,2,3,4,5\n1,2,3\n", "hold whole numbers between commas"),
-        ("1,2,3,4,x\n1,2,3,4,x\n", "hold whole numbers between commas"),
+        ("1,2,3,4,5\n1,2,3,4,x\n", "hold whole numbers between commas"),
+        ("1,2,3,4,x\n1,2,3,4,5\n", "have a column named label, class, target or y, got 1, 2, 3, 4, x. Rename the col"),
+        (
+            "a,b,c,d,e,f,digit\n1,2,3,4,5,6,7\n",
+            "have a column named label, class, target or y, got a, b, c, ..., digit",
+        ),
+        (",0,1,2,3,4\n0,7,1,2,3,4\n", "have a column named label, class, target or y, got , 0, 1, ..., 4. Rename"),
+        ("label,a,b,c,d\n1,2,3,4\n", "hold 5 numbers in each row, as many as its heading has names, got 4"),
+        ("label,id\n1,2\n", "hold the pixels of a square of 1 channel, got 0 pixels"),
+        (
+            "1.0,0,0,0.25,1\n",
+            "hold whole numbers, got 0.25 in row 1, column 4. Rows are a label and pixels from 0 to 255: mult",
+        ),
+        ("label,a,b,c,d\n1,2,3,4,5\n1.5,2,3,4,5\n", "hold whole numbers, got 1.5 in row 2, column 1"),
+        ("1,2,3,4,nan\n", "hold whole numbers, got nan in row 1, column 5"),
+        ("1,2,3,4,inf\n", "hold pixels from 0 to 255, got 2 to inf"),
+        (
+            "1,2,3,4,-5e2\n",
+            "hold pixels from 0 to 255, got -500 to 4. Rows are a label and pixels from 0 to 255: multiply",
+        ),
         ("0,1,2,3,256\n", "hold pixels from 0 to 255, got 1 to 256"),
         ("0,1,2,3,-1\n", "hold pixels from 0 to 255, got -1 to 3"),
         ("0,1,2,3\n", "hold the pixels of a square of 1 channel, got 3 pixels"),
@@ -213,3 +232,38 @@ def test_tables_as_spreadsheets_and_pandas_write_them(tmp_path, small, rng, writ
     found = table(small, tmp_path).train
     assert np.array_equal(found.images.reshape(6, 4), pixels)
     assert np.array_equal(found.labels, labels)
+
+
+@pytest.mark.parametrize("heading", ["", "label,a,b,c,d"])
+def test_a_table_as_numpy_writes_it(tmp_path, small, rng, heading):
+    pixels, labels = rng.integers(0, 256, (6, 4)), np.arange(6) % 2
+    np.savetxt(tmp_path / "a.csv", np.column_stack([labels, pixels]), delimiter=",", header=heading)
+    assert b"e+00," in (tmp_path / "a.csv").read_bytes()
+    found = table(small, tmp_path).train
+    assert np.array_equal(found.images.reshape(6, 4), pixels)
+    assert np.array_equal(found.labels, labels)
+    np.savetxt(tmp_path / "a.csv", np.column_stack([labels, pixels / 255]), delimiter=",", header=heading)
+    with pytest.raises(
+        ValueError, match=r"must hold whole numbers, got .* multiply pixels in \[0, 1\] by 255 and round"
+    ):
+        table(small, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("heading", "skipped"),
+    [("0,0.1,0.2,0.3,0.4", 0), ("5,0,0.1,255,0.2", 0), ("5.0,0.0,0.0.1,0.0.2,255.0", 0), (",0,0.1,0.2,0.3,0.4", 1)],
+)
+def test_headings_that_pandas_made_of_a_row_of_numbers(tmp_path, small, rng, heading, skipped):
+    rows = rng.integers(0, 10, (6, 5))
+    written = np.column_stack([*[np.arange(6)] * skipped, rows])
+    (tmp_path / "a.csv").write_text("\n".join([heading, *(",".join(map(str, row)) for row in written)]))
+    found = table(small, tmp_path).train
+    assert np.array_equal(found.labels, rows[:, 0])
+    assert np.array_equal(found.images.reshape(6, 4), rows[:, 1:])
+
+
+@pytest.mark.parametrize("first", ["5,0,0.1,0.1,0.2", "5,0,0.1,0,0.1", "5,0,0.1,0.3,12", "5,0,0.5,0.25,0.1"])
+def test_a_row_of_decimals_is_no_heading(tmp_path, small, first):
+    (tmp_path / "a.csv").write_text(f"{first}\n1,2,3,4,5\n")
+    with pytest.raises(ValueError, match=f"must hold whole numbers, got {first.split(',')[2]} in row 1, column 3"):
+        table(small, tmp_path)
