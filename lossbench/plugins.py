@@ -31,7 +31,7 @@ class Plugin:
 
     name: str
     checksum: str
-    """SHA-256 of its file."""
+    """SHA-256 of its file, and of those beside it or below that it imports."""
     parts: tuple
     """What it brings: `head my_loss`, and so on."""
 
@@ -57,7 +57,7 @@ def request(path) -> None:
 
 def surroundings() -> dict[str, str]:
     """What another process finds in its environment so that it requests the same files."""
-    return {VARIABLE: os.pathsep.join(map(str, dict.fromkeys(_requested)))} if _requested else {}
+    return {VARIABLE: os.pathsep.join(map(str, requested()))} if _requested else {}
 
 
 def request_from_surroundings() -> None:
@@ -101,7 +101,29 @@ def _load_file(path: Path) -> None:
     except Exception as error:
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise UserError(f"plugin: {path} must run as Python, got {reason}. Run it alone to see where.") from error
-    _take(name, checksum, module, str(path))
+    _take(name, _with_helpers(checksum, module, path.resolve()), module, str(path))
+
+
+def _with_helpers(checksum: str, module, path: Path) -> str:
+    """The checksum of a file and of the modules in its folder, or below, that it uses."""
+    found, waiting = {}, [module]
+    while waiting:
+        for value in vars(waiting.pop()).values():
+            name = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+            used = sys.modules.get(name) if isinstance(name, str) else None
+            place = Path(getattr(used, "__file__", None) or os.devnull).resolve()
+            is_own = path.parent in place.parents and "site-packages" not in place.parts and place.suffix == ".py"
+            if is_own and place != path and place not in found:
+                found[place] = hashlib.sha256(place.read_bytes()).hexdigest()
+                waiting.append(used)
+    if not found:
+        return checksum
+    return hashlib.sha256("".join([checksum, *(found[place] for place in sorted(found))]).encode()).hexdigest()
+
+
+def requested() -> list[Path]:
+    """The files that were asked for, by `--plugin` or otherwise."""
+    return list(dict.fromkeys(_requested))
 
 
 def _load_entry_points() -> None:

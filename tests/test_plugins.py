@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -199,3 +200,61 @@ def test_the_page_on_a_loss_of_ones_own(tmp_path):
         assert done.returncode == 0, (command, done.stdout, done.stderr)
     assert (tmp_path / "runs/my_loss/plots/target-logit.png").stat().st_size > 10_000
     assert "my_loss" in (tmp_path / "report.html").read_text()
+
+
+USING_A_HELPER = """
+from helper import factor
+from lossbench import ops
+from lossbench.heads.base import Head
+
+class Scaled(Head):
+    options = {}
+    def setup(self):
+        self._class_parameter("weight")
+    def logits(self, F, embedding, weight):
+        return factor() * ops.inner_product(F, embedding, weight, self.num_classes)
+    def loss(self, F, embedding, label, weight):
+        logits = self.logits(F, embedding, weight)
+        return self.cross_entropy(F, logits, label), logits
+    def prototypes(self):
+        return self.weight.list_data()[0].copy()
+
+HEADS = {"scaled": Scaled}
+"""
+
+
+def test_what_a_plugin_imports_counts_as_the_plugin_once_something_is_trained(tmp_path, monkeypatch):
+    """A mistake mended before the first checkpoint is tried again; a helper that changes afterwards is refused."""
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    (tmp_path / "scaled.py").write_text(USING_A_HELPER)
+    (tmp_path / "helper.py").write_text("def factor():\n    raise RuntimeError('not yet')\n")
+    (tmp_path / "sweep.yaml").write_text(
+        "title: Mine\nseeds: [0]\nvariants:\n  mine: {config: softmax_digits.yaml}\n"
+        "overrides: {head: {name: scaled}, trainer.epochs: 1, trainer.progress: none}\n"
+    )
+    shutil.copytree(ROOT / "configs" / "base", tmp_path / "base")
+    shutil.copy(ROOT / "configs" / "softmax_digits.yaml", tmp_path)
+
+    def sweep(*arguments):
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / "sweep.py"),
+            "sweep.yaml",
+            "--plugin",
+            "scaled.py",
+            *arguments,
+        ]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert sweep().returncode == 1
+    (tmp_path / "helper.py").write_text("def factor():\n    return 2.0\n")
+    again = sweep()
+    assert "not yet" in again.stderr
+    assert again.stderr.endswith("What failed is trained again with --retry-failed.\n")
+    mended = sweep("--retry-failed")
+    assert mended.returncode == 0, mended.stderr
+    (tmp_path / "helper.py").write_text("def factor():\n    return 3.0\n")
+    changed = sweep()
+    assert changed.returncode == 2
+    assert "The plugin scaled has changed since the run was trained" in changed.stderr
+    assert "Keep that file as it was" in changed.stderr

@@ -31,6 +31,8 @@ class {class_name}(Head):
     .. math:: L = CE(z \\text{{ with }} z_y - m, y), \\qquad z_j = w_j \\cdot x
     """
 
+    metric = "euclidean"  # how embeddings are compared: "cosine" where the loss sees their directions alone
+
     options = {{
         "margin": Number(
             0.5, "taken off the true class's logit", at_least=0, scheduled=True, way_out="0 is plain softmax."

@@ -101,4 +101,6 @@ def _finish(sweep, work, options):
     failed += [f"{name}: every trial failed, and nothing of it is trained" for name in results.hopeless]
     for sentence in failed:
         console.note(sentence)
+    if failed and not (options.retry_failed or options.tables):
+        console.note("What failed is trained again with --retry-failed.")
     return console.FAILED if failed and not options.tables else console.DONE

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 
-from lossbench import atomic, checkpoint, data
+from lossbench import atomic, checkpoint, data, plugins
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, at_the_end
 from lossbench.experiment import distributed, origin
@@ -16,7 +16,7 @@ from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import lettering, pictures
 from lossbench.plots.contact_sheet import contact_sheet
-from lossbench.runs import ending
+from lossbench.runs import ending, shown
 from lossbench.training import schedules
 from lossbench.training.communication import ALONE
 from lossbench.training.loop import Hooks, fit
@@ -218,6 +218,7 @@ class Training:
         command = [
             *(["python", script] if pathlib.Path(script).name == "train.py" else ["lossbench", "train"]),
             *("--config", str(self.run.config_file)),
+            *(word for file in plugins.requested() for word in ("--plugin", shown(file))),
             *([f"init_from={path}"] if path else []),
             f"optimizer.learning_rate={self.settings.optimizer.learning_rate / 10:g}",
             *("--run-dir", f"{self.run.path}-lower-rate"),

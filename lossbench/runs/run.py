@@ -112,7 +112,9 @@ class Run:
         return found if isinstance(found, str) else None
 
     def changed_plugins(self) -> list[str]:
-        """A sentence for each plugin that is not the one that the run was trained with."""
+        """A sentence for each plugin that is not the one that the run was trained with; none before a checkpoint."""
+        if not self.steps() and not self.metrics:
+            return []
         return [
             f"The plugin {plugin.name} has changed since the run was trained "
             f"(SHA-256 {self.plugins[plugin.name][:12]}, now {plugin.checksum[:12]})."
@@ -325,7 +327,8 @@ class Run:
         with open(self.file(".lock"), "w") as file:
             if not locking.lock(file, self.path, wait=False):
                 raise NotNow(
-                    f"run: {self.path} must not be in use, but another process trains in it. Use another --run-dir."
+                    f"run: {self.path} must not be in use, but another process trains in it. "
+                    "Wait for it, or choose another folder."
                 )
             yield
 

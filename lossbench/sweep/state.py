@@ -103,8 +103,8 @@ def _changed(run, planned) -> list[str]:
         )
     for sentence in run.changed_plugins():
         raise UserError(
-            f"sweep: {run.path} must hold a run of the plugin as it is. {sentence} Give the changed loss another name, "
-            "or the sweep another folder with --out."
+            f"sweep: {run.path} must hold a run of the plugin as it is. {sentence} Keep that "
+            "file as it was and put the changed loss into one of its own, or give the sweep another folder with --out."
         )
     return [key for key in differing if config.on_resume(key) == "remeasures"]
 

@@ -23,6 +23,7 @@ NO_TEST = {
     "evaluation.embeddings_every_epochs": None,
 }
 """A trial has nothing to do with the test images."""
+_SAID = {"seed": "tune.seed", "metric": "tune.metric", "ranges": "tune.shared and tune.ranges"}
 SPREAD = 10
 """Trials that are spread over the ranges before those that learn from the ones before."""
 
@@ -158,8 +159,8 @@ class Search:
         ]
         if changed:
             raise UserError(
-                f"sweep: tune.{' and tune.'.join(changed)} must stay as they are once trials were made, but those in "
-                f"{self.asked_file.parent} were made otherwise ({ASKED}). Undo the change, or give the sweep another "
+                f"sweep: {' and '.join(_SAID[key] for key in changed)} must stay as they are once trials were made, but "
+                f"those in {self.asked_file.parent} were made otherwise ({ASKED}). Undo the change, or give the sweep another "
                 "folder with --out."
             )
 

@@ -231,10 +231,11 @@ def test_a_failed_run_is_noted_and_the_others_go_on(tmp_path):
     assert [line.split()[1] for line in lines[:2]] == ["softmax/seed-0:", "bad/seed-0"]
     reason = json.loads((out / "bad" / "seed-0" / "failed.json").read_text())["reason"]
     assert reason.startswith("trainer: loss is nan at epoch 1")
-    assert f"bad/seed-0 failed: {reason}" in lines[-1]
+    assert f"bad/seed-0 failed: {reason}" in lines[-2]
+    assert lines[-1] == "What failed is trained again with --retry-failed."
     assert reason in (out / "report.html").read_text()
     _, progress = run(path, "--out", out, "--only", "[bs]*", status=1)
-    assert len(progress.splitlines()) == 1  # said again, not tried again
+    assert len(progress.splitlines()) == 2  # said again, not tried again
     kept = tmp_path / "kept"
     run(path, "--out", out, "--tables", "--publish", kept)
     folder = f"sweeps/{path.stem}/bad/seed-0"

@@ -236,7 +236,7 @@ def test_where_lower_is_better_the_lowest_is_chosen(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("high: 1", "high: 2", r"tune\.ranges must stay as they are once trials were made"),
+        ("high: 1", "high: 2", r"tune\.shared and tune\.ranges must stay as they are once trials were made"),
         ("seed: 7", "seed: 8", r"tune\.seed must stay"),
         ("trials: 3", "trials: 3, metric: accuracy_knn", r"tune\.metric must stay"),
     ],
