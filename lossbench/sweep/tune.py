@@ -158,9 +158,10 @@ class Search:
             key for key, value in self._asked.items() if begun and json.dumps(begun.get(key)) != json.dumps(value)
         ]
         if changed:
+            keys = " and ".join(_SAID[key] for key in changed)
             raise UserError(
-                f"sweep: {' and '.join(_SAID[key] for key in changed)} must stay as they are once trials were made, but "
-                f"those in {self.asked_file.parent} were made otherwise ({ASKED}). Undo the change, or give the sweep another "
+                f"sweep: {keys} must stay as they are once trials were made, but those in "
+                f"{self.asked_file.parent} were made otherwise ({ASKED}). Undo the change, or give the sweep another "
                 "folder with --out."
             )
 
