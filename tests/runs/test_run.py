@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from lossbench.errors import UserError
-from lossbench.runs import Run, ending, reading, write_arrays
+from lossbench.runs import Run, ending, environment, reading, write_arrays
 from tests.report import made
 
 
@@ -245,3 +246,12 @@ def test_arrays_are_read_whole_or_named(tmp_path):
             reading.arrays(path)
         except UserError as error:
             assert "a.npz" in str(error)  # noqa: PT017
+
+
+def test_a_processor_is_named_with_what_it_computes_with():
+    """Virtual machines call several generations by one name, which differ in speed threefold and in the last bits."""
+    lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next((line.split() for line in lines if line.startswith("flags")), [])
+    best = next((name for flag, name in environment.INSTRUCTIONS.items() if flag in flags), None)
+    model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    assert environment.processor() == (f"{model} ({best})" if best else model)
