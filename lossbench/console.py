@@ -167,6 +167,16 @@ def output_file(text) -> str:
     return text
 
 
+def output_folder(text) -> str:
+    """A folder to write into, which need not be there, as `type=` of an argument."""
+    place = text
+    while place and not os.path.lexists(place):
+        place = os.path.dirname(place)
+    if place and not os.path.isdir(place):
+        raise argparse.ArgumentTypeError(f"must be a folder, got the file {terminal.shown(place)}")
+    return text
+
+
 def left_out(damaged) -> int:
     """Name the files that could not be read; returns the exit status."""
     for error in damaged:

@@ -33,7 +33,12 @@ def main(arguments, prog):
     parser.add_argument("--format", choices=export.FORMATS, default="onnx", help="default: onnx")
     parser.add_argument("--output", choices=export.OUTPUTS, default="logits", help="default: logits")
     parser.add_argument("--input", choices=export.INPUTS, default="uint8", help="default: uint8")
-    parser.add_argument("--out", metavar="FILE", help="file to write, or how the names of a symbol's files begin")
+    parser.add_argument(
+        "--out",
+        type=console.output_file,
+        metavar="FILE",
+        help="file to write, or how the names of a symbol's files begin",
+    )
     parser.add_argument(
         "images",
         nargs="*",

@@ -25,7 +25,7 @@ def main(arguments, prog):
         "--count", type=console.count, default=8, metavar="N", help="most rows of a picture (default: 8)"
     )
     parser.add_argument("--knn", type=console.count, default=6, metavar="N", help="neighbors in a row (default: 6)")
-    parser.add_argument("--out", metavar="DIR", help="draw there instead")
+    parser.add_argument("--out", type=console.output_folder, metavar="DIR", help="draw there instead")
     parser.add_argument(
         "images",
         nargs="*",

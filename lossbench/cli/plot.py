@@ -33,7 +33,10 @@ def main(arguments, prog):
         "plots/C (default: last)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="draw there instead; with several runs, into a folder for each in it"
+        "--out",
+        type=console.output_folder,
+        metavar="DIR",
+        help="draw there instead; with several runs, into a folder for each in it",
     )
     parser.add_argument("--format", default="png", choices=pictures.FORMATS, help="default: png")
     parser.add_argument(

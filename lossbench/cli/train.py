@@ -34,7 +34,12 @@ def main(arguments, prog):
     parser.add_argument(
         "--config", action=console.Once, metavar="FILE", help="experiment: a file, or a name of `lossbench configs`"
     )
-    parser.add_argument("--run-dir", metavar="DIR", help="where to write (default: runs/<config name>/seed-<seed>)")
+    parser.add_argument(
+        "--run-dir",
+        type=console.output_folder,
+        metavar="DIR",
+        help="where to write (default: runs/<config name>/seed-<seed>)",
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the unfinished run in the run folder")
     parser.add_argument("--seed", type=int, metavar="N", help="the same as seed=N")
     parser.add_argument(

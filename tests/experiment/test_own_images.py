@@ -80,6 +80,9 @@ def test_where_a_table_is_to_be_written_is_looked_at_before_the_work(elsewhere):
     assert error == "lossbench predict: error: argument --csv: must be a file, got the folder run"
     _, error = call("runs", "run", "--json", "dark.png/a.json", cwd=elsewhere, status=2)
     assert "argument --json: must lie in a folder that can be made" in error
+    for command, option in (("neighbors --run run light.png", "--out"), ("plot run", "--out"), ("train", "--run-dir")):
+        _, error = call(*command.split(), option, "dark.png/plots", cwd=elsewhere, status=2)
+        assert error.endswith(f"argument {option}: must be a folder, got the file dark.png")
 
 
 def test_images_are_named_without_the_data(elsewhere):
