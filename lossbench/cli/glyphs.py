@@ -35,12 +35,7 @@ examples:
 @console.guarded
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
-    parser.add_argument(
-        "--out",
-        default="glyphs",
-        metavar="DIR",
-        help="folder to write, which must be new (glyphs)",
-    )
+    parser.add_argument("--out", default="glyphs", metavar="DIR", help="folder to write, which must be new (glyphs)")
     parser.add_argument("--fonts", nargs="+", metavar="DIR", help="folders of fonts (default: those of this machine)")
     parser.add_argument(
         "--characters",
