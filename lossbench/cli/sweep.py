@@ -30,9 +30,7 @@ examples:
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument("sweep", metavar="FILE", help="sweep file, or the name of one that lossbench has")
-    parser.add_argument(
-        "--out", type=console.output_folder, metavar="DIR", help="the sweep's folder (default: sweeps/<name>)"
-    )
+    parser.add_argument("--out", metavar="DIR", help="the sweep's folder (default: sweeps/<name>)")
     parser.add_argument(
         "--only",
         action="append",
@@ -49,12 +47,7 @@ def main(arguments, prog):
         "--dry-run", action="store_true", help="list the runs with their estimated time; a few steps are timed for it"
     )
     todo.add_argument("--tables", action="store_true", help="train nothing; write the tables of what is there")
-    parser.add_argument(
-        "--publish",
-        type=console.output_folder,
-        metavar="DIR",
-        help="then copy the runs' small files and the tables there",
-    )
+    parser.add_argument("--publish", metavar="DIR", help="then copy the runs' small files and the tables there")
     options = parser.parse_args(arguments)
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")

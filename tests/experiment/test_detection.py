@@ -161,8 +161,9 @@ def test_attacks_leave_the_model_alone(opened):
     np.testing.assert_array_equal(model.outputs(model.dataset.test)["logits"], predicted)
 
 
-def test_without_a_counterpart_it_is_said(folder, capsys):
-    measured = evaluate(folder, "--method", "detection")["detection"]
+def test_without_a_counterpart_it_is_said(folder, tmp_path):
+    evaluate(folder, "--method", "detection", "--json", str(tmp_path / "measured.json"))
+    measured = json.loads((tmp_path / "measured.json").read_text())["detection"]
     assert measured["unavailable"] == (
         "detection: `foreign` must name a data set, since digits has no usual counterpart, got none. "
         "Choose of mnist, fashion_mnist, cifar10, cifar100."

@@ -288,7 +288,7 @@ def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
     ]
     path = digits(tmp_path, [*ONE, ("  lgm:\n", "\n".join([*more, "  lgm:\n"]))])
     _, progress = run(path, "--out", out, "--only", "[abcd]", "--jobs", "3", status=1)
-    assert len(progress.splitlines()) == 6  # four runs, and at the end those that failed
+    assert len(progress.splitlines()) == 7  # four runs, and at the end those that failed and how to try them again
     assert f"parameters from {Run(out / 'a' / 'seed-0').steps()[-1]}.\n" in (out / "logs" / "b-seed-0.txt").read_text()
     reason = f"sweep: a run that others start from must be finished, got {out}/c/seed-0."
     assert progress.splitlines()[-1] == f"Passed over: d/seed-0: {reason}"

@@ -324,7 +324,7 @@ def test_a_search_of_which_every_trial_failed_costs_its_variant_alone(tmp_path):
     assert [row[:2] for row in sweep.overview(again, 1, timing)[1:]] == [
         ["softmax: 3 trials", "search"],
         ["softmax: 1 run", "after the search"],
-        ["lgm/seed-0", "not begun"],
+        ["lgm/seed-0", "absent"],
         ["3 trials, then 2 of 2 runs to train", ""],
     ]
     assert sweep.overview(work, 1, timing)[-1][0] == "1 of 1 runs to train"
@@ -341,7 +341,7 @@ def test_failed_trials_that_are_tried_again_are_listed(tmp_path):
     timing, _ = sweep.pace(work)
     rows = [["lgm: 2 trials", "search"], ["lgm: 1 run", "after the search"], ["softmax: 1 trial", "search"]]
     assert [row[:2] for row in sweep.overview(work, 1, timing)[1:]] == [
-        *rows, ["softmax/seed-0", "not begun"], ["3 trials, then 2 of 2 runs to train", ""],
+        *rows, ["softmax/seed-0", "absent"], ["3 trials, then 2 of 2 runs to train", ""],
     ]  # fmt: skip
 
 
