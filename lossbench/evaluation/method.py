@@ -120,3 +120,20 @@ class Method:
         place = ".".join(rest[:-1])
         places = ("",) if not self.within or (found and found.is_apart) else self.within
         return found if any(fnmatch.fnmatchcase(place, each) for each in places) else None
+
+    @property
+    def numbers(self) -> list:
+        """Dotted keys in `metrics.json` of the numbers that it declares, or patterns of them.
+
+        Examples
+        --------
+        >>> Method("retrieval", "", None, (Value("map_at_r", "MAP@R", 1),), within=("cosine",)).numbers
+        ['retrieval.cosine.map_at_r']
+        """
+        if self.value(self.key) is not None:
+            return [self.key]
+        return [
+            ".".join(filter(None, (self.key, place, value.name)))
+            for value in self.values
+            for place in ((() if value.is_apart else self.within) or ("",))
+        ]

@@ -11,7 +11,8 @@ from pathlib import Path
 from lossbench import config
 from lossbench.config import shipped
 from lossbench.config import sweep as schema
-from lossbench.errors import UserError
+from lossbench.errors import UserError, nearest
+from lossbench.evaluation import METHODS
 from lossbench.runs import shown
 
 
@@ -170,7 +171,7 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
         if not settings.evaluation.measures(metric):
             raise UserError(
                 f"config {where}: evaluation.methods must give {metric}, which is compared, got "
-                f"{', '.join(settings.evaluation.methods)}. Add its method, or take another metric."
+                f"{', '.join(settings.evaluation.methods)}. {_way_to(metric)}"
             )
     arm = Arm(name, base, data_set, named, overrides, settings, where)
     for key, section in (sweep.tune.of(base) if sweep.tune else {}).items():
@@ -183,6 +184,15 @@ def _arm(path, sweep, name, base, variant, data_set) -> Arm:
                 f"Search a key of anneal.{moved}, or write anneal.{moved}: null below overrides."
             )
     return arm
+
+
+def _way_to(metric: str) -> str:
+    gives = next((method.name for method in METHODS.values() if method.number(metric)), None)
+    if gives:
+        return f"Add {gives}, or take another metric."
+    known = {number for method in METHODS.values() for number in method.numbers if not {*"*?"} & {*number}}
+    close = nearest(metric, known)
+    return f"Did you mean {close}?" if close else "No method gives such a number; take another metric."
 
 
 def _as_in_anneal(key: str, settings: config.Config) -> str:

@@ -180,7 +180,10 @@ MISTAKES = [
         "metrics: [accuracy, retrieval.cosine.map_at_r]\nbaselines",
         "variants.softmax: evaluation.methods must give retrieval.cosine.map_at_r, which is compared, got",
     ),
-    (GOOD, "baselines", "metrics: [acuracy]\nbaselines", "evaluation.methods must give acuracy, which is compared"),
+    (GOOD, "baselines", "metrics: [acuracy]\nbaselines", "Did you mean accuracy?"),
+    (GOOD, "baselines", "metrics: [retrieval.cosine.map_at_R]\nbaselines", "Did you mean retrieval.cosine.map_at_r?"),
+    (GOOD, "baselines", "metrics: [speed]\nbaselines", "No method gives such a number; take another metric."),
+    (GOOD, "baselines", "metrics: [calibration.knn.expected_calibration_error]\nbaselines", "Add calibration, or take"),
     (GOOD, "baselines", "split: train\nbaselines", "split: must be one of test, validation, holdout, got 'train'"),
     (
         GOOD,
