@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from lossbench import ops
 from lossbench._mxnet import mx  # noqa: F401  (for the example)
 from lossbench.heads.base import LinearHead
@@ -52,12 +50,19 @@ def psi(F, cosine, margin: int):
 
 
 def chebyshev(F, x, degree: int):
-    """Return the Chebyshev polynomial ``T_degree(x) = cos(degree arccos x)`` by Horner's rule in the square of x."""
-    coefficients = [float(c) for c in np.polynomial.chebyshev.cheb2poly([0] * degree + [1])[degree % 2 :: 2]]
-    square, value = F.square(x), coefficients.pop()
-    while coefficients:
-        value = square * value + coefficients.pop()
-    return x * value if degree % 2 else value
+    """Return the Chebyshev polynomial ``T_degree(x) = cos(degree arccos x)``.
+
+    By doubling the degree, digit by digit: the coefficients of the powers of x grow by a factor of 2.4 a degree, and a
+    sum of such terms has lost the digits of float32 at 20.
+    """
+    value, following = x, 2 * F.square(x) - 1
+    for digit in f"{degree:b}"[1:]:
+        between = 2 * (value * following) - x
+        if digit == "1":
+            value, following = between, 2 * F.square(following) - 1
+        else:
+            value, following = 2 * F.square(value) - 1, between
+    return value
 
 
 class LSoftmax(AngleMultiplier):
