@@ -153,6 +153,8 @@ def cluster(embedding, label, *, metric: str = "euclidean", seed: int = 0) -> di
     if classes < 2:
         raise checks.Unavailable(f"clustering: there must be at least two classes, got {classes}.")
     points = search.in_metric(embedding, metric)
+    # A power of two changes no digit, and keeps the squares of tiny and of huge points in float32's range.
+    points = np.ldexp(points, -np.frexp(np.abs(points).max())[1])
     # More clusters than different points are a warning and an empty cluster each; fewer say the same.
     clusters = min(classes, len(np.unique(points, axis=0)))
     found = KMeans(clusters, n_init=3, random_state=seed).fit_predict(points)

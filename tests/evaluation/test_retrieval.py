@@ -103,6 +103,14 @@ def test_clusters_find_what_lies_apart(rng):
     ] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("exponent", [-100, 60, 66, 120])
+def test_clusters_are_the_same_at_any_length_of_the_embeddings(exponent, rng):
+    """The squares of such numbers are no float32: NMI was 0, or that of another clustering."""
+    label = np.arange(120) % 3
+    embedding = (3 * np.eye(3)[label] + rng.normal(size=(120, 3))).astype(np.float32)
+    assert retrieval.cluster(embedding * np.float32(2.0**exponent), label) == retrieval.cluster(embedding, label)
+
+
 def test_clusters_are_repeatable_and_scored_as_scikit_learn_does(rng):
     embedding, label = rng.standard_normal((90, 3)), rng.integers(0, 3, 90)
     found = retrieval.cluster(embedding, label, seed=5)
