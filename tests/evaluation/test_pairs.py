@@ -99,6 +99,15 @@ def test_encodings(tmp_path, encoding):
     assert pairs.read(path, names).same.tolist() == [False]
 
 
+@pytest.mark.parametrize(
+    "heading", ["a b same", "image1,image2,is_same", "left\tright\tsame class", '"image 1";"image 2";"same?"', "x,y,y2"]
+)
+def test_a_first_line_may_name_the_columns(tmp_path, heading):
+    path = tmp_path / "pairs"
+    path.write_text(f"{heading}\nb/3.png,a/3.png,1\n")
+    assert pairs.read(path, ["a/3.png", "b/3.png"]).first.tolist() == [1]
+
+
 @pytest.mark.parametrize("form", ["./{}", "/data/{}", "C:\\data\\{}", "{}"])
 def test_paths_that_end_in_an_id(tmp_path, form):
     path = tmp_path / "pairs"
