@@ -87,15 +87,16 @@ def retrieve(
         raise checks.Unavailable("retrieval: a query must have another image of its class, got none that has.")
     available = len(reference) - exclude_self
     depth = max(relevant.max(), *(k for k in recall_at if k <= available), 1)
-    sums = {"precision_at_1": 0, **{f"recall_at_{k}": 0 for k in recall_at}, "r_precision": 0, "map_at_r": 0}
+    names = ("precision_at_1", *(f"recall_at_{k}" for k in recall_at), "r_precision", "map_at_r")
+    found: dict = {name: [] for name in names}
     reference, embedding = search.in_metric(reference, metric), search.in_metric(embedding, metric)
     find = search.order if depth > _MANY else search.nearest
     for part, index, *_ in find(reference, embedding, int(depth), exclude_self, max_memory_bytes, progress):
         known = relevant[part] > 0
         hits = (reference_label[index] == label[part, None])[known]
         for name, values in _of_each_query(hits, relevant[part][known], recall_at).items():
-            sums[name] += values.sum()
-    metrics = {name: float(total / len(queries)) for name, total in sums.items()}
+            found[name].append(values)
+    metrics: dict = {name: float(np.concatenate(values).mean()) for name, values in found.items()}
     for k in recall_at:
         if k > available:
             reason = f"retrieval: k must be at most the number of references ({available}), got {k}."

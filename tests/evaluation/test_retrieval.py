@@ -52,6 +52,14 @@ def test_is_the_slow_rule(rng, metric, size, own):
     assert json.loads(json.dumps(found)) == found
 
 
+@pytest.mark.parametrize("size", [4, 150])
+def test_no_digit_depends_on_the_bound_of_memory(size, rng):
+    embedding, label = rng.normal(size=(600, 3)), np.arange(600) // size
+    found = retrieval.retrieve(embedding, label)
+    for bound in (1, 5_000, 70_000):
+        assert retrieval.retrieve(embedding, label, max_memory_bytes=bound) == found
+
+
 def test_with_many_ties(rng):
     embedding, label = rng.integers(0, 2, (60, 3)).astype(float), rng.integers(0, 4, 60)
     assert retrieval.retrieve(embedding, label) == pytest.approx(slow(embedding, label))
