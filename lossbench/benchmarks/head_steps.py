@@ -73,7 +73,7 @@ def build(name: str, num_classes: int, embedding_size: int):
         return WithRegularizer(heads.Softmax(num_classes, embedding_size), regularizer)
     _, head_class, options = _HEADS[name]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".* keeps the loss", category=UserWarning)
+        warnings.filterwarnings("ignore", message=".* keeps the (loss|cross-entropy)", category=UserWarning)
         return head_class(num_classes, embedding_size, **options)
 
 

@@ -82,5 +82,7 @@ def shortcomings(num_classes, embedding_size, scale, margin, cosine_margin, larg
     lowest = lowest_loss(num_classes, embedding_size, scale, cosine_margin)
     if not found and num_classes > 1 and lowest > POOR * math.log(num_classes):
         guess = f"guessing costs {math.log(num_classes):.3g}"
-        found.append(f"scale {scale:g} keeps the loss above {lowest:.3g} ({guess}) for {where}: a larger one helps.")
+        found.append(
+            f"scale {scale:g} keeps the cross-entropy above {lowest:.3g} ({guess}) for {where}: a larger one helps."
+        )
     return found

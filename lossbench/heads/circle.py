@@ -68,15 +68,15 @@ class CircleLoss(CosineHead):
         return self.cross_entropy(F, others, label, true_logit), logits
 
     def lowest_loss(self) -> float:
-        """Return the loss where the true class's cosine is 1 and all others are 0."""
+        """Return the cross-entropy where the true class's cosine is 1 and all others are 0."""
         values = self.scheduled()
         return math.log1p((self.num_classes - 1) * math.exp(-2 * values["scale"] * values["margin"] ** 2))
 
     def bounds(self) -> str:
         scale, margin = self.scheduled()["scale"], self.scheduled()["margin"]
         return (
-            f"CircleLoss: {self.num_classes} classes with scale {scale:g} and margin {margin:g} cannot bring the loss "
-            f"below {self.lowest_loss():.3g}."
+            f"CircleLoss: {self.num_classes} classes with scale {scale:g} and margin {margin:g} cannot bring the "
+            f"cross-entropy below {self.lowest_loss():.3g}."
         )
 
     def shortcomings(self):

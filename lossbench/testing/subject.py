@@ -47,7 +47,7 @@ class Subject:
     def build(self, num_classes=C, embedding_size=D, **more):
         options = {**self.options, **more}
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".* keeps the loss", UserWarning)
+            warnings.filterwarnings("ignore", ".* keeps the (loss|cross-entropy)", UserWarning)
             create = getattr(self.block, "create", None)
             return (
                 create(num_classes, embedding_size, **options)

@@ -70,7 +70,7 @@ def test_the_lowest_loss_is_reached_by_orthogonal_classes_and_never_passed(optio
     head = built(np.eye(C), **options)
     loss, _ = head(mx.nd.array(3 * np.eye(C), dtype="float64"), mx.nd.arange(C))
     np.testing.assert_allclose(loss.asnumpy(), head.lowest_loss(), rtol=1e-6, atol=1e-15)
-    assert f"below {head.lowest_loss():.3g}." in head.bounds()
+    assert f"the cross-entropy below {head.lowest_loss():.3g}." in head.bounds(), "a focal loss falls below it"
     for spread in (1, 0.1, 0.01):
         for _ in range(20):
             weight = np.eye(C) + spread * rng.normal(size=(C, C))

@@ -19,7 +19,7 @@ from lossbench.training import schedules
 from tests.heads import cases
 
 VERSIONS = {"gluonfr": "1.0.2", "pytorch-metric-learning": "2.9.0"}
-pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the (loss|cross-entropy):UserWarning")
 
 # --- pytorch-metric-learning, float64: class weights, embeddings, labels; loss and its gradients
 

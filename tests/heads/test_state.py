@@ -22,7 +22,7 @@ trainer: {{epochs: {epochs}, progress: none}}
 evaluation: {{methods: [softmax], pictures: [], embeddings_every_epochs: null}}
 """
 
-pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the (loss|cross-entropy):UserWarning")
 
 
 def objective(name, devices):

@@ -13,7 +13,7 @@ B, D, C, K = 16, 6, 5, 3
 NAMES = [name for name, one in heads.HEADS.items() if issubclass(one, CosineHead) and one.config_name == name]
 
 every_head = pytest.mark.parametrize("name", NAMES)
-pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the loss:UserWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.* keeps the (loss|cross-entropy):UserWarning")
 
 
 def nearest(x, label, parameters, *, sub_centers, **options):
