@@ -176,9 +176,8 @@ def best_threshold(score, same) -> float:
     """
     found = _best(np.asarray(score, np.float64), np.asarray(same).astype(bool))
     if not np.isfinite(found):
-        raise checks.Unavailable(
-            "verification: a threshold must tell pairs apart, but the best takes all for the same."
-        )
+        accepted = "all" if found < 0 else "none"
+        raise checks.Unavailable(f"verification: a threshold must tell pairs apart, but the best accepts {accepted}.")
     return float(found)
 
 

@@ -125,3 +125,9 @@ def test_errors():
         verification.verify([1.0], [True, False])
     with pytest.raises(ValueError, match="`folds` must be at least 2, got 1"):
         verification.accuracy_in_folds([1.0, 0.0], [True, False], 1)
+
+
+@pytest.mark.parametrize(("same", "accepted"), [([False, True, False], "none"), ([False, True, True], "all")])
+def test_a_best_threshold_that_tells_no_pairs_apart_is_none(same, accepted):
+    with pytest.raises(Unavailable, match=f"must tell pairs apart, but the best accepts {accepted}."):
+        verification.best_threshold([0.9, 0.5, 0.1], same)
