@@ -94,7 +94,7 @@ class Option:
 class Number(Option):
     """A finite number between two bounds, or a word that stands for one.
 
-    ``unit="radians"`` makes the errors ask whether the value was in degrees.
+    ``unit="radians"`` makes the errors ask whether a value that is too large was in degrees.
     """
 
     at_least: float | None = None
@@ -143,12 +143,18 @@ class Number(Option):
         said = next((f"be {name} {text(bound)}" for name, bound in bounds if bound is not None), "be a finite number")
         return f"{said} or {self.word!r}" if self.word else said
 
+    def looks_like_degrees(self, value) -> bool:
+        """Whether this is too much for an angle in radians and would be right for one in degrees."""
+        most = self.below if self.unit == "radians" else None
+        return most is not None and is_number(value, most, math.degrees(most))
+
     def check(self, where, name, value):
         if self.word and isinstance(value, str) and value == self.word:
             return value
         way_out = self.way_out
         if self.unit == "radians":
-            way_out = f"If that is degrees, pass math.radians({value!r})."
+            is_degrees = self.looks_like_degrees(value)
+            way_out = f"If that is degrees, pass math.radians({value!r})." if is_degrees else "0.5 is 28.6 degrees."
         require(self.holds(value), where, name, self.rule, value, way_out)
         return float(value)
 

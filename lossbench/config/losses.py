@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from lossbench import registry
 from lossbench.config.section import Choice, Section, known_name, rule
-from lossbench.options import BadOption, Count, Flag, Number, Option, is_number, options_of
+from lossbench.options import BadOption, Count, Flag, Number, Option, options_of
 from lossbench.options import Choice as OneOf
 
 
@@ -128,7 +128,7 @@ def _check(key: str, option: Number) -> Any:
             if value != option.word and not option.holds(value):
                 known = f"a number {option.range.partition(', or ')[0]} or {option.word}"
                 raise rule(f"must be {known}, got {value!r}. The default is {option.default:g}")
-        elif option.unit == "radians" and option.below is not None and is_number(value, option.below, 90):
+        elif option.looks_like_degrees(value):
             way_out = f"If that is degrees, write {math.radians(value):.4g}"
             raise rule(f"must be {option.interval} radians, got {value}. {way_out}")
         return value

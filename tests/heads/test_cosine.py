@@ -236,6 +236,17 @@ def test_a_learned_scale_stays_above_its_floor_and_comes_back(rng):
             head_class(C, D, scale=0.005, learn_scale=True)
 
 
+@pytest.mark.parametrize("margin", [1.6, 28.6, 89, -1, 90, 120, float("nan")])
+def test_radians_are_advised_where_they_would_be_taken(margin):
+    with pytest.raises(ValueError, match=r"ArcFace: `margin` must be in \[0, pi/2\) radians, got ") as refused:
+        ArcFace(C, D, margin=margin)
+    if 1.6 <= margin <= 89:
+        assert str(refused.value).endswith(f"If that is degrees, pass math.radians({margin}).")
+        ArcFace(C, D, margin=math.radians(margin))
+    else:
+        assert str(refused.value).endswith(f"got {margin}. 0.5 is 28.6 degrees.")
+
+
 @pytest.mark.parametrize(
     ("build", "message"),
     [
