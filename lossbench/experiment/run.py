@@ -11,6 +11,7 @@ from lossbench.config.memory import require_enough
 from lossbench.errors import UserError
 from lossbench.experiment import distributed
 from lossbench.experiment.model import Model
+from lossbench.experiment.origin import take_over
 from lossbench.experiment.training import Training, new_batches, new_trainer
 from lossbench.runs import Run
 from lossbench.training.communication import ALONE
@@ -107,6 +108,9 @@ def run(
         resumed = training.resume()
         if "trainer.epochs" in changed:
             _require_longer(folder, training, progress)
+        source = None if resumed else origin or settings.origin
+        if source:
+            take_over(model, source, progress.say)  # before the folder is a run: another source may be named then
         folder.write_plan(*training.plan())
         folder.write_environment(
             device=[str(d) for d in devices],
@@ -128,7 +132,7 @@ def run(
         if communicator.size > 1:
             progress.say(f"{communicator.size} ranks on {', '.join(dict.fromkeys(hosts))}; a batch is split over them.")
         if not resumed:
-            training.start_fresh(origin or settings.origin)
+            training.start_fresh()
         with contextlib.closing(scalars):
             with noticed() as interruption:
                 training.fit(interruption)

@@ -11,7 +11,7 @@ import numpy as np
 from lossbench import atomic, checkpoint, data, plugins
 from lossbench.errors import RunFailed, UserError
 from lossbench.evaluation import METHODS, at_the_end
-from lossbench.experiment import distributed, origin
+from lossbench.experiment import distributed
 from lossbench.experiment.picture_source import DrawnRun
 from lossbench.experiment.subject import measure
 from lossbench.plots import lettering, pictures
@@ -102,10 +102,8 @@ class Training:
     def is_complete(self) -> bool:
         return self.position.epoch > self.settings.trainer.epochs or self.position.stopped_early
 
-    def start_fresh(self, source=None):
-        """Begin from the parameters that lie at `source`, where there is one."""
-        if source:
-            origin.take_over(self.model, source, self.progress.say)
+    def start_fresh(self):
+        """Begin from the parameters that the model has."""
         calibrated = [r for r in self.model.regularizers if r.needs_calibration]
         if calibrated:
             images, _ = self.batches.whole(1, 0)

@@ -52,7 +52,7 @@ def test_two_devices_and_accumulated_batches_train_about_as_one_large_batch(sett
     assert rows(tmp_path / "accumulated")[0]["loss"] == pytest.approx(one, rel=1e-3)
 
 
-def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
+def test_a_run_starts_from_the_parameters_of_another_and_after_a_wrong_name_in_the_same_folder(settings, tmp_path):
     experiment.run(settings(), tmp_path / "seed-1")
     started = settings(f"init_from={tmp_path}/seed-{{seed}}", "freeze=[^backbone]", "seed=1")
     experiment.run(started, tmp_path / "second")
@@ -63,6 +63,7 @@ def test_a_run_starts_from_the_parameters_of_another(settings, tmp_path):
     assert (second["head.weight"] != first["head.weight"]).any()
     with pytest.raises(ValueError, match="init_from: must be a run or a checkpoint folder"):
         experiment.run(settings("init_from=/nowhere"), tmp_path / "third")
+    experiment.run(settings(f"init_from={tmp_path / 'second'}"), tmp_path / "third")
 
 
 def test_scheduled_values_are_those_of_the_config_whatever_the_run_had_that_it_starts_from(settings, tmp_path):
