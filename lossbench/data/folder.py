@@ -42,6 +42,8 @@ def load(config_data, seed, parts=PARTS, class_names=None):
     in ``root`` itself, is the test split.
     """
     root = Path(config_data.root).expanduser()
+    if not root.is_dir():
+        raise files.invalid(root, "be a folder", "none", _LAYOUT)
     needs_train = class_names is None or "train" in parts
     folders = _folders(root, config_data.test_fraction, needs_train)
     classes = _classes(folders, class_names)
@@ -76,7 +78,7 @@ def load(config_data, seed, parts=PARTS, class_names=None):
 
 def _folders(root, test_fraction, needs_train):
     """The folder of each part, None where there is none."""
-    inside = tree.subfolders(root) if root.is_dir() else []
+    inside = tree.subfolders(root)
     found = {}
     for part, names in NAMES.items():
         fitting = [path for path in inside if path.name.lower() in names]
@@ -84,7 +86,7 @@ def _folders(root, test_fraction, needs_train):
             got = ", ".join(path.name for path in fitting)
             raise files.invalid(root, f"hold one {part} folder", got, "Take the others away.")
         found[part] = fitting[0] if fitting else None
-    if found["train"] is None and test_fraction and root.is_dir() and not any(found.values()):
+    if found["train"] is None and test_fraction and not any(found.values()):
         found["train"] = root  # the classes themselves
     if found["train"] is None and needs_train:
         raise files.invalid(root / "train", "be a folder", "none", _LAYOUT + _hint(root, inside))

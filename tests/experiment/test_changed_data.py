@@ -82,6 +82,11 @@ def test_evaluation_reads_the_files_that_it_scores_by_alone(folder, method):
     else:
         with pytest.raises(UserError, match=r"train must be a folder, got none.*with --data-root\."):
             measure(folder, method)
+    shutil.move(folder / "images", folder / "moved")
+    with pytest.raises(
+        UserError, match=r"^data: \S+/images must be a folder, got none\. (?!.*test_fraction).*--data-root\."
+    ):
+        measure(folder, method)
 
 
 def test_more_or_fewer_images_than_were_trained_on_are_refused(folder):

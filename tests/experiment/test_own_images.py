@@ -220,7 +220,7 @@ def test_a_config_is_shown_without_its_data(tmp_path):
     (tmp_path / "own.yaml").write_text(CONFIG)
     out, _ = call("train", "--config", "own.yaml", "--show", cwd=tmp_path)
     assert "image_size: [12, 16]" in out
-    assert "# known once the data can be read: data: images/train must be a folder, got none." in out
+    assert "# known once the data can be read: data: images must be a folder, got none." in out
 
 
 def test_a_first_try(trained, tmp_path):
