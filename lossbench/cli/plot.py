@@ -65,7 +65,7 @@ def main(arguments, prog):
     status = console.DONE
     with tqdm(total=len(runs) * len(kinds), unit="kind", disable=None, leave=False) as bar:
         for path, folder in zip(paths, folders):
-            run, written = runs.pop(0), 0  # whose model and images then go
+            run, written, said = runs.pop(0), 0, set()  # whose model and images then go
             for kind in kinds:
                 bar.set_description(kind)
                 try:
@@ -73,7 +73,9 @@ def main(arguments, prog):
                         tqdm.write(str(file))
                         written += 1
                 except plots.CannotDraw as reason:
-                    tqdm.write(terminal.shown(f"{path}: {reason}"), file=sys.stderr)
+                    if str(reason) not in said:  # several kinds may lack the same
+                        tqdm.write(terminal.shown(f"{path}: {reason}"), file=sys.stderr)
+                    said.add(str(reason))
                 bar.update()
             for sentence in run.run.problems:
                 tqdm.write(terminal.shown(f"{path}: {sentence}"), file=sys.stderr)

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from lossbench import config, experiment
+from lossbench.cli import plot
 from lossbench.errors import UserError
 from lossbench.runs import Run
 
@@ -52,6 +53,14 @@ def test_data_that_moved_are_found_where_they_are_said_to_be(folder):
     assert run.history[-1]["epoch"] == 2
     assert run.value("data.root") == str(folder / "moved")
     experiment.open_run(folder / "run", device="cpu")
+
+
+def test_pictures_of_a_run_whose_data_are_gone_name_them_once(folder, capsys):
+    shutil.move(folder / "images", folder / "moved")
+    assert plot.main([str(folder / "run")], "plot.py") == 0
+    out, err = capsys.readouterr()
+    assert out.split() == [str(folder / "run" / "plots" / "training.png")]
+    assert err.count("images must be a folder, got none.") == 1
 
 
 def test_data_that_changed_are_refused_until_they_are_accepted(folder):
