@@ -8,6 +8,7 @@ from fractions import Fraction
 from lossbench import console
 from lossbench.cli.metrics_table import print_tables
 from lossbench.cli.opening import open_run
+from lossbench.errors import UserError
 
 DESCRIPTION = """\
 Evaluate a trained run, or each of a folder of them, such as the seeds of one config. No label reaches the network.
@@ -26,6 +27,13 @@ examples:
   eval.py --run runs/lgm_mnist/seed-0 --method detection --method adversarial --epsilon 0.1 0.3 --limit 2000
 """
 ALL = "all"
+OPTION_OF = {
+    "pairs": "verification",
+    "pair_count": "verification",
+    "foreign": "detection",
+    "epsilon": "adversarial",
+    "limit": "adversarial",
+}
 SPLITS = ("test", "validation", "train", "holdout")
 
 
@@ -117,6 +125,7 @@ def main(arguments, prog):
     for options.run in paths:
         opened = open_run(options)
         methods = options.method or list(opened.model.evaluation.methods)
+        _require_asked(options, methods)
         split = options.split or opened.split_for(methods)
         methods = suiting(METHODS, split) if ALL in methods else list(dict.fromkeys(methods))
         methods = methods if options.method else suiting(methods, split) or methods
@@ -128,6 +137,16 @@ def main(arguments, prog):
         _print_means(measured)
     if options.json:
         atomic.write_json(options.json, found if len(paths) == 1 else {str(path): v for path, v in measured.items()})
+
+
+def _require_asked(options, methods):
+    """Refuse an option of a method that is not asked for: it would do nothing."""
+    for name, method in OPTION_OF.items():
+        if getattr(options, name) and not {method, ALL} & set(methods):
+            option = "--" + name.replace("_", "-")
+            raise UserError(
+                f"eval: {option} must come with the method {method}, got {', '.join(methods)}. Add --method {method}."
+            )
 
 
 def _print_means(measured):

@@ -199,3 +199,20 @@ def test_mistakes(folder, arguments, message, capsys):
         main(["eval", "--run", str(folder / "run"), *arguments])
     assert error.value.code == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pairs", "pairs.txt"], "--pairs must come with the method verification, got softmax. Add --method verif"),
+        (["--method", "knn", "--pair-count", "20"], "--pair-count must come with the method verification, got knn."),
+        (["--method", "adversarial", "--foreign", "mnist"], "--foreign must come with the method detection, got adv"),
+        (["--method", "knn", "--method", "detection", "--epsilon", "0"], "adversarial, got knn, detection."),
+        (["--limit", "9"], "--limit must come with the method adversarial, got softmax."),
+    ],
+)
+def test_an_option_of_a_method_that_is_not_asked_for_is_refused(folder, arguments, message, capsys):
+    assert main(["eval", "--run", str(folder / "run"), *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert message in err
