@@ -225,7 +225,7 @@ def refuse_huge(width, height):
 def reason(error):
     """What an error says, in one short line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return re.sub(r" ?<_io.BytesIO[^>]*>", " the file", text)[:200]
+    return re.sub(r" ?<_io.BytesIO[^>]*>", "", text)[:200]
 
 
 def _covering(image, height, width):

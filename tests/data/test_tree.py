@@ -243,7 +243,9 @@ def test_a_bomb_is_refused_in_one_line(tmp_path):
 
 def test_postscript_never_starts_a_program(tmp_path):
     (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
-    with pytest.raises(ValueError, match="x.png must be an image that Pillow decodes, got cannot identify"):
+    with pytest.raises(
+        ValueError, match=r"x.png must be an image that Pillow decodes, got cannot identify image file\. Replace"
+    ):
         data.read_images([tmp_path / "x.png"], (1, 8, 8))
 
 
