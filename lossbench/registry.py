@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,6 +64,11 @@ class Family:
         """Make a part known by a name, which must be new."""
         if not isinstance(name, str) or not name:
             raise UserError(f"{self.table_name}: name must be text, got {name!r}. Write {{'my_{self.kind}': ...}}.")
+        if not isinstance(part, type) and not inspect.isroutine(part):
+            raise UserError(
+                f"{self.table_name}: {name} must be a class or a function, got one {type(part).__name__}. Name the "
+                "class itself, without calling it."
+            )
         known = {**self.built_in(), **self._added}
         if name in known and known[name] is not part:
             raise UserError(

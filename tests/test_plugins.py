@@ -100,6 +100,11 @@ def test_another_version_is_named_and_not_resumed(trained, tmp_path):
         ("x = 1\n", "must have one of the tables HEADS, REGULARIZERS, BACKBONES, SOURCES, got none"),
         ("HEADS = [1]\n", "HEADS must be a dict of names and classes, got [1]"),
         ("HEADS = {'softmax': int}\n", "HEADS: name must not be one that there is already, got 'softmax'"),
+        ("HEADS = {'mine': 3}\n", "HEADS: mine must be a class or a function, got one int. Name the class itself"),
+        (
+            "from lossbench import CenterLoss\nREGULARIZERS = {'mine': CenterLoss(3, 2)}\n",
+            "REGULARIZERS: mine must be a class or a function, got one CenterLoss.",
+        ),
         ("import nothing_of_that_name\n", "must run as Python, got ModuleNotFoundError"),
         (None, "must be a Python file, but there is none"),
     ],
