@@ -117,6 +117,14 @@ def test_a_bad_plugin_is_one_line(tmp_path, content, message):
     assert message in err
 
 
+@pytest.mark.parametrize("name", ["arcface", "sphereface", "center"])
+def test_a_new_loss_has_a_name_of_its_own(tmp_path, name):
+    code, out, err = run("new-loss", name, cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err == f"new-loss: NAME must not be a loss that there is already, got {name!r}. Try my_{name}.\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_installed_package_brings_its_losses(tmp_path):
     (tmp_path / "brought.py").write_text(BROUGHT)
     info = tmp_path / "brought-1.0.dist-info"

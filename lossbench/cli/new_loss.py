@@ -90,6 +90,12 @@ def main(arguments, prog):
     options = parser.parse_args(arguments)
     if not re.fullmatch("[a-z][a-z0-9_]*", options.name) or keyword.iskeyword(options.name):
         raise UserError(f"new-loss: NAME must be a Python name in lower case, got {options.name!r}. Try my_loss.")
+    from lossbench import registry
+
+    if options.name in {**registry.HEADS.table(), **registry.REGULARIZERS.table()}:
+        raise UserError(
+            f"new-loss: NAME must not be a loss that there is already, got {options.name!r}. Try my_{options.name}."
+        )
     folder = Path(options.folder)
     class_name = "".join(word.capitalize() for word in options.name.split("_"))
     texts = {f"{options.name}.py": LOSS, f"test_{options.name}.py": TEST}
