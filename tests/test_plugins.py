@@ -125,6 +125,13 @@ def test_a_new_loss_has_a_name_of_its_own(tmp_path, name):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_new_loss_is_not_written_into_a_file(tmp_path):
+    (tmp_path / "file").touch()
+    code, out, err = run("new-loss", "my_loss", "--folder", "file", cwd=tmp_path)
+    assert (code, out) == (2, "")
+    assert err.endswith("error: argument --folder: must be a folder, got the file file\n")
+
+
 def test_an_installed_package_brings_its_losses(tmp_path):
     (tmp_path / "brought.py").write_text(BROUGHT)
     info = tmp_path / "brought-1.0.dist-info"

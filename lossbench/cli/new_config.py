@@ -61,7 +61,10 @@ def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument("--data", required=True, metavar="FOLDER", help="folder of the data")
     parser.add_argument(
-        "--out", metavar="FILE", help="config to write, which must be new (default: FOLDER's name.yaml)"
+        "--out",
+        type=console.output_file,
+        metavar="FILE",
+        help="config to write, which must be new (default: FOLDER's name.yaml)",
     )
     options = parser.parse_args(arguments)
 

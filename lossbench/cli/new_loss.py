@@ -86,7 +86,9 @@ def test_{name}():
 def main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument("name", metavar="NAME", help="name of the loss in configs, such as my_loss")
-    parser.add_argument("--folder", default=".", metavar="DIR", help="where to write (default: here)")
+    parser.add_argument(
+        "--folder", type=console.output_folder, default=".", metavar="DIR", help="where to write (default: here)"
+    )
     options = parser.parse_args(arguments)
     if not re.fullmatch("[a-z][a-z0-9_]*", options.name) or keyword.iskeyword(options.name):
         raise UserError(f"new-loss: NAME must be a Python name in lower case, got {options.name!r}. Try my_loss.")

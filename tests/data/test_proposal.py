@@ -30,6 +30,17 @@ def images(folder, small, rng, count=12, size=(20, 30), color=True):
         (folder / f"{number}.png").write_bytes(small.encode(pixels))
 
 
+def test_the_config_may_lie_in_a_folder_that_is_not_there_yet(tmp_path, small, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        images(tmp_path / "photos" / name, small, rng)
+    assert "new/configs/a.yaml is written." in new_config("--data", "photos", "--out", "new/configs/a.yaml")
+    config.load("new/configs/a.yaml")
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match="2"):
+        new_config("--data", "photos", "--out", "file/a.yaml")
+
+
 def test_folders_of_classes_alone(tmp_path, small, rng, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images(tmp_path / "my photos: 1" / "$ cat", small, rng)
