@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from lossbench import console
@@ -80,8 +81,13 @@ def main(arguments, prog):
     text = _text(proposal)
     with open(path, "x", encoding="utf-8") as file:
         file.write(text)
-    config.load(path)
-    print(f"{path} is written. Try it for a minute: lossbench train --config {path} --quick")
+    try:
+        config.load(path)
+    except UserError:  # of its name
+        path.unlink()
+        raise
+    command = shlex.join(["lossbench", "train", "--config", str(path), "--quick"])
+    print(f"{path} is written. Try it for a minute: {command}")
 
 
 def _text(proposal) -> str:

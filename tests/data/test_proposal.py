@@ -41,6 +41,17 @@ def test_the_config_may_lie_in_a_folder_that_is_not_there_yet(tmp_path, small, r
         new_config("--data", "photos", "--out", "file/a.yaml")
 
 
+def test_a_name_that_no_run_can_have_leaves_no_config_and_a_space_is_quoted(tmp_path, small, rng, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("cat", "dog"):
+        images(tmp_path / "photos" / name, small, rng)
+    said = new_config("--data", "photos", "--out", "my photos.yaml", status=2)
+    assert "config my photos.yaml: name: must be letters, digits" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    said = new_config("--data", "photos", "--out", "my configs/photos.yaml")
+    assert said.endswith("lossbench train --config 'my configs/photos.yaml' --quick\n")
+
+
 def test_folders_of_classes_alone(tmp_path, small, rng, monkeypatch):
     monkeypatch.chdir(tmp_path)
     images(tmp_path / "my photos: 1" / "$ cat", small, rng)
