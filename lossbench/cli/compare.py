@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 
 from lossbench import console
@@ -58,7 +59,8 @@ def _images(options):
         rows.append([name, f"{one.similarity:.4f}", threshold, {True: "yes", False: "no", None: "-"}[one.is_same]])
     console.print_columns(rows)
     if found[0].threshold is None:
-        way = f"lossbench eval --run {options.run} --checkpoint {options.checkpoint} --method verification"
+        opening = ["--run", str(options.run), "--checkpoint", options.checkpoint]
+        way = shlex.join(["lossbench", "eval", *opening, "--method", "verification"])
         print(f"There is no threshold yet. Find one: {way}", file=sys.stderr)
     else:
         print(f"The loss of this run compares by the first row. The thresholds are of its {found[0].split} images.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -47,10 +48,11 @@ def kept_training(opened) -> Training:
     """
     found = _kept(opened)
     if found is None:
-        which = "" if opened.checkpoint == "last" else f" --checkpoint {opened.checkpoint}"
+        which = [] if opened.checkpoint == "last" else ["--checkpoint", opened.checkpoint]
+        way = shlex.join(["lossbench", "embed", "--run", str(opened.run.path), *which, "--keep"])
         raise UserError(
             f"run: {_path(opened)} must hold the embeddings of the training images, got none of this checkpoint. "
-            f"Keep them: lossbench embed --run {opened.run.path}{which} --keep"
+            f"Keep them: {way}"
         )
     return found
 

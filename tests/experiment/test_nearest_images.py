@@ -1,6 +1,7 @@
 """The nearest training images of others, galleries of them, and two images compared, of runs on made-up photographs."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -154,6 +155,15 @@ def test_what_a_gallery_shows_is_what_was_found(trained):
         assert np.array_equal(shown[3 * number + 1], pixels[row[3]][0])
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert {r"= \$dark 1", "= class 2", "= light"} <= set(texts)  # a class whose letters the font lacks has its number
+
+
+def test_a_run_whose_name_has_a_space_is_quoted_in_the_commands_that_are_advised(call):
+    shutil.move("softmax/seed-0", "my run")
+    _, error = call("predict", "--run", "my run", "dark.png", "--knn", 2, status=2)
+    call(*shlex.split(error.partition("Keep them: lossbench ")[2]))
+    call("predict", "--run", "my run", "dark.png", "--knn", 2)
+    _, error = call("compare", "--run", "my run", "dark.png", "light.png")
+    assert "eval --run 'my run' --checkpoint last --method verification" in error
 
 
 @pytest.mark.parametrize(("head", "first"), [("softmax", "minus the distance"), ("normface", "cosine")])
