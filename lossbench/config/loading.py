@@ -57,7 +57,7 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, overrides_from: str
     try:
         config = validated(settings)
     except ValidationError as error:
-        found = mistakes(error)
+        found = mistakes(error, settings)
         raise one_line([(layers.source(m.path, str(path)), m.shown(settings), m.text) for m in found]) from None
     idle = _without_effect(config, layers)
     if idle:

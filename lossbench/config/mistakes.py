@@ -47,21 +47,21 @@ class Mistake:
         return ".".join(_named(self.path, settings))
 
 
-def mistakes(error: ValidationError, root: type[Section] = Config) -> list[Mistake]:
-    """The first mistakes, each once: a misspelled key is not also a missing one. `root` was validated."""
+def mistakes(error: ValidationError, settings: Any, root: type[Section] = Config) -> list[Mistake]:
+    """The first mistakes, each once: a misspelled key is not also a missing one. `root` judged the settings."""
     first = error.errors(include_url=False)[:MOST_MISTAKES]
-    found = [_mistake(details, root) for details in first]
+    found = [_mistake(details, settings, root) for details in first]
     misspelled = {(*mistake.path[:-1], mistake.meant) for mistake in found if mistake.meant}
     return [mistake for mistake in found if mistake.path not in misspelled]
 
 
-def _mistake(details: ErrorDetails, root: type[Section]) -> Mistake:
+def _mistake(details: ErrorDetails, settings: Any, root: type[Section]) -> Mistake:
     path, owner = _locate(details["loc"], root)
     kind, value, context = details["type"], details["input"], details.get("ctx", {})
     if kind == "rule":
         return Mistake((*path, *context["path"]), context["text"])
     if kind == "extra_forbidden":
-        return _unknown(path, owner, root)
+        return _unknown(path, owner, _places(settings, root))
     if kind == "missing":
         return _missing(path, owner, value)
     if kind == "literal_error":
@@ -72,12 +72,11 @@ def _mistake(details: ErrorDetails, root: type[Section]) -> Mistake:
     return Mistake(path, f"must {text}, got {_short(value)}{_described(owner, path)}")
 
 
-def _unknown(path: tuple[Any, ...], owner: type[Section], root: type[Section]) -> Mistake:
+def _unknown(path: tuple[Any, ...], owner: type[Section], places: dict[str, str]) -> Mistake:
     known = list(owner.model_fields)
     found = nearest(path[-1], known)
     if found:
         return Mistake(path, f"unknown key; did you mean `{found}`?", found)
-    places = _places(root)
     place = places.get(path[-1]) or places.get(nearest(path[-1], places) or "")
     hint = f"; did you mean `{place}`?" if place and place != ".".join(map(str, path)) else "."
     return Mistake(path, f"unknown key{hint} Known here: {', '.join(known)}")
@@ -122,19 +121,20 @@ def _named(path: tuple[Any, ...], settings: Any) -> Iterator[str]:
         settings = settings[step] if inside else None
 
 
-def _places(root: type[Section]) -> dict[str, str]:
-    """Where each key below the top has its (first) place."""
+def _places(settings: Any, root: type[Section]) -> dict[str, str]:
+    """Where each key below the top has its (first) place, in sections of the kinds that the settings name."""
     places: dict[str, str] = {}
 
-    def walk(shape: Any, path: str) -> None:
-        models = shape.table.values() if isinstance(shape, Choice) else [shape] if isinstance(shape, type) else []
-        for model in models:
-            for key, inner in shapes(model).items():
-                places.setdefault(key, path + key)
-                walk(inner, f"{path}{key}.")
+    def walk(shape: Any, value: Any, path: str) -> None:
+        model = shape.model(value) if isinstance(shape, Choice) else shape
+        if not isinstance(model, type):
+            return
+        for key, inner in shapes(model).items():
+            places.setdefault(key, path + key)
+            walk(inner, value.get(key) if isinstance(value, dict) else None, f"{path}{key}.")
 
     for section, shape in shapes(root).items():
-        walk(shape, f"{section}.")
+        walk(shape, settings.get(section) if isinstance(settings, dict) else None, f"{section}.")
     return places
 
 

@@ -186,5 +186,5 @@ def load(path: Path) -> Sweep:
     try:
         return Sweep.model_validate(settings)
     except ValidationError as error:
-        found = mistakes(error, Sweep)
+        found = mistakes(error, settings, Sweep)
     raise one_line([(str(path), mistake.shown(settings), mistake.text) for mistake in found])
