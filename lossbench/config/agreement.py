@@ -79,8 +79,8 @@ def _anneal(config: Any) -> None:
             _in_range(known[path], path, config.anneal)
         elif not (config.head.scheduled() is None and path.startswith("head.")):  # that only the own head itself knows
             here = f"here: {', '.join(known)}" if known else "here there is none"
-            text = f"must name a value that a schedule may move ({here}), got {path!r}{did_you_mean(path, known)}"
-            raise rule(text, "anneal", path)
+            way_out = did_you_mean(path, known) or f". anneal.{path}=null takes it out"
+            raise rule(f"must name a value that a schedule may move ({here}), got {path!r}{way_out}", "anneal", path)
 
 
 def _in_range(section: Any, path: str, anneal: Any) -> None:

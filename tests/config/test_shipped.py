@@ -173,3 +173,14 @@ def test_the_full_recipe_is_the_published_one():
 def test_what_is_compared_differs_in_what_it_says(one, other, sections):
     differing = config.differences(*(config.load(CONFIGS / f"{name}.yaml") for name in (one, other)))
     assert {key.split(".")[0] for key in differing} == {"name", *sections}
+
+
+def test_a_loss_is_swapped_in_one_line_and_the_way_out_of_another_losss_schedule_leads_out():
+    settings = config.load("softmax_digits", ["head={name: arcface}"])
+    assert settings.head.name == "arcface"
+    asked = ["head={name: arcface}"]
+    with pytest.raises(config.ConfigError, match="anneal.head.likelihood_weight: must name a value") as refused:
+        config.load("lgm_digits", asked)
+    way_out = re.search(r"\. (\S+) takes it out", str(refused.value))[1]
+    assert config.load("lgm_digits", [*asked, way_out]).anneal.keys() == {"head.margin"}
+    assert not config.load("lgm_digits", [*asked, "anneal={}"]).anneal
