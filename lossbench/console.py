@@ -129,7 +129,7 @@ def add_data(parser, verb):
 
 
 def add_run(parser, *, required=True, help="run folder that train.py wrote, or a checkpoint's folder"):
-    parser.add_argument("--run", required=required, metavar="DIR", help=help)
+    parser.add_argument("--run", action=Once, required=required, metavar="DIR", help=help)
     parser.add_argument(
         "--checkpoint",
         default="last",

@@ -114,6 +114,13 @@ def test_one_config_is_named(tmp_path, arguments, error):
     assert error in errors
 
 
+@pytest.mark.parametrize("command", ["eval", "embed", "predict", "export"])
+def test_one_run_is_named(tmp_path, command):
+    status, _, errors = lossbench(command, "--run", "a", "--run", "b", cwd=tmp_path)
+    assert status == 2
+    assert "--run must be given once, got a and b" in errors
+
+
 def test_a_second_config_is_no_override(tmp_path):
     status, _, errors = lossbench("train", "lgm_digits", "softmax_digits", cwd=tmp_path)
     assert (status, errors.count("\n")) == (2, 1)
