@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Comparison:
     @property
     def finished(self) -> list:
         """Groups reduced to their finished runs; those that have none left are not there."""
-        kept = [groups.Group([run for run in each.runs if run.is_finished], each.label) for each in self.groups]
+        kept = [replace(each, runs=[run for run in each.runs if run.is_finished]) for each in self.groups]
         return [each for each in kept if each.runs]
 
 

@@ -263,6 +263,14 @@ def test_the_best_is_sought_among_runs_that_are_judged_by_the_same_images(tmp_pa
     assert (first.kind == second.kind) == is_alike
 
 
+def test_no_run_is_marked_as_better_than_one_on_other_data(tmp_path):
+    for name, source, accuracy in (("one", "mnist", 0.5), ("better", "mnist", 0.75), ("other", "digits", 0.99)):
+        path = made.run(tmp_path / name / "seed-0", name, metrics={"accuracy": accuracy}) / "config.yaml"
+        path.write_text(path.read_text().replace("source: mnist", f"source: {source}"))
+    page = written(tmp_path, tmp_path)
+    assert re.findall(r"★ ?best ?([\d.]+)", page.text) == ["75.00"]
+
+
 def test_the_same_seed_twice_is_no_repetition(tmp_path):
     made.run(tmp_path / "a" / "seed-0", epochs=2)
     made.run(tmp_path / "b" / "seed-0", metrics={"accuracy": 0.5})
