@@ -87,7 +87,7 @@ def _metadata(opened, network, form) -> dict:
         "run": opened.run.name,
         "seed": opened.run.seed,
         "checkpoint": opened.checkpoint,
-        "epoch": opened.epoch + 1,
+        "epoch": opened.epoch,
         "step": opened.step,
         "backbone": opened.run.value("backbone.name"),
         "head": opened.run.value("head.name"),
