@@ -146,14 +146,15 @@ def run(
 
 
 def _require_longer(folder, training, progress) -> None:
-    done, asked = training.position.epoch - 1, training.settings.trainer.epochs
-    if asked < done:
+    position, asked = training.position, training.settings.trainer.epochs
+    begun = position.epoch if position.epoch_step else position.epoch - 1
+    if asked < begun:
         raise UserError(
-            f"run: trainer.epochs must be at least the {done} epochs that {folder.path} has done, got {asked}. Train "
+            f"run: trainer.epochs must be at least the {begun} epochs that {folder.path} has begun, got {asked}. Train "
             "fewer in another folder: --run-dir."
         )
-    if training.position.stopped_early:
-        progress.say(f"The run stopped early after {done} epochs: more are not trained.")
+    if position.stopped_early:
+        progress.say(f"The run stopped early after {begun} epochs: more are not trained.")
 
 
 def _normalized_as(run, dataset):

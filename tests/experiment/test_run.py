@@ -154,6 +154,21 @@ def test_a_finished_run_can_be_extended(finished, folder):
     assert (folder / RUN / "config.yaml").read_bytes() == before
 
 
+def test_a_run_within_an_epoch_is_not_ended_by_fewer(folder):
+    """Its parameters are of no whole number of epochs: they would be evaluated as those of the epoch before."""
+    often = ["trainer.checkpoint_every_steps=1", "trainer.keep_checkpoints=100"]
+    process = command("train", "--config", "tiny.yaml", *often, cwd=folder)
+    wait_for_checkpoint(folder / RUN, process, count=21)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, out + err
+    position = Run(folder / RUN).newest_state()["position"]
+    assert (position["epoch"], position["epoch_step"] > 0) == (2, True)
+    _, err = train(folder, "--resume", "trainer.epochs=1", status=2)
+    assert "run: trainer.epochs must be at least the 2 epochs that" in err
+    assert not (folder / RUN / "metrics.json").exists()
+
+
 def test_a_run_whose_history_lost_the_row_of_its_best_epoch_keeps_that_epoch(finished, folder):
     """Its newest checkpoint names it."""
     subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
