@@ -83,8 +83,9 @@ def run(
     with folder.locked():
         folder.remove_temporary()
         changed = []
-        if folder.config_file.exists():
-            changed = _changed(folder, folder.load_config(), settings, resume)
+        begun = folder.begun
+        if begun is not None:
+            changed = _changed(folder, begun.load_config(), settings, resume)
             if folder.is_finished and {config.on_resume(key) for key in changed} <= {"neutral"}:
                 communicator.broadcast({"trains": False})
                 return Result(folder, finished_before=True)

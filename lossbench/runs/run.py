@@ -208,6 +208,11 @@ class Run:
                 found[int(match[1])] = path
         return [found[step] for step in sorted(found)]
 
+    @property
+    def begun(self) -> Run | None:
+        """What has the config of what was trained here: the run or, where its own is lost, its newest checkpoint."""
+        return next((run for run in (self, *map(Run, self.steps()[::-1])) if run.config_file.exists()), None)
+
     def newest_state(self) -> dict:
         """Return what the newest checkpoint remembers besides arrays, unverified; empty where there is none."""
         for path in reversed(self.steps()):

@@ -143,6 +143,18 @@ def test_another_config_in_the_folder_is_refused(finished):
     assert len(err.splitlines()) == 1
 
 
+def test_a_run_that_lost_its_config_is_held_to_that_of_its_checkpoint(finished, folder):
+    subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
+    (folder / RUN / "config.yaml").unlink()
+    _, err = train(folder, "optimizer.learning_rate=0.5", status=2)
+    assert "was started with another config; differing: optimizer.learning_rate" in err
+    _, err = train(folder, status=2)
+    assert "holds an unfinished run" in err
+    train(folder, "--resume")
+    assert (folder / RUN / "config.yaml").read_bytes() == (finished / RUN / "config.yaml").read_bytes()
+    assert_same(final(folder / RUN), final(finished / RUN))
+
+
 def test_a_finished_run_can_be_extended(finished, folder):
     subprocess.run(["cp", "-r", finished / "runs", folder], check=True)
     train(folder, "--resume", "trainer.epochs=4")
