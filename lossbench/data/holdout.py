@@ -49,7 +49,7 @@ def hold_out(dataset, classes):
             f"data: `holdout_classes` must hold class ids from 0 to {dataset.num_classes - 1}, got {wrong[0]}. "
             f"The classes are: {', '.join(dataset.class_names[:20])}."
         )
-    kept = [one for one in range(dataset.num_classes) if one not in held]
+    kept = sorted({*range(dataset.num_classes)} - {*held})
     if len(kept) < 2:
         raise UserError(
             f"data: `holdout_classes` must leave at least 2 of {dataset.num_classes} classes to train on, got {held}. "

@@ -52,7 +52,18 @@ def stratified_ids(labels, fraction, rng, keep_one=True):
     missing = int(round(fraction * len(labels))) - held.sum()
     held[np.argsort(held - share, kind="stable")[:missing]] += 1
     held = np.minimum(held, np.maximum(counts - keep_one, 0))
-    members = [rng.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(held)]
+    members = [rng.permutation(own)[:n] for own, n in zip(members_of(labels), held)]
     mask = np.zeros(len(labels), bool)
     mask[np.concatenate(members) if members else []] = True
     return np.flatnonzero(~mask), np.flatnonzero(mask)
+
+
+def members_of(labels):
+    """Positions of each class in turn, ascending; sorted once, since a look at all labels for each class would be long.
+
+    Examples
+    --------
+    >>> [own.tolist() for own in members_of(np.array([2, 0, 2]))]
+    [[1], [], [0, 2]]
+    """
+    return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])

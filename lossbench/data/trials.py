@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lossbench.data.dataset import Split
-from lossbench.data.split import stratified_ids
+from lossbench.data.split import members_of, stratified_ids
 
 # Draws of their own, beside [seed] of the validation split and [seed, epoch, step] of the batches.
 _LIMIT, _TAIL, _NOISE = ([2**32 - 2, number] for number in range(3))
@@ -40,7 +40,7 @@ def long_tailed(dataset, ratio, seed):
     counts = np.bincount(train.labels, minlength=dataset.num_classes)
     share = ratio ** (-np.arange(dataset.num_classes) / (dataset.num_classes - 1))
     kept = np.minimum(counts, np.maximum(1, np.floor(counts.max() * share + 1e-9).astype(int)))
-    chosen = [rng.permutation(np.flatnonzero(train.labels == label))[:n] for label, n in enumerate(kept)]
+    chosen = [rng.permutation(own)[:n] for own, n in zip(members_of(train.labels), kept)]
     ids = np.sort(np.concatenate(chosen))
     note = (
         f"data.class_imbalance {ratio:g}: {len(ids):,} of {len(train):,} training images; "

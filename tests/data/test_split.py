@@ -1,5 +1,7 @@
 """Stratified division: exact counts, every class, the same for a seed."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,21 @@ def test_a_class_keeps_a_member(rng):
 def test_fraction_out_of_range(rng, fraction):
     with pytest.raises(ValueError, match=rf"`fraction` must be in \[0, 1\), got {fraction}"):
         stratified_ids(np.array([0, 1]), fraction, rng)
+
+
+def test_the_members_are_drawn_class_by_class(rng):
+    """Word for word as the docstring has it: what is held out for a seed stays the same."""
+    labels = rng.choice(9, size=200, p=[0, *[1 / 7] * 7, 0]).astype(np.int32)
+    _, held_out = stratified_ids(labels, 0.3, np.random.default_rng(1))
+    counts, again = np.bincount(labels[held_out]), np.random.default_rng(1)
+    drawn = [again.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(counts)]
+    assert np.array_equal(held_out, np.sort(np.concatenate(drawn)))
+
+
+def test_a_hundred_thousand_classes_are_divided_in_seconds():
+    labels = np.arange(400_000, dtype=np.int32) % 100_000
+    began = time.process_time()
+    kept, held_out = stratified_ids(labels, 0.25, np.random.default_rng(0))
+    assert time.process_time() - began < 8
+    assert np.array_equal(np.bincount(labels[held_out]), np.ones(100_000))
+    assert len(kept) == 300_000
