@@ -76,7 +76,7 @@ def below(folder):
             inside.clear()
             continue
         seen.add(real)
-        inside[:] = filter(is_visible, inside)
+        inside[:] = sorted(filter(is_visible, inside))  # the first link to a folder is the same one everywhere
         paths += (Path(place, name) for name in names if is_visible(name))
     found = Found()
     for path in sorted(paths):

@@ -39,6 +39,16 @@ def test_any_depth_and_links_to_folders_once(root, small):
     assert "train/a/more/deep/3.png" in found.names
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_of_several_links_to_a_folder_the_first_by_name_counts_on_every_file_system(root, small, rng, turn):
+    """Folders are listed in the order of their making, its reverse, or that of a hash."""
+    fill(root / "elsewhere", rng, small)
+    for number in list(range(40))[::turn]:
+        os.symlink(root / "elsewhere", root / f"train/a/link-{number:02d}")
+    names = [name for name in load(small, root).train.names if "link" in name]
+    assert names == [f"train/a/link-00/{number}.png" for number in range(4)]
+
+
 def test_beside_the_class_folders_is_said(root, small):
     (root / "train/stray.png").write_bytes((root / "train/a/0.png").read_bytes())
     assert load(small, root).notes == ["train: 1 image left out (beside the class folders): train/stray.png"]
