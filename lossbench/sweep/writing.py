@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from lossbench import atomic
@@ -72,7 +71,7 @@ def publish(results, out, target) -> int:
             state.forget_failure(copy.parent)
         reason = state.failure(source.parent) if source.name == state.FAILURE else None
         if reason is None:
-            shutil.copyfile(source, copy)
+            atomic.write_atomically(copy, source.read_bytes())
         else:
             state.note_failure(copy.parent, reason.replace(str(out.resolve()), results.plan.home.as_posix()))
         size += copy.stat().st_size

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import resource
 import shutil
 import statistics as python_statistics
 
@@ -520,6 +521,20 @@ def test_pairs_that_read_other_files_are_named(tmp_path):
         "lgm − softmax, lgm − normface: not the same data of seed 1, since files of the same name had other contents."
     )
     assert said in (work.out / "README.md").read_text()
+
+
+def test_a_disk_that_fills_up_cuts_no_published_file(tmp_path, rng):
+    work, _ = trained(tmp_path, rng, range(2))
+    sweep.publish(work.results(), work.out, tmp_path / "kept")
+    before = {path: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, former[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            sweep.publish(work.results(), work.out, tmp_path / "kept")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+    assert {path: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()} == before
 
 
 def test_publishing_leaves_nothing_of_a_failure_that_is_over_and_no_drawing_of_a_table_that_is_gone(tmp_path, rng):
