@@ -348,8 +348,13 @@ class Run:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files."""
-        return sum(path.lstat().st_size for path in self.path.rglob("*") if path.is_file())
+        """Bytes of all its files; those that a training removes meanwhile are not counted."""
+        total = 0
+        for folder, _, names in os.walk(self.path):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.lstat(os.path.join(folder, name)).st_size
+        return total
 
     def temporary(self) -> list[Path]:
         """Return what killed writers left half-made; files of processes that live are theirs."""

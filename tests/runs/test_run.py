@@ -5,8 +5,10 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -255,3 +257,30 @@ def test_a_processor_is_named_with_what_it_computes_with():
     best = next((name for flag, name in environment.INSTRUCTIONS.items() if flag in flags), None)
     model = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     assert environment.processor() == (f"{model} ({best})" if best else model)
+
+
+def test_the_size_of_a_run_that_prunes_is_found(tmp_path):
+    """Checkpoints come and go under the eyes of `lossbench runs`."""
+    folder, ended = made.run(tmp_path / "run"), threading.Event()
+    least = Run(folder).size
+    assert least == sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def train():
+        step = 0
+        while not ended.is_set():
+            step += 1
+            new, old = (folder / f"checkpoints/step-{number:08d}" for number in (step, step - 2))
+            new.mkdir(parents=True)
+            for name in ("backbone", "head", "optimizer", "regularizers"):
+                (new / f"{name}.params").write_bytes(b"0" * 100)
+            shutil.rmtree(old, ignore_errors=True)
+
+    training = threading.Thread(target=train)
+    training.start()
+    try:
+        sizes = [Run(folder).size for _ in range(1000)]
+    finally:
+        ended.set()
+        training.join()
+    assert min(sizes) >= least
+    assert max(sizes) <= least + 3 * 400
