@@ -26,6 +26,8 @@ class Timing:
         """Take in what a run's history says, where it was trained on a processor like this machine's."""
         if run.environment.get("processor") != self._processor:
             return
+        if planned.settings.trainer.max_steps and epochs_left(planned, run):
+            return  # the epochs to come would count as those that never come
         seconds = [row["seconds"] for row in run.history if isinstance(row.get("seconds"), (int, float))]
         for key in (_arm(planned), _kind(planned)) if seconds else ():
             self._seconds.setdefault(key, {})[run.path] = self._each(planned, seconds)
@@ -77,6 +79,9 @@ def epochs_done(planned, run: Run) -> int:
 
 
 def epochs_left(planned, run: Run) -> int:
+    """None where early stopping or `trainer.max_steps` ended the training."""
+    if run.end is not None and run.end.is_over:
+        return 0
     return planned.settings.trainer.epochs - epochs_done(planned, run)
 
 

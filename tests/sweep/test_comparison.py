@@ -14,8 +14,10 @@ from scipy import stats
 from lossbench import sweep
 from lossbench.cli import sweep as command
 from lossbench.errors import UserError
+from lossbench.runs import Run
 from lossbench.sweep import statistics, wording
 from lossbench.sweep.comparison import Comparison
+from lossbench.sweep.timing import Timing
 from tests.sweep import made
 
 SWEEP = """\
@@ -655,6 +657,36 @@ def test_how_long_runs_took_elsewhere_is_no_estimate(tmp_path):
     timing, reasons = sweep.pace(sweep.Work(plan, tmp_path / "out"))
     assert reasons == []
     assert 0 < timing.of_whole(next(iter(plan.runs()))) < 1e5
+
+
+def test_a_training_that_early_stopping_ended_takes_no_more_time(tmp_path):
+    """It has two of forty epochs, and lacks a value."""
+    longer = "overrides: {trainer.epochs: 40, trainer.early_stopping_epochs: 1}\nmetrics: [accuracy, accuracy_knn]\n"
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]") + longer)
+    for planned in plan.runs():
+        folder = made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+        rows = [{"epoch": k, "step": 5 * k, "seconds": 10.0, "validation_accuracy": 0.5} for k in (1, 2)]
+        (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (folder / "metrics.json").write_text('{"last": {"epoch": 2, "step": 10, "test": {"accuracy": 0.5}}}')
+        (folder / "checkpoints" / "step-00000010").mkdir(parents=True)
+    work = sweep.Work(plan, tmp_path / "out")
+    timing, _ = sweep.pace(work)
+    _, *rows, whole = sweep.overview(work, 1, timing)
+    assert [row[1:] for row in rows] == 3 * [["begun", "2 of 40", "about 0 s"]]
+    assert whole[-1] == "about 0 s"
+
+
+def test_what_max_steps_will_end_is_no_estimate_before(tmp_path):
+    """Of ten epochs it ends the second: one that took ten seconds is no tenth of the training."""
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0]") + "overrides: {trainer.epochs: 10, trainer.max_steps: 8}\n")
+    planned = plan.runs()[0]
+    folder = made.finish(tmp_path / "out", planned, {"test": {"accuracy": 0.5}})
+    for steps, each in (([5], None), ([5, 8], 2.0)):
+        rows = [{"epoch": k, "step": step, "seconds": 10.0} for k, step in enumerate(steps, 1)]
+        (folder / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        timing = Timing()
+        timing.learn(planned, Run(folder))
+        assert timing.seconds_per_epoch(planned) == each
 
 
 def test_a_sweep_that_grows_trains_what_is_new(tmp_path):
