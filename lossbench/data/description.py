@@ -66,7 +66,9 @@ class Description:
     def source_names(self):
         """Names of all classes in the source's own order."""
         names = self.all_class_names
-        return names if self.source_ids is None else [names[self.source_ids.index(k)] for k in range(len(names))]
+        if self.source_ids is None:
+            return names
+        return [names[label] for label in sorted(range(len(names)), key=self.source_ids.__getitem__)]
 
     def as_dict(self):
         """Plain values, as JSON has them."""
@@ -86,8 +88,11 @@ def rebuilt(values, where="data"):
     if not isinstance(values, dict) or not {"class_names", "image_shape", "mean", "std"} <= set(values) <= known:
         raise _unlike(where, "keys of a description of data", values)
     names, shape = values["class_names"], values["image_shape"]
-    if not (_all(names, str) and len(names) > 1 and _all(values.get("holdout_names", []), str)):
+    apart, ids = values.get("holdout_names", []), values.get("source_ids")
+    if not (_all(names, str) and len(names) > 1 and _all(apart, str)):
         raise _unlike(where, "names of at least 2 classes", names)
+    if ids is not None and not (_all(ids, int) and sorted(ids) == [*range(len(names) + len(apart))]):
+        raise _unlike(where, "the source's own id of each class, once", ids)
     if not (_all(shape, int) and len(shape) == 3 and min(shape) > 0):
         raise _unlike(where, "an image shape of three whole numbers > 0", shape)
     for name in ("mean", "std"):

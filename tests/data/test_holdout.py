@@ -7,6 +7,7 @@ import pytest
 
 from lossbench import data
 from lossbench.data import Dataset, Split, hold_out
+from lossbench.errors import UserError
 
 
 @pytest.fixture
@@ -29,6 +30,18 @@ def test_of_a_hundred_thousand_classes_a_fifth_is_set_apart_in_seconds():
     dataset = hold_out(Dataset(split, split, len(labels), list(map(str, labels))), range(50_000, 70_000))
     assert time.process_time() - began < 8
     assert (dataset.num_classes, dataset.source_ids[50_000], dataset.holdout_names[-1]) == (80_000, 70_000, "69999")
+    described = data.rebuilt(dataset.replace(mean=(0.5,), std=(0.5,)).describe())
+    assert described.source_names == list(map(str, labels))
+    assert time.process_time() - began < 8
+
+
+@pytest.mark.parametrize(
+    "ids", [7, "x", [0, 2], [0, 0, 2, 3, 4], [0, 1, 2, 3, 5], [0, 1, 2, 3, "4"], [0, 1, 2, 3, True]]
+)
+def test_a_damaged_description_is_refused(whole, ids):
+    values = {**hold_out(whole, [3, 1]).replace(mean=(0.5,), std=(0.5,)).describe(), "source_ids": ids}
+    with pytest.raises(UserError, match="must hold the source's own id of each class, once, got "):
+        data.rebuilt(values)
 
 
 def test_kept_classes_are_numbered_in_their_order_and_held_out_ones_go_on(whole):
