@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import pathlib
 import stat
+
+from lossbench.errors import UserError
 
 
 def open_regular(path):
@@ -34,6 +37,14 @@ def _refuse_irregular(mode, path):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
     if not stat.S_ISREG(mode):
         raise OSError(errno.EINVAL, "Not a regular file", os.fspath(path))
+
+
+def expanded(path) -> pathlib.Path:
+    """Return a path with the user's folder where it begins with `~`; `UserError` where there is no such user."""
+    try:
+        return pathlib.Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"path: `~` must stand for the folder of a user, got {path}. Write the whole path.") from None
 
 
 @contextlib.contextmanager

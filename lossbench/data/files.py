@@ -13,6 +13,7 @@ import zlib
 from pathlib import Path
 
 from lossbench.errors import UserError
+from lossbench.paths import expanded
 
 MOST_UNPACKED = 1 << 30
 """Bytes that a compressed file may hold; a few kilobytes can claim to be terabytes."""
@@ -114,13 +115,13 @@ def folders(name, root=None):
     if root is not None:
         return found
     home = os.environ.get("MXNET_HOME") or os.path.join("~", ".mxnet")
-    return [*found, Path(home).expanduser() / "datasets" / name]
+    return [*found, expanded(home) / "datasets" / name]
 
 
 def stated(root=None):
     """The folder that the user names, by ``root`` or $LOSSBENCH_DATA, or None."""
     named = root if root is not None else os.environ.get("LOSSBENCH_DATA")
-    return Path(named).expanduser() if named else None
+    return expanded(named) if named else None
 
 
 def _torchvisions(root, name):

@@ -6,7 +6,6 @@ import hashlib
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from lossbench.data.images import SUFFIXES, checksum, picture
 from lossbench.data.split import with_test
 from lossbench.data.streamed import Streamed, is_wanted
 from lossbench.errors import UserError
+from lossbench.paths import expanded
 
 NAMES = {
     "train": ("train", "training"),
@@ -41,7 +41,7 @@ def load(config_data, seed, parts=PARTS, class_names=None):
     folder, it is the test split instead. With ``test_fraction`` a stratified part of ``train``, or of the class folders
     in ``root`` itself, is the test split.
     """
-    root = Path(config_data.root).expanduser()
+    root = expanded(config_data.root)
     if not root.is_dir():
         raise files.invalid(root, "be a folder", "none", _LAYOUT)
     needs_train = class_names is None or "train" in parts

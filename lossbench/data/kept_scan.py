@@ -7,11 +7,12 @@ import hashlib
 import io
 import os
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from lossbench import atomic
+from lossbench.errors import UserError
+from lossbench.paths import expanded
 
 FEWEST = 10_000
 """Records of the smallest file whose scan is kept."""
@@ -37,7 +38,7 @@ def write(path, facts, columns):
     if len(columns["begin"]) < FEWEST:
         return
     stored = {**{name: np.asarray(column) for name, column in columns.items()}, "facts": np.array(_key(facts))}
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UserError):
         place = _place(path)
         place.parent.mkdir(parents=True, exist_ok=True)
         with atomic.writing(place) as file:
@@ -47,7 +48,7 @@ def write(path, facts, columns):
 def _place(path):
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join("~", ".cache")
     name = hashlib.sha256(os.fsencode(os.path.realpath(path))).hexdigest()[:32]
-    return Path(base).expanduser() / "lossbench" / "records" / f"{name}.npz"
+    return expanded(base) / "lossbench" / "records" / f"{name}.npz"
 
 
 def _key(facts):

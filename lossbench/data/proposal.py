@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from lossbench.data import cifar, files, folder, idx, images, record, recordio, table, tree
 from lossbench.errors import UserError
+from lossbench.paths import expanded
 
 _LOOKED_AT = 200  # images whose sizes are read
 _SIDES = (32, 48, 64, 96, 128)
@@ -39,7 +39,7 @@ def propose(root):
     ValueError
         If nothing is there that a source reads; or the data are not as the source wants them.
     """
-    root = Path(root).expanduser().resolve()
+    root = expanded(root).resolve()
     if not root.is_dir():
         raise files.invalid(root, "be a folder", "none", _WAY_OUT)
     for look in (_idx, _cifar, _records, _tables, _folders):

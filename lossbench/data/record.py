@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from lossbench.data import files, images, recordio
@@ -12,6 +10,7 @@ from lossbench.data.recordio import WAY_OUT
 from lossbench.data.split import with_test
 from lossbench.data.streamed import Streamed
 from lossbench.errors import UserError
+from lossbench.paths import expanded
 
 _NAMED = 10
 
@@ -24,7 +23,7 @@ def load(config_data, seed, parts=PARTS, class_names=None):
     A list `train.lst` beside `train.rec`, as im2rec.py makes it, names the images, and the classes where each has a
     folder of its own.
     """
-    root = Path(config_data.root or ".").expanduser()
+    root = expanded(config_data.root or ".")
     num_classes, splits, listed, notes = config_data.num_classes, {}, [], []
     checksums = {}
     for part in made_of(parts) if config_data.test else ["train"]:

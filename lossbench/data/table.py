@@ -6,12 +6,12 @@ import hashlib
 import io
 import math
 import zipfile
-from pathlib import Path
 
 import numpy as np
 
 from lossbench.data import files
 from lossbench.data.dataset import PARTS, Split, made_of, of_parts
+from lossbench.paths import expanded
 
 _LABEL = ("label", "class", "target", "y")
 _ROW_NUMBER = ("", "unnamed: 0", "index", "id")
@@ -29,7 +29,7 @@ _HEAD = 1 << 22  # bytes that are looked at for the first rows
 
 def load(config_data, seed, parts=PARTS, class_names=None):
     """Two tables, or one archive that holds both parts (and perhaps a validation split)."""
-    root = Path(config_data.root or ".").expanduser()
+    root = expanded(config_data.root or ".")
     splits, checksums = {}, {}
     for part in made_of(parts):
         name = getattr(config_data, part)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from PIL import ImageFont
 
+from lossbench.paths import expanded
+
 FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts")
 _ENDINGS = {".ttf", ".otf", ".ttc", ".otc"}
 _SIGNS = "Last Resort"  # Unicode's font for what no other font has: one sign for all characters of a block
@@ -53,9 +55,7 @@ def find(folders) -> tuple:
     list of Font, dict of str to str
     """
     fonts, refused, seen = [], {}, set()
-    paths = {
-        Path(folder, name) for one in folders for folder, _, names in os.walk(Path(one).expanduser()) for name in names
-    }
+    paths = {Path(folder, name) for one in folders for folder, _, names in os.walk(expanded(one)) for name in names}
     for path in sorted(paths, key=lambda path: (path.name, str(path))):
         if path.suffix.lower() not in _ENDINGS:
             continue

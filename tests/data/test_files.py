@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from lossbench import data
-from lossbench.data import cifar, download, files, idx
+from lossbench.data import cifar, download, files, idx, kept_scan
+from lossbench.errors import UserError
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -155,3 +156,40 @@ def test_the_known_mirrors_are_asked_unless_a_repository_is_named(monkeypatch):
     monkeypatch.delenv("MXNET_GLUON_REPO")
     urls = download._urls("mnist", "x.gz")
     assert urls[1:] == [folder + "x.gz" for folder in download.MIRRORS["mnist"]]
+
+
+NOBODY = "~nobody-of-this-name/data"
+OF_NOBODY = f"path: `~` must stand for the folder of a user, got {NOBODY}. Write the whole path."
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("mnist", {}),
+        ("cifar10", {}),
+        ("emnist", {}),
+        ("table", {"train": "a.csv", "test": "b.csv"}),
+        ("folder", {"image_size": 8}),
+        ("record", {"train": "a.rec", "test": "b.rec", "image_size": 8, "num_classes": 2}),
+    ],
+)
+def test_the_folder_of_a_user_who_is_not_there_is_a_mistake(small, source, options):
+    with pytest.raises(UserError, match=re.escape(OF_NOBODY)):
+        data.load(small.section(source, root=NOBODY, **options), 0)
+
+
+def test_so_it_is_where_data_are_looked_at_or_named_by_the_environment(monkeypatch):
+    with pytest.raises(UserError, match=re.escape(OF_NOBODY)):
+        data.propose(NOBODY)
+    monkeypatch.setenv("LOSSBENCH_DATA", NOBODY)
+    with pytest.raises(UserError, match=re.escape(OF_NOBODY)):
+        files.folders("mnist")
+
+
+def test_a_cache_in_the_folder_of_nobody_is_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", NOBODY)
+    path = tmp_path / "a.rec"
+    path.touch()
+    columns = {"begin": np.arange(kept_scan.FEWEST)}
+    kept_scan.write(path, path.stat(), columns)
+    assert kept_scan.read(path, path.stat()) is None
