@@ -57,6 +57,7 @@ COMPOSERS = {
 TABLES = {  # (room, room whose one table it reads): why
     ("config", "evaluation"): "which methods there are",
     ("config", "plots"): "which pictures there are, and what size of embedding they need",
+    ("sweep", "evaluation"): "which method gives the number that is compared",
     ("report", "evaluation"): "what the numbers of a method are called, and whether high is good",
     ("plots", "evaluation"): "what scores and distances are, on arrays",
     ("cli", "evaluation"): "which methods there are, and what they ask",
