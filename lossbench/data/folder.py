@@ -31,6 +31,7 @@ MOST_ABSENT = 0.5
 
 _LAYOUT = "Images are looked for in train/<class>/ and test/<class>/ of data.root, as " + " ".join(SUFFIXES) + "."
 _TINY = "val_annotations.txt"
+_NAMED = 10  # classes
 
 
 def load(config_data, seed, parts=PARTS, class_names=None):
@@ -132,8 +133,8 @@ def _labeled(part, classes, is_train):
     inside = [path.name for path in tree.subfolders(part)]
     unknown = set(inside) - set(classes)
     if unknown and len(unknown) < len(inside):
-        rule = "hold folders of the classes in train alone: " + ", ".join(map(tree.text, classes))
-        raise files.invalid(part, rule, ", ".join(sorted(map(tree.text, unknown))), _LAYOUT)
+        rule = f"hold folders of the classes in train alone: {_some(classes)}"
+        raise files.invalid(part, rule, _some(sorted(unknown)), _LAYOUT)
     if inside and not unknown or is_train:
         for name, label in classes.items():
             own = tree.below(part / name) if (part / name).is_dir() else tree.Found()
@@ -150,6 +151,12 @@ def _labeled(part, classes, is_train):
     else:
         found = tree.below(part)
     return labeled, found
+
+
+def _some(names):
+    """The first of some folders' names."""
+    shown = ", ".join(map(tree.text, list(names)[:_NAMED]))
+    return shown + (f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else "")
 
 
 def _tiny(part, classes):

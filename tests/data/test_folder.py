@@ -159,6 +159,19 @@ def test_a_jpeg_that_is_cut_off_is_named(tree, small, rng):
         load(small, root)
 
 
+def test_of_a_hundred_classes_ten_are_named_where_a_folder_is_none_of_them(tree, small, rng):
+    root, _ = tree
+    for number in range(100):
+        (root / "train" / f"{number:02d}").mkdir()
+        (root / "train" / f"{number:02d}" / "0.png").write_bytes(
+            small.encode(rng.integers(0, 256, (6, 6, 3), np.uint8))
+        )
+    (root / "test" / "dog").mkdir()
+    named = ", ".join(f"{number:02d}" for number in range(10))
+    with pytest.raises(ValueError, match=f"of the classes in train alone: {named} and 92 more, got dog"):
+        load(small, root)
+
+
 def test_layouts_that_are_refused(tree, small, tmp_path):
     root, _ = tree
     with pytest.raises(ValueError, match=re.escape(f"data: {root}/train/train must be a folder, got none.")):
