@@ -162,7 +162,7 @@ class Runner:
 
 def log_of(out, planned) -> Path:
     """The file that holds what a run said."""
-    return Path(out) / "logs" / f"{planned.name.replace('/', '-')}.txt"
+    return Path(out) / "logs" / f"{planned.name}.txt"  # in folders: joined by a dash, two runs may have one name
 
 
 def _interrupt(number, _frame):

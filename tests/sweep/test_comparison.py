@@ -17,6 +17,7 @@ from lossbench.errors import UserError
 from lossbench.runs import Run
 from lossbench.sweep import statistics, wording
 from lossbench.sweep.comparison import Comparison
+from lossbench.sweep.runner import log_of
 from lossbench.sweep.timing import Timing
 from tests.sweep import made
 
@@ -657,6 +658,16 @@ def test_how_long_runs_took_elsewhere_is_no_estimate(tmp_path):
     timing, reasons = sweep.pace(sweep.Work(plan, tmp_path / "out"))
     assert reasons == []
     assert 0 < timing.of_whole(next(iter(plan.runs()))) < 1e5
+
+
+def test_every_run_has_a_log_of_its_own(tmp_path):
+    text = """\
+seeds: [0, 1]
+data_sets: {small: {}, small-normalized: {data.num_classes: 5}}
+variants: {normalized-lgm: {config: lgm.yaml}, lgm: {config: lgm.yaml, overrides: {head.margin: 0.2}}}
+"""
+    runs = made.plan(tmp_path, text).runs()
+    assert len({log_of("out", planned) for planned in runs}) == len(runs) == 8
 
 
 def test_a_training_that_early_stopping_ended_takes_no_more_time(tmp_path):

@@ -203,7 +203,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path, number, status):
     if number != signal.SIGKILL:
         assert said.endswith("Interrupted; what was under way is saved. Go on with the same command.\n")
     run(path, "--out", out, "--only", "softmax")
-    assert "Resumed from" in (out / "logs" / "softmax-seed-0.txt").read_text()
+    assert "Resumed from" in (out / "logs" / "softmax" / "seed-0.txt").read_text()
     assert [row["epoch"] for row in Run(folder).history] == list(range(1, 9))
 
 
@@ -289,7 +289,9 @@ def test_a_run_that_starts_from_another_of_the_sweep_waits_for_it(tmp_path):
     path = digits(tmp_path, [*ONE, ("  lgm:\n", "\n".join([*more, "  lgm:\n"]))])
     _, progress = run(path, "--out", out, "--only", "[abcd]", "--jobs", "3", status=1)
     assert len(progress.splitlines()) == 7  # four runs, and at the end those that failed and how to try them again
-    assert f"parameters from {Run(out / 'a' / 'seed-0').steps()[-1]}.\n" in (out / "logs" / "b-seed-0.txt").read_text()
+    assert (
+        f"parameters from {Run(out / 'a' / 'seed-0').steps()[-1]}.\n" in (out / "logs" / "b" / "seed-0.txt").read_text()
+    )
     reason = f"sweep: a run that others start from must be finished, got {out}/c/seed-0."
     assert progress.splitlines()[-1] == f"Passed over: d/seed-0: {reason}"
     assert not (out / "d" / "seed-0").exists()
