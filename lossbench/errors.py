@@ -42,16 +42,20 @@ def exit_status(error: BaseException):
     return 1 if isinstance(error, OSError) else getattr(error, "exit_status", None)
 
 
-def nearest(word: Any, known: Iterable[str]) -> str | None:
-    """The known word that looks most like `word`, or None when none does.
+def nearest(word: Any, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """The known word that looks most like `word`, or that it abbreviates, or None when none does.
 
     Examples
     --------
     >>> nearest("margn", ["scale", "margin"])
     'margin'
+    >>> nearest("lr", ["name", "learning_rate"])
+    'learning_rate'
     """
-    found = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    known = list(known)
+    close = difflib.get_close_matches(str(word), known, n=1, cutoff=likeness)
+    short_for = [name for name in known if "_" in name and word == "".join(part[:1] for part in name.split("_"))]
+    return next(iter(close + short_for), None)
 
 
 def did_you_mean(word: Any, known: Iterable[str]) -> str:

@@ -77,7 +77,7 @@ def _unknown(path: tuple[Any, ...], owner: type[Section], places: dict[str, str]
     found = nearest(path[-1], known)
     if found:
         return Mistake(path, f"unknown key; did you mean `{found}`?", found)
-    place = places.get(path[-1]) or places.get(nearest(path[-1], places) or "")
+    place = places.get(path[-1]) or places.get(nearest(path[-1], places, likeness=0.8) or "")
     hint = f"; did you mean `{place}`?" if place and place != ".".join(map(str, path)) else "."
     return Mistake(path, f"unknown key{hint} Known here: {', '.join(known)}")
 
