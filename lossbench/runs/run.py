@@ -111,6 +111,12 @@ class Run:
         found = self.environment.get("precision")
         return found if isinstance(found, str) else None
 
+    @property
+    def threads(self) -> int | None:
+        """How many computed; None where no file says it."""
+        said = (str(self.environment.get(key)) for key in ("omp_num_threads", "threads"))
+        return next((int(number) for number in said if number.isdecimal()), None)
+
     def changed_plugins(self) -> list[str]:
         """A sentence for each plugin that is not the one that the run was trained with; none before a checkpoint."""
         if not self.steps() and not self.metrics:

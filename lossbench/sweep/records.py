@@ -30,6 +30,7 @@ def rows(results) -> list[dict]:
             "training_seconds": timing.training_seconds(run) if row.state.is_trained else None,
             **{key: recorded.get(key) for key in keys},
             **_environment(run.environment if row.state.is_trained else {}),
+            "threads": run.threads if row.state.is_trained else None,
             "precision": run.precision if row.state.is_trained else None,
         })  # fmt: skip
     return found
@@ -52,7 +53,6 @@ def _environment(environment) -> dict:
         **{f"version_{name}": versions.get(name) for name in VERSIONS},
         "commit": git.get("commit"),
         "processor": environment.get("processor"),
-        "threads": environment.get("omp_num_threads") or environment.get("threads"),
     }
 
 

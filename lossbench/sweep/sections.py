@@ -133,18 +133,18 @@ def settings(results) -> Grid:
 
 def commands(results) -> list[str]:
     """What trains the sweep again, and its first run alone where there is one."""
-    alone = [_as_trained(row).command for row in results.rows[:1]]
+    alone = [_alone(row) for row in results.rows[:1]]
     used = {name for row in results.rows for name in (row.state.run.plugins or plugins.used_by(row.planned.settings))}
     extra = "".join(f" --plugin {name}.py" for name in sorted(used))
     return [f"lossbench sweep {shown(results.plan.path)}{extra}", *(f"{command}{extra}" for command in alone)]
 
 
-def _as_trained(row):
-    """The run in the precision that it had, where the config leaves that to the processor."""
-    planned, precision = row.planned, row.state.run.precision
+def _alone(row) -> str:
+    """What trains the run with the threads, and where the config leaves it to the processor the precision, it had."""
+    planned, precision, threads = row.planned, row.state.run.precision, row.state.run.threads
     if precision and planned.settings.trainer.precision == "fastest":
-        return planned.arm.changed({"trainer.precision": precision}).run(planned.seed)
-    return planned
+        planned = planned.arm.changed({"trainer.precision": precision}).run(planned.seed)
+    return f"{planned.command} --threads {threads}" if threads else planned.command
 
 
 def facts(results) -> list[str]:
@@ -180,8 +180,8 @@ def _surroundings(run) -> tuple:
     versions, git = (
         each if isinstance(each, dict) else {} for each in (run.environment.get(name) for name in ("versions", "git"))
     )
-    processor, threads = run.environment.get("processor", "unknown processor"), run.environment.get("omp_num_threads")
-    parts = [f"{processor}, OMP_NUM_THREADS={threads}", run.precision]
+    threads = wording.counted(run.threads, "thread") if run.threads else None
+    parts = [run.environment.get("processor", "unknown processor"), threads, run.precision]
     parts += [f"plugin {name} ({sha[:12]})" for name, sha in run.plugins.items()]
     parts += [f"{name} {versions[name]}" for name in ("mxnet", "numpy", "python", "lossbench") if name in versions]
     commit = git.get("commit")

@@ -636,7 +636,7 @@ def test_pairs_of_two_precisions_are_named(tmp_path):
     assert page.count("not the same precision") == 1
     assert "6 runs on" in page
     assert "3 runs on" in page
-    assert page.splitlines()[-1].endswith(" trainer.precision=float32 --seed 0")
+    assert page.splitlines()[-1].endswith(" trainer.precision=float32 --seed 0 --threads 2")
     assert "precision=fastest" not in page.splitlines()[-1]
 
 

@@ -33,9 +33,10 @@ def command(*arguments, script="sweep"):
     return [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *map(str, arguments)]
 
 
-def run(*arguments, status=0, script="sweep", cwd=None):
+def run(*arguments, status=0, script="sweep", cwd=None, threads=1):
+    surroundings = {**ENVIRONMENT, "OMP_NUM_THREADS": str(threads)}
     done = subprocess.run(
-        command(*arguments, script=script), capture_output=True, text=True, env=ENVIRONMENT, timeout=600, cwd=cwd
+        command(*arguments, script=script), capture_output=True, text=True, env=surroundings, timeout=600, cwd=cwd
     )
     assert done.returncode == status, done.stderr
     return done.stdout, done.stderr
@@ -141,6 +142,13 @@ def test_a_run_of_a_sweep_is_the_same_run_alone(trained, tmp_path):
     assert history(out / planned.folder) == history(tmp_path / "alone")
     for name in ("config.yaml", "metrics.json"):
         assert (out / planned.folder / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_the_command_of_the_page_trains_the_same_run_where_more_threads_would_compute(trained, tmp_path):
+    _, out, *_ = trained
+    *_, first = (out / "README.md").read_text().splitlines()
+    run(*shlex.split(first)[2:], "--run-dir", tmp_path / "alone", script="train", threads=2)
+    assert parameters(tmp_path / "alone") == parameters(out / "softmax/seed-0")
 
 
 def test_variants_of_a_seed_see_the_same_images_in_the_same_order(tmp_path):
