@@ -19,7 +19,7 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
     """
     rows = [["run", "state", "epochs", "training time left"]]
     searches, times = [], []  # seconds of the trials of each search, which run one after the other; of each run
-    to_train = planned_in_all = 0
+    to_train = to_measure = planned_in_all = 0
     retried = work.to_retry()
     for search in dict.fromkeys([*work.searching(), *retried]):
         arm, epochs = search.arm.folder.as_posix(), search.arm.settings.trainer.epochs
@@ -36,17 +36,19 @@ def overview(work, jobs: int, timing) -> list[list[str]]:
     for planned, found in work.states():
         epochs = planned.settings.trainer.epochs
         done = epochs_done(planned, found.run)
-        left = [timing.left(planned, found.run)] if planned.folder in due else []
+        is_measured_alone = found.is_trained and planned.folder in due
+        left = [timing.left(planned, found.run)] if planned.folder in due and not found.is_trained else []
         shown = f"{done} of {epochs}" if 0 < done < epochs else str(epochs)
-        rows.append([planned.name, found.kind, shown, _about(left)])
+        rows.append([planned.name, "to be measured" if is_measured_alone else found.kind, shown, _about(left)])
         times, planned_in_all = times + left, planned_in_all + 1
+        to_train, to_measure = to_train + len(left), to_measure + is_measured_alone
     every = [*itertools.chain.from_iterable(searches), *times]
     unknown = every.count(None)
     seconds = _together(searches, jobs) + _together([[each] for each in times], jobs)
     parts = [f"about {duration(seconds)}"] if unknown < len(every) or not unknown else []
     parts += [f"{unknown} of unknown time"] if unknown else []
     trials = sum(map(len, searches))
-    runs = f"{to_train + len(due)} of {planned_in_all} runs to train"
+    runs = f"{to_train} of {planned_in_all} runs to train" + f", {to_measure} to be measured" * bool(to_measure)
     rows.append([f"{counted(trials, 'trial')}, then {runs}" if trials else runs, "", "", " and ".join(parts)])
     return rows
 

@@ -683,8 +683,8 @@ def test_a_training_that_early_stopping_ended_takes_no_more_time(tmp_path):
     work = sweep.Work(plan, tmp_path / "out")
     timing, _ = sweep.pace(work)
     _, *rows, whole = sweep.overview(work, 1, timing)
-    assert [row[1:] for row in rows] == 3 * [["begun", "2 of 40", "about 0 s"]]
-    assert whole[-1] == "about 0 s"
+    assert [row[1:] for row in rows] == 3 * [["to be measured", "2 of 40", "-"]]
+    assert (whole[0], whole[-1]) == ("0 of 3 runs to train, 3 to be measured", "about 0 s")
 
 
 def test_what_max_steps_will_end_is_no_estimate_before(tmp_path):

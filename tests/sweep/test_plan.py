@@ -203,7 +203,12 @@ MISTAKES = [
         "overrides: {data.validation_fraction: 0, trainer",
         "variants.softmax: data.validation_fraction must be above 0 where validation images decide, got 0.",
     ),
-    (TUNED, "optimizer.learning_rate", "head.margn", "sweep.yaml: tune, softmax: head.margn: unknown key; did you"),
+    (
+        TUNED,
+        "optimizer.learning_rate",
+        "head.margn",
+        "sweep.yaml: tune, softmax: head.margn: unknown key. Known here: loss_weight",
+    ),
     (TUNED, "high: 1}", "high: 1e39}", "tune, softmax: optimizer.learning_rate: must be a number that float32 has"),
     (
         SEARCHED_MARGIN,
