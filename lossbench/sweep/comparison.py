@@ -64,6 +64,8 @@ class Comparison:
     """Seeds of which one run was computed in float32 and the other in bfloat16, though the configs ask for the same."""
     other_data: tuple = ()
     """Seeds whose two runs read other contents of a file, though the configs ask for the same data."""
+    judged_otherwise: tuple = ()
+    """Seeds whose two values are of other images or pairs, as options of `eval.py` choose them."""
 
     @property
     def summary(self) -> statistics.Summary:
@@ -209,9 +211,13 @@ def _comparison(side, base, runs, place) -> Comparison:
     unpaired = _unpaired(side, base)
     ours, theirs = runs
     other_data = tuple(seed for seed in seeds if ours[seed].read_other_files(theirs[seed]))
+    judged_otherwise = tuple(
+        seed for seed in seeds if state.judged_by(ours[seed], *place) != state.judged_by(theirs[seed], *place)
+    )
     return Comparison(
         side.arm.variant, base.arm.variant, differences, _bootstrap(runs, seeds, place), p, None,
         unpaired, mixed if asks_alike else (), () if "data.source" in unpaired else other_data,
+        () if unpaired else judged_otherwise,
     )  # fmt: skip
 
 

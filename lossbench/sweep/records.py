@@ -108,6 +108,7 @@ def _comparison(each) -> dict:
         "unpaired": list(each.unpaired),
         "mixed_precision_seeds": list(each.mixed),
         "other_data_seeds": list(each.other_data),
+        "judged_otherwise_seeds": list(each.judged_otherwise),
     }
 
 

@@ -130,6 +130,17 @@ def unavailable(run, checkpoint: str, split: str, metric: str) -> str | None:
     return f"It is {place}." if _is_number(place) and not math.isfinite(place) else None
 
 
+def judged_by(run, checkpoint: str, split: str, metric: str) -> list:
+    """What is said of the images or pairs that a number was taken from, such as how many they were."""
+    place, found = run.metrics.get(checkpoint, {}).get(split), []
+    for key in metric.split("."):
+        if not isinstance(place, dict):
+            break
+        found.append({of: place[of] for of in ("images", "pairs", "same_pairs", "different_pairs") if of in place})
+        place = place.get(key)
+    return found
+
+
 def _is_number(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 

@@ -171,17 +171,17 @@ def _unlike(comparisons) -> list[str]:
     """What pairs do not share, each reason once with all pairs that it holds for."""
     pairs = {}
     for each in comparisons:
-        if each.unpaired:
-            reason = f"not the same batches, since the configs differ in {', '.join(each.unpaired)}"
-            pairs.setdefault(reason, []).append(pair(each))
-        if each.mixed:
-            seeds = "seed" + "s" * (len(each.mixed) > 1)
-            reason = f"not the same precision of {seeds} {', '.join(map(str, each.mixed))}, since the processors differ"
-            pairs.setdefault(reason, []).append(pair(each))
-        if each.other_data:
-            seeds = "seed" + "s" * (len(each.other_data) > 1)
-            named = ", ".join(map(str, each.other_data))
-            reason = f"not the same data of {seeds} {named}, since files of the same name had other contents"
+        batches = f"not the same batches, since the configs differ in {', '.join(each.unpaired)}"
+        reasons = [batches] * bool(each.unpaired) + [
+            f"not the same {what} of seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}, {why}"
+            for what, seeds, why in (
+                ("precision", each.mixed, "since the processors differ"),
+                ("data", each.other_data, "since files of the same name had other contents"),
+                ("images or pairs", each.judged_otherwise, "as options of `eval` choose them"),
+            )
+            if seeds
+        ]
+        for reason in reasons:
             pairs.setdefault(reason, []).append(pair(each))
     return [f"{', '.join(named)}: {reason}." for reason, named in pairs.items()]
 

@@ -526,6 +526,20 @@ def test_pairs_that_read_other_files_are_named(tmp_path):
     assert said in (work.out / "README.md").read_text()
 
 
+def test_pairs_that_were_judged_by_other_images_are_named(tmp_path):
+    asked = "overrides: {evaluation.methods: [softmax, adversarial]}\nmetrics: [adversarial.accuracy_clean]\n"
+    plan = made.plan(tmp_path, SWEEP.format(seeds="[0, 1]") + asked)
+    for planned in plan.runs():
+        images = 50 if planned.name == "softmax/seed-1" else 1000
+        made.finish(tmp_path / "out", planned, {"test": {"adversarial": {"images": images, "accuracy_clean": 0.5}}})
+    work = sweep.Work(plan, tmp_path / "out")
+    sweep.write(work.results(), work.out)
+    said = (
+        "\nlgm − softmax, normface − softmax: not the same images or pairs of seed 1, as options of `eval` choose them."
+    )
+    assert said in (work.out / "README.md").read_text()
+
+
 def test_a_disk_that_fills_up_cuts_no_published_file(tmp_path, rng):
     work, _ = trained(tmp_path, rng, range(2))
     sweep.publish(work.results(), work.out, tmp_path / "kept")
