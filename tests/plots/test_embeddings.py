@@ -133,6 +133,15 @@ def test_class_names_stay_below_the_title_and_above_each_other(metric, rng):
         assert not any(box.shrunk(0.98, 0.9).overlaps(other) for other in boxes[i + 1 :])
 
 
+def test_a_long_class_name_at_the_side_stays_in_the_frame():
+    figure = plots.scatter(np.eye(3)[:, :2] * 9, np.arange(3), title="t", class_names=["a long name of one class"] * 3)
+    figure.draw_without_rendering()
+    frame = figure.axes[0].get_window_extent()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert min(box.x0 for box in boxes) >= frame.x0 - 1
+    assert max(box.x1 for box in boxes) <= frame.x1 + 1
+
+
 def test_many_classes_and_a_class_without_members(rng):
     embedding, label = rng.standard_normal((500, 2)), rng.permutation(500) % 100
     (axes,) = plots.scatter(embedding, label, title="t").axes

@@ -110,7 +110,7 @@ def name(axes, classes, where, class_names, above: float = 0, make_room: bool = 
 def _place(axes, named, texts, above) -> list:
     """Write the names and return the boxes that they take, in pixels."""
     points_per_pixel = 72 / axes.figure.dpi
-    placed = []
+    frame, placed = axes.get_window_extent(), []
     for c, point in named:
         written = axes.annotate(
             texts[c],
@@ -127,9 +127,11 @@ def _place(axes, named, texts, above) -> list:
         )
         written.set_in_layout(False)  # else the axes would shrink around it, and move under the other names
         box = written.get_window_extent()
+        aside, rise = max(0, frame.x0 - box.x0) or min(0, frame.x1 - box.x1), 0  # a long name stays in the frame
+        box = box.translated(aside, 0)
         while any(box.overlaps(other) for other in placed):
-            rise = min(other.y1 for other in placed if box.overlaps(other)) - box.y0 + 1
-            written.xyann = (0, written.xyann[1] + rise * points_per_pixel)
-            box = box.translated(0, rise)
+            higher = min(other.y1 for other in placed if box.overlaps(other)) - box.y0 + 1
+            rise, box = rise + higher, box.translated(0, higher)
+        written.xyann = (aside * points_per_pixel, above + rise * points_per_pixel)
         placed.append(box)
     return placed
