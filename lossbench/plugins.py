@@ -94,6 +94,8 @@ def _load_file(path: Path) -> None:
     module = types.ModuleType(name)
     module.__file__ = str(path)
     sys.modules.setdefault(name, module)
+    if str(path.resolve().parent) not in sys.path:
+        sys.path.append(str(path.resolve().parent))  # what lies beside it can be imported, and shadows nothing
     try:
         loader.exec_module(module)
     except UserError:

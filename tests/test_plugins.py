@@ -187,6 +187,29 @@ def test_what_a_loss_lacks_is_said_before_training():
         contract.require_outputs(block, 2, 3, "plain", mx.cpu())
 
 
+@pytest.mark.parametrize(
+    ("part", "options", "message"),
+    [
+        (
+            "BACKBONES = {'net': lambda image_shape, embedding_size=None: nn.Dense(3)}",
+            ["backbone={name: net}"],
+            "backbone net: must be a HybridBlock whose attribute `embedding_size` is the length of an embedding, got "
+            "Dense without one. Set it before the block is returned.\n",
+        ),
+        (
+            "SOURCES = {'photos': lambda section, seed: ([], [])}",
+            ["data.source=photos"],
+            "data source photos: must return a lossbench.data.Dataset, got tuple. Make one of a Split for training "
+            "and one for the test.\n",
+        ),
+    ],
+)
+def test_what_a_backbone_or_a_source_lacks_is_one_line(tmp_path, part, options, message):
+    (tmp_path / "mine.py").write_text(f"from mxnet.gluon import nn\n{part}\n")
+    code, out, err = run("train", "softmax_digits", "--plugin", "mine.py", *options, cwd=tmp_path)
+    assert (code, err) == (2, message)
+
+
 def test_a_plugins_name_is_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr(plugins, "_requested", [])  # what is requested here is no plugin of the tests that follow
     monkeypatch.setattr(plugins, "_loaded", {})
@@ -245,7 +268,7 @@ HEADS = {"scaled": Scaled}
 
 def test_what_a_plugin_imports_counts_as_the_plugin_once_something_is_trained(tmp_path, monkeypatch):
     """A mistake mended before the first checkpoint is tried again; a helper that changes afterwards is refused."""
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     (tmp_path / "scaled.py").write_text(USING_A_HELPER)
     (tmp_path / "helper.py").write_text("def factor():\n    raise RuntimeError('not yet')\n")
     (tmp_path / "sweep.yaml").write_text(

@@ -15,6 +15,7 @@ from lossbench.backbones.mobilefacenet import MobileFaceNet
 from lossbench.backbones.resnet import CifarResNet
 from lossbench.backbones.zoo import Zoo
 from lossbench.errors import UserError
+from lossbench.options import is_count
 
 __all__ = ["BACKBONES", "bfloat16", "build", "fuse", "initializer"]
 
@@ -46,10 +47,16 @@ def build(config, image_shape):
     Raises
     ------
     ValueError
-        If the name is unknown or the backbone refuses its options.
+        If the name is unknown, the backbone refuses its options, or what a plugin returns is none.
     """
     options = {key: value for key, value in config.model_dump().items() if key not in ("name", "initializer")}
-    return registry.BACKBONES.get(config.name)(image_shape=tuple(image_shape), **options)
+    backbone = registry.BACKBONES.get(config.name)(image_shape=tuple(image_shape), **options)
+    if not isinstance(backbone, mx.gluon.HybridBlock) or not is_count(getattr(backbone, "embedding_size", None)):
+        raise UserError(
+            f"backbone {config.name}: must be a HybridBlock whose attribute `embedding_size` is the length of an "
+            f"embedding, got {type(backbone).__name__} without one. Set it before the block is returned."
+        )
+    return backbone
 
 
 def initializer(name: str):

@@ -86,7 +86,7 @@ def load(config_data, seed, *, parts=PARTS, known=None):
     Raises
     ------
     ValueError
-        If the source is unknown, or its files are absent or not what they should be.
+        If the source is unknown or returns no Dataset, or its files are absent or not what they should be.
     """
     loader = registry.SOURCES.get(config_data.source)
     some = {}
@@ -94,6 +94,11 @@ def load(config_data, seed, *, parts=PARTS, known=None):
         also = ("validation",) if "train" in parts else ()  # what is left to train on depends on whether it has its own
         some = {"parts": tuple(dict.fromkeys((*parts, *also))), "class_names": known.source_names}
     dataset = loader(config_data, seed, **some)
+    if not isinstance(dataset, Dataset):
+        raise UserError(
+            f"data source {config_data.source}: must return a lossbench.data.Dataset, got {type(dataset).__name__}. "
+            "Make one of a Split for training and one for the test."
+        )
     if config_data.holdout_classes:
         dataset = hold_out(dataset, config_data.held_out())
     if config_data.limit:
