@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import sys
 import warnings
 
 import numpy as np
@@ -177,6 +178,8 @@ class LossBlock(mx.gluon.HybridBlock):
 
     @staticmethod
     def _set(parameter, value: float) -> None:
+        if abs(value) < sys.float_info.min:
+            value = 0.0  # MXNet reads no such number, and a schedule comes to it on its way down
         if not _gluon.is_initialized(parameter):
             parameter.init = mx.init.Constant(float(value))
             return

@@ -342,6 +342,13 @@ def test_a_diverging_run_stops_with_its_place_and_the_last_good_checkpoint(folde
     assert "Traceback" not in err
 
 
+def test_a_schedule_may_fall_below_every_number(folder):
+    """At step 16 it is 3e-321: a number of Python's that MXNet does not read."""
+    train(folder, "trainer.epochs=1", "anneal={head.margin: {kind: exponential, start: 0.3, factor: 1e-20}}")
+    (row,) = (folder / RUN / "history.jsonl").read_text().splitlines()
+    assert json.loads(row)["head.margin"] == 0
+
+
 # The first epoch is good, the second one is not; and what only the last step of an epoch breaks.
 WARMUP = "schedule={{name: constant, warmup: constant, warmup_epochs: {}, warmup_learning_rate: {}}}"
 

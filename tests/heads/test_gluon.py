@@ -240,6 +240,16 @@ def test_files_of_other_blocks_are_refused_by_name(tmp_path):
         Softmax(C, D).load_parameters(file)
 
 
+@pytest.mark.parametrize("value", [1e-300, 1e-320, 5e-324])
+def test_a_value_too_small_for_mxnet_is_set_to_zero(value):
+    head = LGM(C, D)
+    head.set_scheduled("margin", value)
+    assert initialized(head).scheduled()["margin"] == 0
+    head.set_scheduled("margin", 0.1)
+    head.set_scheduled("margin", value)
+    assert head.scheduled()["margin"] == 0
+
+
 def test_initialized_again_it_starts_anew(rng):
     head = initialized(ArcFace(C, D, margin=0.3))
     head.set_scheduled("margin", 0.1)
