@@ -23,6 +23,11 @@ SMALLEST_DOUBT = 1e-12
 def check_labels(where: str, label, num_classes: int) -> None:
     """Raise a ValueError that names the first label that is no class id in [0, ``num_classes``)."""
     values = np.asarray(label.asnumpy() if isinstance(label, mx.nd.NDArray) else label)
+    if values.dtype.kind in "OSU":
+        raise UserError(
+            f"{where}: `label` must be a whole number in [0, {num_classes}), got type {values.dtype.name}. "
+            "Number the classes: numpy.unique(label, return_inverse=True)[1]."
+        )
     wrong = ~((values >= 0) & (values < num_classes) & (values == np.floor(values)))
     if wrong.any():
         first = int(np.flatnonzero(wrong.ravel())[0])

@@ -184,7 +184,11 @@ class Flag(Option):
     type_name = "bool"
 
     def check(self, where, name, value):
-        return value if value is None and self.default is None else bool(value)
+        if value is None and self.default is None:
+            return value
+        good = isinstance(value, (bool, np.bool_, int, np.integer)) and value in (0, 1)
+        require(good, where, name, "be True or False", value, "Any other value counts as true in Python.")
+        return bool(value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -101,6 +101,10 @@ def test_check_labels_names_the_first_wrong_one():
         ValueError, match=r"^Here: `label` must be a whole number in \[0, 3\), got 3 at position 2 \(1 of 4"
     ):
         ops.check_labels("Here", np.array([[0, 2], [3, 1]]), 3)
+    with pytest.raises(
+        ValueError, match=r"^Here: `label` must be a whole number in \[0, 3\), got type str96\. Number the"
+    ):
+        ops.check_labels("Here", ["cat", "dog"], 3)
 
 
 @pytest.mark.parametrize("value", [True, "1", None, float("nan"), float("inf"), [1]])

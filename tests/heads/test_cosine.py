@@ -255,6 +255,10 @@ def test_radians_are_advised_where_they_would_be_taken(margin):
         (lambda: AMSoftmax(C, D, margin=2), r"AMSoftmax: `margin` must be in \[0, 2\), got 2"),
         (lambda: AMSoftmax(C, D, margin=-0.1), r"AMSoftmax: `margin` must be in \[0, 2\), got -0.1"),
         (lambda: ArcFace(C, D, margin=28.6), r"ArcFace: `margin` must be in \[0, pi/2\) radians, got 28.6"),
+        (
+            lambda: ArcFace(C, D, easy_margin="false"),
+            "ArcFace: `easy_margin` must be True or False, got 'false'",
+        ),
         (lambda: LSoftmax(C, D, margin=0), "LSoftmax: `margin` must be an integer of at least 1, got 0"),
         (lambda: ASoftmax(C, D, margin=2.5), "ASoftmax: `margin` must be an integer of at least 1, got 2.5"),
         (lambda: LSoftmax(C, D, beta=-1), "LSoftmax: `beta` must be at least 0, got -1"),
