@@ -254,12 +254,18 @@ class Trainer:
         self._first_bad = mx.nd.minimum(self._first_bad, finite * _NO_STEP + self._since)
 
     def _refuse_untrained(self):
-        """A parameter that got no gradient looks alive and is not: say so at the first step."""
+        """A parameter that got no gradient looks alive and is not: say so at the first step.
+
+        Zeros are none, but in a backbone, and in a regularizer whose weight is 0, from where it may rise.
+        """
+        regularizers = [path for path in self._blocks if path != "head"]
+        switched_off = [f"{path}." for path in regularizers if 0 in self._blocks[path].scheduled().values()]
+        may_be_zero = ("backbone.", *switched_off)
         stale = [
             name
             for name, parameter in self._trainable.items()
             if not _gluon.got_gradient(parameter)
-            or (not name.startswith("backbone.") and not any(g.asnumpy().any() for g in parameter.list_grad()))
+            or (not name.startswith(may_be_zero) and not any(g.asnumpy().any() for g in parameter.list_grad()))
         ]
         if stale:
             raise UserError(

@@ -349,6 +349,15 @@ def test_a_schedule_may_fall_below_every_number(folder):
     assert json.loads(row)["head.margin"] == 0
 
 
+@pytest.mark.parametrize(
+    "ramp", ["{kind: linear, start: 0, end: 0.1, epochs: 1}", "{kind: piecewise, points: [[0, 0], [0.5, 0.1]]}"]
+)
+def test_a_regularizer_may_be_let_in_from_nothing(folder, ramp):
+    keys = ["regularizers=[{name: ring}]", f"anneal={{regularizers.ring.loss_weight: {ramp}}}", "trainer.epochs=1"]
+    train(folder, *keys)
+    assert final(folder / RUN)[1]["regularizers.ring.radius"] != 1
+
+
 # The first epoch is good, the second one is not; and what only the last step of an epoch breaks.
 WARMUP = "schedule={{name: constant, warmup: constant, warmup_epochs: {}, warmup_learning_rate: {}}}"
 
