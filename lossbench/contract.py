@@ -27,11 +27,22 @@ def require_methods(block, base: type, name: str) -> None:
 
 def require_outputs(head, embedding_size: int, num_classes: int, name: str, context) -> None:
     """Raise the error of a head, initialized, that does not return a loss (B,) and logits (B, C)."""
+    loss_and_logits = f"a loss (2,) and logits (2, {num_classes})"
+    _require_shapes(head, embedding_size, context, [(2,), (2, num_classes)], f"head {name}", loss_and_logits)
+
+
+def require_penalty(regularizer, embedding_size: int, context) -> None:
+    """Raise the error of a regularizer, initialized, that does not return a penalty (B,)."""
+    where = f"regularizer {regularizer.config_name}"
+    _require_shapes(regularizer, embedding_size, context, [(2,)], where, "a penalty (2,)")
+
+
+def _require_shapes(block, embedding_size, context, expected, where, described):
     with mx.autograd.pause():
-        found = head(mx.nd.zeros((2, embedding_size), ctx=context), mx.nd.zeros((2,), ctx=context))
+        found = block(mx.nd.zeros((2, embedding_size), ctx=context), mx.nd.zeros((2,), ctx=context))
     shapes = [tuple(one.shape) for one in found] if isinstance(found, (list, tuple)) else [tuple(found.shape)]
-    if shapes != [(2,), (2, num_classes)]:
+    if shapes != expected:
         raise UserError(
-            f"head {name}: `{type(head).__name__}` must return a loss (2,) and logits (2, {num_classes}) for 2 "
-            f"embeddings, got {', '.join(map(str, shapes))}. Nothing is averaged inside."
+            f"{where}: `{type(block).__name__}` must return {described} for 2 embeddings, got "
+            f"{', '.join(map(str, shapes))}. Nothing is averaged inside."
         )

@@ -187,6 +187,73 @@ def test_what_a_loss_lacks_is_said_before_training():
         contract.require_outputs(block, 2, 3, "plain", mx.cpu())
 
 
+BY_FUNCTIONS = """
+import mxnet as mx
+from lossbench import Softmax
+
+class Penalty(mx.gluon.HybridBlock):
+    needs_calibration = False
+    def __init__(self, power):
+        super().__init__()
+        self.power = power
+        self.scale = self.params.get("scale", shape=(1,), init=mx.init.One())
+    def hybrid_forward(self, F, embedding, label, scale):
+        return F.broadcast_mul(F.sum(F.abs(embedding) ** self.power, axis=1), scale)
+    def scheduled(self):
+        return {}
+    def default_groups(self):
+        return []
+    set_scheduled = row_weights = calibrate = prototypes = lambda self, *arguments: None
+
+class Mean(Penalty):
+    def hybrid_forward(self, F, embedding, label, scale):
+        return F.mean(embedding) * scale
+
+class Mine(mx.gluon.HybridBlock):
+    metric = "euclidean"
+    def __init__(self, *sizes):
+        super().__init__()
+        self.inner = Softmax(*sizes)
+        for name in ("predict", "prototypes", "describe", "check_labels", "scheduled", "set_scheduled"):
+            object.__setattr__(self, name, getattr(self.inner, name))
+    def hybrid_forward(self, F, embedding, label):
+        return self.inner(embedding, label)
+
+def mine(num_classes, embedding_size):
+    return Mine(num_classes, embedding_size)
+def one(*, power=1):
+    return Penalty(power)
+def other(*, power=2):
+    return Penalty(power)
+def mean():
+    return Mean(1)
+HEADS = {"mine": mine}
+REGULARIZERS = {"one": one, "other": other, "mean": mean}
+"""
+
+
+def test_functions_that_build_plain_blocks_serve_as_losses(tmp_path):
+    """Each has the name that it has in the config: in files, and in the message of a loss that is not finite."""
+    (tmp_path / "mine.py").write_text(BY_FUNCTIONS)
+    plugin = ["softmax_digits", "--plugin", "mine.py", "head={name: mine}", "trainer.epochs=1"]
+    quick = [*plugin, "data.limit=200", "evaluation={methods: [softmax], pictures: []}"]
+    both = [*quick, "regularizers=[{name: one}, {name: other}]"]
+    code, _, err = run("train", *both, "optimizer.learning_rate=1e-4", "--run-dir", "run", cwd=tmp_path)
+    assert code == 0, err
+    (file,) = tmp_path.glob("run/checkpoints/*/regularizers.params")
+    assert set(mx.nd.load(str(file))) == {"one.scale", "other.scale"}
+    code, _, err = run("train", *both, "optimizer.learning_rate=1e30", "--run-dir", "bad", cwd=tmp_path)
+    assert (code, "Traceback" in err) == (1, False)
+    assert re.search(r"trainer: loss is \w+ at epoch 1, step \d+ \(learning_rate \S+, head mine\)", err)
+    code, _, err = run("train", *quick, "regularizers=[{name: mean}]", "--run-dir", "mean", cwd=tmp_path)
+    assert (code, err) == (
+        2,
+        "regularizer mean: `Mean` must return a penalty (2,) for 2 embeddings, got (1,). Nothing is averaged inside.\n",
+    )
+    code, out, _ = run("losses", "mine", "--plugin", "mine.py", cwd=tmp_path)
+    assert (code, out) == (0, "mine (mine)\n\nNo docstring.\n")
+
+
 @pytest.mark.parametrize(
     ("part", "options", "message"),
     [

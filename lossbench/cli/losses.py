@@ -37,7 +37,7 @@ def main(arguments, prog):
         registry.HEADS.get(options.name)  # says what there is
     block = tables[options.name]
     print(f"{', '.join(getattr(block, 'names', (options.name,)))} ({block.__name__})\n")
-    print(inspect.getdoc(block))
+    print(inspect.getdoc(block) or "No docstring.")
 
 
 def named(table) -> list:

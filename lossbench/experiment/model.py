@@ -132,6 +132,8 @@ class Model:
             _gluon.initialize_now(parameter, shapes[name].shape)
         for block in (*self.regularizers, *([self.window] if self.window is not None else ())):
             block.initialize(mx.init.Xavier(), ctx=self.devices)
+        for regularizer in self.regularizers:
+            contract.require_penalty(regularizer, self.backbone.embedding_size, self.devices[0])
         if self.objective.class_weights is not None:
             self.objective.class_weights.initialize(ctx=self.devices)
 
