@@ -254,6 +254,23 @@ def test_functions_that_build_plain_blocks_serve_as_losses(tmp_path):
     assert (code, out) == (0, "mine (mine)\n\nNo docstring.\n")
 
 
+ROWS_BY_HAND = """
+from lossbench import Head
+class Rows(Head):
+    def setup(self):
+        with self.name_scope():
+            self.rows = self.params.get("rows", shape=(self.num_classes, self.embedding_size))
+    def logits(self, F, embedding, rows):
+        return F.dot(embedding, rows, transpose_b=True)
+    def loss(self, F, embedding, label, rows):
+        logits = self.logits(F, embedding, rows)
+        return self.cross_entropy(F, logits, label), logits
+    def prototypes(self):
+        return self.rows.data()
+HEADS = {"rows": Rows}
+"""
+
+
 @pytest.mark.parametrize(
     ("part", "options", "message"),
     [
@@ -269,9 +286,15 @@ def test_functions_that_build_plain_blocks_serve_as_losses(tmp_path):
             "data source photos: must return a lossbench.data.Dataset, got tuple. Make one of a Split for training "
             "and one for the test.\n",
         ),
+        (
+            ROWS_BY_HAND,
+            ["head={name: rows, sample: 0.5}", "data.batch_size=2"],
+            "head.sample: Rows.rows must be registered by `_class_parameter`, got a shape that depends on the classes. "
+            "Register it so, or set head.sample to 1.\n",
+        ),
     ],
 )
-def test_what_a_backbone_or_a_source_lacks_is_one_line(tmp_path, part, options, message):
+def test_what_a_part_of_a_plugin_lacks_is_one_line(tmp_path, part, options, message):
     (tmp_path / "mine.py").write_text(f"from mxnet.gluon import nn\n{part}\n")
     code, out, err = run("train", "softmax_digits", "--plugin", "mine.py", *options, cwd=tmp_path)
     assert (code, err) == (2, message)

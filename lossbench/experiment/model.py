@@ -171,11 +171,15 @@ class Model:
         """The same, but of the head those that a step computes with."""
         return self.objective.trained_parameters()
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether a step computes with some of the classes."""
+        return self.window is not None and not self.has_ranges
+
     def sampled(self) -> dict:
         """Name -> parameter with the rows of all classes, where a step computes with some of them."""
         own = _gluon.own_parameters(self.head)
-        is_sampled = self.window is not None and not self.has_ranges
-        return {f"head.{name}": own[name] for name in self.head.class_rows()} if is_sampled else {}
+        return {f"head.{name}": own[name] for name in self.head.class_rows()} if self.is_sampled else {}
 
     def groups(self) -> list:
         """The optimizer's groups: those of the config, then what the blocks ask for."""

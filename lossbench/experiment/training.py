@@ -70,7 +70,7 @@ def new_trainer(settings, model, batches, communicator=ALONE) -> Trainer:
         accumulate_steps=settings.trainer.accumulate_steps,
         seed=settings.seed,
         communicator=communicator,
-        sampling=Sampling(model.head, model.window, settings.seed) if model.sampled() else None,
+        sampling=Sampling(model.head, model.window, settings.seed) if model.is_sampled else None,
         ranges=ranges,
     )
 
