@@ -28,8 +28,16 @@ QUICK = ("data.limit=1000", "trainer.max_steps=50")
 QUICK_CLIP = "optimizer.clip_global_norm=5"  # of so few steps a warm-up has two or three, and L-GM ended in NaN
 
 
+def main(arguments=None, prog=None) -> int:
+    if "--distributed" in (sys.argv[1:] if arguments is None else arguments):
+        from lossbench.training import communication
+
+        communication.join()  # before anything can fail: the other ranks would wait for this one
+    return _main(arguments, prog)
+
+
 @console.guarded
-def main(arguments, prog):
+def _main(arguments, prog):
     parser = console.parser(prog, DESCRIPTION, EXAMPLES)
     parser.add_argument(
         "--config", action=console.Once, metavar="FILE", help="experiment: a file, or a name of `lossbench configs`"

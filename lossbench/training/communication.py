@@ -5,6 +5,7 @@ Every rank calls the same methods in the same order. None of them unpickles anyt
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -20,6 +21,12 @@ from lossbench.errors import UserError
 
 INSTALL = "pip install mpi4py mpich"
 LAUNCH = "mpiexec -n 2 python -m mpi4py scripts/train.py --config CONFIG --distributed"
+
+
+def join() -> None:
+    """Begin MPI: from here on `python -m mpi4py` ends all ranks where one exits with a status other than 0."""
+    with contextlib.suppress(ImportError, RuntimeError):  # `MPI` says what is missing
+        from mpi4py import MPI as _library  # noqa: F401
 
 
 class Alone:

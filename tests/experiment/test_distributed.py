@@ -199,6 +199,16 @@ def test_ranks_that_differ_are_refused(folder):
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [("--plugin=absent.py", "absent.py must be a Python file, but there is none"), ("--epochs", "--epochs")],
+)
+def test_a_rank_that_fails_before_it_knows_the_others_ends_the_job(folder, mistake, said):
+    _, err = ended(start(folder, SCRIPT, [*SCRIPT, mistake]), 2)
+    assert said in err
+    assert "Traceback" not in err
+
+
 def test_a_user_s_mistake_is_said_once(folder):
     _, err = ended(start(folder, "head.margn=1"), 2)
     assert err.count("head.margn: unknown key; did you mean `margin`?") == 1
