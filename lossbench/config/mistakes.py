@@ -74,6 +74,9 @@ def _mistake(details: ErrorDetails, settings: Any, root: type[Section]) -> Mista
 
 def _unknown(path: tuple[Any, ...], owner: type[Section], places: dict[str, str]) -> Mistake:
     known = list(owner.model_fields)
+    key, colon, value = str(path[-1]).partition(":")
+    if colon and key in known:
+        return Mistake(path, f"unknown key; YAML has a space after the colon: `{key}: {value}`", key)
     found = nearest(path[-1], known)
     if found:
         return Mistake(path, f"unknown key; did you mean `{found}`?", found)
