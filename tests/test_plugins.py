@@ -117,11 +117,17 @@ def test_a_bad_plugin_is_one_line(tmp_path, content, message):
     assert message in err
 
 
-@pytest.mark.parametrize("name", ["arcface", "sphereface", "center"])
-def test_a_new_loss_has_a_name_of_its_own(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "has"),
+    [
+        *((name, "a loss that there is already") for name in ("arcface", "sphereface", "center")),
+        *((name, "a module that Python finds, which the file would hide") for name in ("random", "numpy")),
+    ],
+)
+def test_a_new_loss_has_a_name_of_its_own(tmp_path, name, has):
     code, out, err = run("new-loss", name, cwd=tmp_path)
     assert (code, out) == (2, "")
-    assert err == f"new-loss: NAME must not be a loss that there is already, got {name!r}. Try my_{name}.\n"
+    assert err == f"new-loss: NAME must not be {has}, got {name!r}. Try my_{name}.\n"
     assert list(tmp_path.iterdir()) == []
 
 

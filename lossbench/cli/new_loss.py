@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
 from pathlib import Path
@@ -104,6 +105,11 @@ def main(arguments, prog):
     for file in texts:
         if (folder / file).exists():
             raise UserError(f"new-loss: {folder / file} must not exist, but it does. Choose another name or --folder.")
+    if importlib.util.find_spec(options.name):
+        raise UserError(
+            f"new-loss: NAME must not be a module that Python finds, which the file would hide, got {options.name!r}. "
+            f"Try my_{options.name}."
+        )
     folder.mkdir(parents=True, exist_ok=True)
     for file, text in texts.items():
         (folder / file).write_text(text.format(name=options.name, class_name=class_name), encoding="utf-8")
