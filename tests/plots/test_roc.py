@@ -24,6 +24,16 @@ def test_a_line_is_the_exact_curve_without_interpolation(rng):
     assert texts == ["0.01", "0.1", "10", "100"]
 
 
+def test_a_short_axis_has_no_numbers_of_another_unit():
+    (axes,) = plots.roc({"a": ([0, 0, 1], [0, 1, 1])}, title="t", xlabel="x", ylabel="y").axes
+    axes.figure.draw_without_rendering()
+    low, high = axes.get_xlim()
+    ticks = [*axes.xaxis.get_major_ticks(), *axes.xaxis.get_minor_ticks()]
+    assert [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high and tick.label1.get_text()] == [
+        "10", "100",
+    ]  # fmt: skip
+
+
 def test_a_million_points_are_thinned_without_leaving_the_curve(rng):
     x = np.sort(rng.uniform(0, 1, 300_000))
     x[-1] = 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from lossbench.plots.checks import CannotDraw
 from lossbench.plots.drawing import style
@@ -52,6 +52,7 @@ def roc(curves, *, title: str, xlabel: str, ylabel: str, smallest_rate: float | 
     axes.plot(chance, 100 * chance, color="#999999", linewidth=1.0, label="chance")
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{100 * rate:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())  # of a short axis matplotlib writes shares beside our percent
     axes.tick_params(which="minor", color=style.GRID)
     axes.set(xlim=(smallest, 1), ylim=(0, 101))
     style.legend_below(figure, axes, columns=1 if max(map(len, curves)) > 24 else 2)
