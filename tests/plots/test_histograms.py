@@ -49,6 +49,11 @@ def test_far_values_do_not_flatten_the_picture_and_equal_ones_are_drawn(rng):
         assert (share * np.diff(edges)).sum() == pytest.approx(100)
 
 
+def test_few_values_are_all_drawn(rng):
+    ((share, edges),) = outlines(plots.histograms({"a": rng.normal(5, 1, 20)}, title="t", xlabel="x", per="x").axes[0])
+    assert (share * np.diff(edges)).sum() == pytest.approx(100)
+
+
 def test_nothing_to_draw():
     with pytest.raises(plots.CannotDraw, match="histograms: `groups` must hold finite values, got none"):
         plots.histograms({"a": [np.nan]}, title="t", xlabel="x", per="x")

@@ -163,8 +163,11 @@ def _finite(where, groups):
 
 
 def _range(values, left_out=0.001):
-    """Return the ends of an axis that holds all but the farthest values, such a share of them; these are not drawn."""
-    low, high = np.quantile(values, (left_out / 2, 1 - left_out / 2))
+    """Return the ends of an axis that holds all but the farthest values, at most such a share; these are not drawn."""
+    low, high = (
+        np.quantile(values, left_out / 2, method="lower"),
+        np.quantile(values, 1 - left_out / 2, method="higher"),
+    )
     if 0 <= low < 0.25 * high:
         low = 0.0
     return low, low + max(high - low, 1e-6 * max(abs(high), 1.0))
