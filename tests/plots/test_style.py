@@ -97,3 +97,34 @@ def test_class_names_are_text_whatever_their_letters(tmp_path):
     plots.save(plots.scatter(points, label, title="$\\nothing$"), tmp_path / "d.png")
     written = {text.get_text() for text in figure.findobj(Text)}
     assert r"\$1" in written  # matplotlib draws $1, and takes $1$ for mathematics
+
+
+LONG = "arcface_mnist_margin_0.5_scale_64_lr_0.05_weight_decay_0.0005_batch_size_128"
+NAMES = [f"a class of quite a long name, {number}" for number in range(25)]
+
+
+def drawn_with_long_names(rng):
+    turn = np.radians([0, 90, 180, 270])
+    axes = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    label = np.arange(80) % 4
+    points = 5 * axes[label] + rng.normal(0, 0.2, (80, 2))
+    groups = {"test": rng.uniform(0, 9, 80), "train": rng.uniform(0, 9, 80)}
+    yield plots.scatter(points, label, title=f"{LONG}: test embeddings", class_names=NAMES)
+    yield plots.unit_circle(points, label, axes, title=f"{LONG}: directions", class_names=NAMES)
+    yield plots.confusion_matrix(rng.integers(1, 9, (25, 25)), title=f"{LONG}: 10.00 % right", class_names=NAMES)
+    yield plots.histograms(groups, title=f"{LONG}: norms", xlabel="norm", per="unit")
+    yield plots.training_curves([{"epoch": 1, "loss": 1.0}], title=f"{LONG}: training")
+    labels, title = dict.fromkeys(groups, label), f"{LONG}: by class"
+    yield plots.histograms_per_class(groups, labels, title=title, xlabel="angle", class_names=NAMES)
+    yield plots.gallery([[plots.Tile(np.zeros((1, 8, 8), np.uint8), NAMES[0])]], title=f"{LONG}: images")
+
+
+def test_long_names_lie_within_the_picture(rng):
+    for figure in drawn_with_long_names(rng):
+        figure.draw_without_rendering()
+        shown = [text for text in figure.findobj(Text) if any(map(str.isalpha, text.get_text())) and text.get_visible()]
+        for text, box in ((text.get_text(), text.get_window_extent()) for text in shown):
+            inside = -1 <= box.x0 and box.x1 <= figure.bbox.x1 + 1 and -1 <= box.y0 and box.y1 <= figure.bbox.y1 + 1
+            assert inside, (text, box)
+        titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+        assert not any(one.overlaps(other) for one, other in itertools.combinations(titles, 2))

@@ -82,7 +82,8 @@ def name_medians(axes, embedding, label, class_names) -> None:
 
 
 def name(axes, classes, where, class_names, above: float = 0, make_room: bool = False) -> None:
-    """Write class names at points of the plane, `above` them by so many typographic points; none on top of another.
+    """Write class names at points of the plane, `above` them by so many typographic points; none on top of another,
+    or across the left or right end of the axes.
 
     With `make_room`, the vertical axis is extended until the highest name is below the title.
     """

@@ -59,7 +59,8 @@ def confusion_matrix(matrix, *, title: str, class_names=None) -> Figure:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(8, integer=True))
-        axes.set_xlabel("predicted class" + _most_confused(matrix, percent, texts))
+        words = _most_confused(matrix, percent, texts)
+        axes.set_xlabel(f"predicted class\n{style.lines(figure, words)}".rstrip())
     return figure
 
 
@@ -76,7 +77,7 @@ def _most_confused(matrix, percent, texts):
     largest = np.argsort(-wrong, axis=None, kind="stable")[:CONFUSIONS]
     pairs = [divmod(int(place), len(matrix)) for place in largest if wrong.flat[place] > 0]
     lines = [f"{texts[true]} as {texts[taken]} ({_short(wrong[true, taken])} %)" for true, taken in pairs]
-    return f"\nmost often: {', '.join(lines)}" if lines else ""
+    return f"most often: {', '.join(lines)}" if lines else ""
 
 
 def _short(percent):

@@ -74,7 +74,7 @@ def gallery(rows, *, title: str, note: str = "") -> Figure:
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
     axes.set_aspect("equal")
-    axes.set_title(style.plain(title), fontsize=style.FONT_SIZE + 1, color=style.TEXT)
+    axes.set_title(style.plain(style.lines(figure, title)), fontsize=style.FONT_SIZE + 1, color=style.TEXT)
     signs = "Solid frame and =: of the first one's class. Dashed frame and \u2260: of another class."
     is_judged = any(tile.same is not None for row in rows for tile in row)
     words = "\n".join(filter(None, (note, signs if is_judged else "")))

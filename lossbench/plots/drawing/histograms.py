@@ -12,6 +12,7 @@ BINS = ((2000, 60), (200, 30), (0, 15))  # from so many values on, so many bins
 LINES = ("-", "--", ":", "-.")
 COLORS = (0, 2, 4, 8)
 MAX_PANELS = 20
+LETTERS_A_PANEL = 13
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -96,12 +97,12 @@ def histograms_per_class(groups, label, *, title: str, xlabel: str, class_names=
     label = {name: np.asarray(label[name])[~np.isnan(values)] for name, values in groups.items()}
     groups = _finite("histograms_per_class", groups)
     present = np.unique(np.concatenate([label[name] for name in groups]))
-    texts = style.names(class_names, present.max() + 1)
     if len(present) > MAX_PANELS:
-        name = next(iter(groups))
+        name, texts = next(iter(groups)), style.names(class_names, present.max() + 1)
         return _quantiles(groups[name], label[name], texts, f"{title}, {name}", xlabel)
     low, high = _range(np.concatenate(list(groups.values())), left_out=0.02)  # small panels have no room for tails
     edges = _edges(low, high, len(next(iter(label.values()))))
+    texts = style.names(class_names, present.max() + 1, LETTERS_A_PANEL)
     columns = min(5, len(present))
     rows = -(-len(present) // columns)
     figure = style.figure(max(1.5 * columns, 4.5) + 0.4, 1.5 * rows + 1.0)

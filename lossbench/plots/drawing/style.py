@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
 import warnings
 from pathlib import Path
 
@@ -26,6 +27,7 @@ TEXT = "#222222"
 GRID = "#dddddd"
 FONT_SIZE = 11
 DOTS_PER_INCH = 150
+LETTERS_PER_INCH = 8.5
 HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
 
 
@@ -38,7 +40,7 @@ def figure(width: float = 6.4, height: float = 5.2) -> Figure:
 
 def dress(axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
     """Give axes a title, labels and this package's look."""
-    axes.set_title(plain(title), fontsize=FONT_SIZE + 1, color=TEXT)
+    axes.set_title(plain(lines(axes.figure, title)), fontsize=FONT_SIZE + 1, color=TEXT)
     axes.set_xlabel(plain(xlabel), fontsize=FONT_SIZE, color=TEXT)
     axes.set_ylabel(plain(ylabel), fontsize=FONT_SIZE, color=TEXT)
     axes.tick_params(labelsize=FONT_SIZE - 1, color=GRID, labelcolor=TEXT)
@@ -52,7 +54,12 @@ def dress(axes, title: str = "", xlabel: str = "", ylabel: str = "") -> None:
 
 def title(figure, text: str) -> None:
     """Give a figure of several axes its title."""
-    figure.suptitle(plain(text), fontsize=FONT_SIZE + 2, color=TEXT)
+    figure.suptitle(plain(lines(figure, text)), fontsize=FONT_SIZE + 2, color=TEXT)
+
+
+def lines(figure, text: str) -> str:
+    """Return a text in lines that lie within the figure in any of this package's sizes."""
+    return textwrap.fill(text, int(figure.get_figwidth() * LETTERS_PER_INCH))
 
 
 def legend(axes, **where) -> None:
@@ -105,11 +112,11 @@ def any_letters():
         yield
 
 
-def names(class_names, num_classes: int) -> list[str]:
+def names(class_names, num_classes: int, line: int = lettering.MOST_LETTERS) -> list[str]:
     """Return the class names as matplotlib takes them for text, the class ids where there are none.
 
     A name in letters that the font lacks would be boxes, all alike: the class id stands for it. A long one is shortened
-    in its middle, or it would leave no place for the picture.
+    in its middle, or it would leave no place for the picture, and broken into lines of at most `line` letters.
 
     Examples
     --------
@@ -117,7 +124,7 @@ def names(class_names, num_classes: int) -> list[str]:
     ['\\\\$1', 'cat', 'class 2']
     """
     found = lettering.legible(range(num_classes) if class_names is None else class_names)
-    return [plain(lettering.short(name)) for name in found]
+    return [plain(textwrap.fill(lettering.short(name), line)) for name in found]
 
 
 def plain(text) -> str:
