@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.metadata
+import importlib.util
 import os
 import sys
 import types
@@ -121,6 +122,11 @@ def _with_helpers(checksum: str, module, path: Path) -> str:
     if not found:
         return checksum
     return hashlib.sha256("".join([checksum, *(found[place] for place in sorted(found))]).encode()).hexdigest()
+
+
+def hides_a_module(name: str) -> bool:
+    """Whether a file of this name would be imported in place of what Python finds under it now."""
+    return importlib.util.find_spec(name) is not None
 
 
 def requested() -> list[Path]:

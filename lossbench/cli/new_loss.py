@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import keyword
 import re
 from pathlib import Path
@@ -93,7 +92,7 @@ def main(arguments, prog):
     options = parser.parse_args(arguments)
     if not re.fullmatch("[a-z][a-z0-9_]*", options.name) or keyword.iskeyword(options.name):
         raise UserError(f"new-loss: NAME must be a Python name in lower case, got {options.name!r}. Try my_loss.")
-    from lossbench import registry
+    from lossbench import plugins, registry
 
     if options.name in {**registry.HEADS.table(), **registry.REGULARIZERS.table()}:
         raise UserError(
@@ -105,7 +104,7 @@ def main(arguments, prog):
     for file in texts:
         if (folder / file).exists():
             raise UserError(f"new-loss: {folder / file} must not exist, but it does. Choose another name or --folder.")
-    if importlib.util.find_spec(options.name):
+    if plugins.hides_a_module(options.name):
         raise UserError(
             f"new-loss: NAME must not be a module that Python finds, which the file would hide, got {options.name!r}. "
             f"Try my_{options.name}."
