@@ -12,6 +12,7 @@ from lossbench import paths
 from lossbench.errors import UserError
 
 MAX_WIDTH = 960
+MOST_HIGH = 16_383  # pixels of a WebP
 MOST_BYTES = 1 << 26
 MOST_PIXELS = 1 << 26
 """Of all frames of a picture together."""
@@ -61,8 +62,8 @@ def _embedded(image, content, max_width):
 
 
 def _fitting(size, max_width):
-    width, height = size
-    return size if width <= max_width else (max_width, max(1, round(height * max_width / width)))
+    scale = min(1.0, max_width / size[0], MOST_HIGH / size[1])
+    return tuple(max(1, round(side * scale)) for side in size)
 
 
 def _animation(content, image, frames, size):

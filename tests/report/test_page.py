@@ -344,6 +344,8 @@ def test_pictures_are_scaled_and_animations_stay_animations(tmp_path):
     found = images.embedded(tmp_path / "wide.png", 500)
     assert (found["width"], found["height"]) == (500, 250)
     assert decoded(found["src"]).size == (500, 250)
+    made.picture((100, 20_000)).save(tmp_path / "high.png")
+    assert decoded(images.embedded(tmp_path / "high.png")["src"]).size == (82, 16_383)
     frames = [made.picture((200, 100), number) for number in (0, 20, 40)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:], duration=[100, 200, 300], loop=0)
     for width in (200, 100):
