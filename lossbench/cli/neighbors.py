@@ -12,7 +12,7 @@ DESCRIPTION = """\
 Draw the nearest training images of some test images, and of those that are taken for another class.
 
 Two pictures in the run's plots/: neighbors-SPLIT.png and mistakes-SPLIT.png, a row for each image; of images of your
-own, neighbors-own.png. The training data are read for their pixels.
+own, neighbors-own.png; of a checkpoint C other than last in plots/C. The training data are read for their pixels.
 """
 
 
@@ -39,7 +39,7 @@ def main(arguments, prog):
     paths = experiment.image_files(options.images) if options.images else None
     opened = open_run(options)
     gallery = experiment.Gallery(opened, options.knn, options.count, show=sys.stderr.isatty())
-    folder = Path(options.out) if options.out else opened.run.plots
+    folder = Path(options.out or opened.run.plots, "" if opened.checkpoint == "last" else opened.checkpoint)
     drawn = gallery.of_files(paths) if paths else gallery.of_split(options.split)
     for name, (figure, rows) in drawn.items():
         if figure is None:

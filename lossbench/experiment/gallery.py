@@ -10,6 +10,7 @@ from lossbench import data, plots
 from lossbench.errors import UserError
 from lossbench.experiment import neighbors
 from lossbench.experiment.opening import rows_of
+from lossbench.experiment.picture_source import titled
 from lossbench.plots import lettering
 
 SEED = 0  # of the images that are shown: not the run's, so that runs show the same ones
@@ -71,7 +72,8 @@ class Gallery:
             nearest = [str(self.training.name[found[0]]), names[self.training.label[found[0]]], f"{values[0]:.4g}"]
             table.append([*own, names[taken], *nearest])
         note = f"Left: the image; beside it the nearest training images and their {_SAID[measure]}."
-        return plots.gallery(drawn, title=f"{self.opened.run.name}: {title}", note=note), table
+        title = titled(self.opened.run.name, title, self.opened.checkpoint)
+        return plots.gallery(drawn, title=title, note=note), table
 
     def _first(self, image, label, taken, probability):
         if label < 0:

@@ -162,5 +162,9 @@ class DrawnRun:
         return {"x": x, "curves": drawn, "values": values}
 
     def title(self, text: str) -> str:
-        which = "" if self.checkpoint == "last" else f", checkpoint {self.checkpoint}"
-        return f"{self.name}: {text}{which}"
+        return titled(self.name, text, self.checkpoint)
+
+
+def titled(name: str, text: str, checkpoint: str) -> str:
+    """A picture's title: the run's name, the text, and the checkpoint if it is another than the last."""
+    return f"{name}: {text}" + ("" if checkpoint == "last" else f", checkpoint {checkpoint}")

@@ -138,6 +138,16 @@ def test_galleries_of_test_images_and_of_mistakes(call, trained, tmp_path):
     assert (tmp_path / "drawn/mistakes-test.png").is_file()
 
 
+def test_a_gallery_of_another_checkpoint_takes_no_other_s_place(call, trained, tmp_path):
+    step = max(path.name for path in (tmp_path / "softmax/seed-0/checkpoints").iterdir())
+    out, _ = call("neighbors", "--run", "softmax/seed-0", "--checkpoint", step, "dark.png")
+    assert out.splitlines()[-1] == f"softmax/seed-0/plots/{step}/neighbors-own.png"
+    assert not (tmp_path / "softmax/seed-0/plots/neighbors-own.png").exists()
+    opened = experiment.open_run(trained / "softmax/seed-0", step, device="cpu")
+    figure, _ = experiment.Gallery(opened, neighbors=2, count=3).of_split("test")["neighbors-test"]
+    assert " ".join(figure.axes[0].get_title().split()).endswith(f"test images, checkpoint {step}")
+
+
 def test_a_gallery_of_ones_own_images(call, tmp_path):
     out, _ = call("neighbors", "--run", "normface/seed-0", "dark.png", "light.png", "darker.png", "--count", 2)
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == ["dark.png", "light.png"]
