@@ -41,6 +41,16 @@ def test_a_file_is_whole_or_absent(tmp_path):
     assert sorted(p.name for p in path.parent.iterdir()) == ["a.png", "a.svg"]
 
 
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_picture_drawn_twice_is_the_same(tmp_path, monkeypatch, ending):
+    drawn = []
+    for number, day in enumerate(("86400", "172800")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", day)  # what matplotlib takes for the time
+        figure = plots.scatter(np.eye(2), [0, 1], title="two points")
+        drawn.append(plots.save(figure, tmp_path / f"{number}.{ending}").read_bytes())
+    assert drawn[0] == drawn[1]
+
+
 def linear(rgb):
     return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
 

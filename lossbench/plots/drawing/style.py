@@ -28,6 +28,7 @@ GRID = "#dddddd"
 FONT_SIZE = 11
 DOTS_PER_INCH = 150
 LETTERS_PER_INCH = 8.5
+DATES = {"svg": "Date", "pdf": "CreationDate"}  # left out, so that a picture drawn twice is the same
 HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
 
 
@@ -150,6 +151,8 @@ def save(figure, path, dpi: int = DOTS_PER_INCH) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     paths.require_file(path)
-    with atomic.writing(path) as file, any_letters():
-        figure.savefig(file, format=path.suffix[1:], dpi=dpi)
+    kind = path.suffix[1:]
+    same = {"metadata": {DATES[kind]: None}} if kind in DATES else {}
+    with atomic.writing(path) as file, any_letters(), matplotlib.rc_context({"svg.hashsalt": "lossbench"}):
+        figure.savefig(file, format=kind, dpi=dpi, **same)
     return path
