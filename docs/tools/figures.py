@@ -12,7 +12,6 @@ import argparse
 import io
 import pathlib
 import sys
-import textwrap
 
 import numpy as np
 
@@ -23,7 +22,6 @@ from lossbench import atomic, heads, plots, regularizers  # noqa: E402
 from lossbench.heads import curves  # noqa: E402
 from lossbench.plots.drawing.target_logit import ANGLE, LOGIT, Panel  # noqa: E402
 
-TITLE_WIDTH = 48  # letters
 LENGTHS = np.linspace(0, 20, 201)
 DISTANCE, LENGTH = "distance to the class mean", "length of the embedding"
 OVERVIEW = {
@@ -93,8 +91,7 @@ def _title(block, scheduled, variants, left_out) -> str:
     moved = {name for variant in variants for name, value in variant.items() if value != variants[0].get(name)}
     shared = {**{n: v for n, v in scheduled.items() if n not in left_out}, **variants[0]}
     told = [_spoken(block, name, value) for name, value in shared.items() if name not in moved]
-    title = ": ".join([block.__name__, *([", ".join(told)] if told and len(variants) > 1 else [])])
-    return textwrap.fill(title, TITLE_WIDTH)
+    return ": ".join([block.__name__, *([", ".join(told)] if told and len(variants) > 1 else [])])
 
 
 def save(figure, path) -> pathlib.Path:

@@ -27,7 +27,7 @@ TEXT = "#222222"
 GRID = "#dddddd"
 FONT_SIZE = 11
 DOTS_PER_INCH = 150
-LETTERS_PER_INCH = 8.5
+LETTERS_PER_INCH = 9.3
 DATES = {"svg": "Date", "pdf": "CreationDate"}  # left out, so that a picture drawn twice is the same
 HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
 
