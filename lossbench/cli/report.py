@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from lossbench import console
 
 DESCRIPTION = """\
@@ -34,6 +36,8 @@ def main(arguments, prog):
         "--json", type=console.output_file, metavar="FILE", help="also write the numbers of the tables there"
     )
     options = parser.parse_args(arguments)
+    if options.json and os.path.realpath(options.json) == os.path.realpath(options.out):
+        parser.error(f"argument --json: must be another file than --out, got {options.json}")
 
     from lossbench import report
 

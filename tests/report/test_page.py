@@ -227,6 +227,15 @@ def test_no_run_at_all_is_the_users_mistake(tmp_path, capsys):
     assert not (tmp_path / "r.html").exists()
 
 
+def test_page_and_numbers_are_two_files(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    made.run(tmp_path / "seed-0")
+    with pytest.raises(SystemExit, match="2"):
+        main(["seed-0", "--json", "./report.html"], "report.py")
+    assert "argument --json: must be another file than --out, got ./report.html" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+
 def test_folders_stand_for_the_runs_below_them_each_once_and_in_order(tmp_path):
     for seed in (0, 2, 10):
         made.run(tmp_path / "a" / "one" / f"seed-{seed}", seed=seed)
