@@ -25,6 +25,12 @@ def require_methods(block, base: type, name: str) -> None:
         raise UserError(f"{kind} {name}: `{own}` must have {', '.join(missing)}, got none of its own. {way_out}")
 
 
+def give_name(block, name: str) -> None:
+    """Set a block's `config_name` where its class goes by none of this name: where a function built it."""
+    if name not in getattr(block, "names", ()):
+        block.config_name = name
+
+
 def require_outputs(head, embedding_size: int, num_classes: int, name: str, context) -> None:
     """Raise the error of a head, initialized, that does not return a loss (B,) and logits (B, C)."""
     loss_and_logits = f"a loss (2,) and logits (2, {num_classes})"

@@ -50,5 +50,5 @@ def build(config, num_classes: int, embedding_size: int):
         options.pop(of_the_trainer, None)
     head = registry.HEADS.get(name)(num_classes, embedding_size, **options)
     contract.require_methods(head, Head, name)
-    head.config_name = name  # that of the class is another one where a function built it
+    contract.give_name(head, name)
     return head

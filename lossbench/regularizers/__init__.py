@@ -33,5 +33,5 @@ def build(configs, num_classes: int, embedding_size: int) -> list:
         create = getattr(chosen, "create", None)  # a plain block of the user's own has none
         built.append(create(num_classes, embedding_size, **options) if create else chosen(**options))
         contract.require_methods(built[-1], Regularizer, name)
-        built[-1].config_name = name  # that of the class is another one where a function built it
+        contract.give_name(built[-1], name)
     return built

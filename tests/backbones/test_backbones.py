@@ -241,12 +241,16 @@ def test_a_config_builds_it(name, tmp_path):
 
 
 def test_a_users_backbone_gets_its_options():
-    def own(image_shape, embedding_size, width):
-        return image_shape, embedding_size, width
+    given = {}
+
+    def own(image_shape, **options):
+        given.update(options, image_shape=image_shape)
+        return LeNet(image_shape)
 
     section = Section(name="own", embedding_size=None, initializer="msra", width=3)
     with registry.added(backbones={"own": own}):
-        assert backbones.build(section, (1, 8, 8)) == ((1, 8, 8), None, 3)
+        assert isinstance(backbones.build(section, (1, 8, 8)), LeNet)
+    assert given == {"image_shape": (1, 8, 8), "embedding_size": None, "width": 3}
 
 
 def test_an_unknown_name_is_refused():
